@@ -1,0 +1,128 @@
+"""The contract between kept's daemon and every client: what a method is, and the types that all methods share.
+
+A method is a frozen Struct that derives from `Read`, `Write` or `Control`. Its class attributes name the method and the
+errors that it can raise, its docstring describes it, its fields are the parameters with their constraints, and the type
+argument is the result. Parameter checks, OpenRPC, the command line, the typed client and the reference page all come from
+that class.
+
+Refuses to know about sockets, storage or the daemon: it imports the standard library and msgspec only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from msgspec import Meta, Struct
+
+from .errors import READ_ERRORS, WRITE_ERRORS, KeptError
+
+PROTOCOL_VERSION = 1
+"""Raised when a change to this package would break an older client."""
+
+VALUE_BYTES = 1024 * 1024
+"""The largest value typed *any*, in bytes of compact JSON."""
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_NO_CONTROL = "^(?![\\s\\S]*[\\u0000-\\u001f\\u007f])"
+
+Name = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, pattern=_NO_CONTROL, description="1 to 200 characters, no control characters."),
+]
+"""A name that people type: 1 to 200 characters, no control characters."""
+
+Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_CONTROL)]
+Tags = Annotated[tuple[Tag, ...], Meta(max_length=32, description="Up to 32 tags of up to 64 characters.")]
+
+Text = Annotated[str, Meta(min_length=1, max_length=65_536)]
+"""Prose: 1 to 65,536 characters."""
+
+Query = Annotated[str, Meta(min_length=1, max_length=1000)]
+"""Words to search for."""
+
+Syntax = Annotated[
+    Literal["words", "fts5"],
+    Meta(description="`words`: every word counts as itself. `fts5`: the query is an SQLite FTS5 expression."),
+]
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$")]
+"""An entity's id on the wire: a UUIDv7 unless its domain gives another form."""
+
+Limit = Annotated[int, Meta(ge=1, le=1000, description="How many items at most, 1 to 1000.")]
+Cursor = Annotated[str, Meta(max_length=2000, description="`next_cursor` of the page before; opaque.")]
+Version = Annotated[int, Meta(ge=1, description="Refuse the change unless the entity has this version.")]
+IdempotencyKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="The same key within 24 hours returns the first result and changes nothing.",
+    ),
+]
+OnSecret = Annotated[
+    Literal["refuse", "redact", "allow"],
+    Meta(
+        description="What to do with text that looks like a credential; the default is the daemon's setting (refuse)."
+    ),
+]
+
+
+class Call(Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A method: derive from `Read`, `Write` or `Control`, not from this."""
+
+    method: ClassVar[str]
+    errors: ClassVar[tuple[type[KeptError], ...]] = ()
+    common_errors: ClassVar[tuple[type[KeptError], ...]] = READ_ERRORS
+
+
+class Read(Call[R], Generic[R], frozen=True, kw_only=True):
+    """A method that changes nothing."""
+
+
+class Write(Call[R], Generic[R], frozen=True, kw_only=True):
+    """A method that changes something: acknowledged only after the commit that holds it is on disk."""
+
+    common_errors: ClassVar[tuple[type[KeptError], ...]] = WRITE_ERRORS
+    frees_space: ClassVar[bool] = False
+    """True where the call makes room, so that it is let through on a full disk."""
+
+    idempotency_key: IdempotencyKey | None = None
+    on_secret: OnSecret | None = None
+
+
+class Control(Call[R], Generic[R], frozen=True, kw_only=True):
+    """A method about the connection or the daemon itself; it stores nothing."""
+
+
+class Page(Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list. `next_cursor` is None on the last."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who made a change: the name that the client gave (else its program's), and what the kernel says of it."""
+
+    client: str
+    uid: int
+    pid: int
+    version: str | None = None
+    user: str | None = None
+    project: str | None = None
+    session: str | None = None
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """The reply to a deletion or a change that has no entity left to show."""
+
+    id: str
+    deleted: bool = True
+
+
+Value = Annotated[Any, Meta(description="Any JSON value, up to 1 MiB.")]
+Time = datetime
+"""UTC, RFC 3339 with microseconds on the wire."""

@@ -1,0 +1,33 @@
+"""Every method there is: the calls of all modules of this package, found, not listed by hand."""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from . import Call, Control, Read, Write, __name__, __path__
+
+_KINDS = (Read, Write, Control)
+
+
+@cache
+def calls() -> MappingProxyType[str, type[Call[Any]]]:
+    """The calls by method name, sorted."""
+    found: dict[str, type[Call[Any]]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if module.name == "catalog":
+            continue
+        for item in vars(import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(item, type) and issubclass(item, Call) and "method" in vars(item):
+                if found.setdefault(item.method, item) is not item:
+                    raise TypeError(f"two calls are named {item.method}")
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def result_type(call: type[Call[Any]]) -> Any:
+    """The type argument of `Read[...]`, `Write[...]` or `Control[...]`."""
+    (base,) = (base for base in vars(call)["__orig_bases__"] if getattr(base, "__origin__", None) in _KINDS)
+    return base.__args__[0]

@@ -1,0 +1,61 @@
+"""context.bundle: what a session should know when it starts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from . import Name, Read
+
+SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
+
+
+class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry of a bundle, why it is in, and what it costs."""
+
+    id: str
+    text: str
+    why: str
+    tokens: int
+    stale: str | None = None
+    """Why it should not be relied on; None where it is good."""
+
+
+class Section(Struct, frozen=True, kw_only=True):
+    """The entries of one kind, how many tokens they took, and how many were left out for want of room."""
+
+    name: SectionName
+    title: str
+    items: tuple[Item, ...]
+    tokens: int
+    left_out: int
+
+
+class Bundle(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The context, or only that it is unchanged."""
+
+    etag: str
+    unchanged: bool = False
+    budget_tokens: int = 0
+    tokens: int = 0
+    sections: tuple[Section, ...] = ()
+    markdown: str | None = None
+    """The bundle as Markdown, where `format` asks for it."""
+
+
+class BundleContext(Read[Bundle], frozen=True, kw_only=True):
+    """Components, high-priority memories, open decisions, unresolved errors and recent actions, within a budget.
+
+    Sections fill by priority and never cut an entry in half. The same state gives the same bundle, byte for byte, and the
+    same `etag`. A token is counted as four bytes of UTF-8.
+    """
+
+    method = "context.bundle"
+
+    project: Annotated[Name, Meta(description="Also what belongs to this project, before what is global.")] | None = (
+        None
+    )
+    budget_tokens: Annotated[int, Meta(ge=100, le=200_000, description="How many tokens it may take.")] = 2000
+    format: Annotated[Literal["json", "markdown"], Meta(description="Sections, or Markdown for a prompt.")] = "json"
+    if_none_match: Annotated[str, Meta(max_length=64, description="The etag of a bundle at hand.")] | None = None

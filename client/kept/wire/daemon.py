@@ -1,0 +1,138 @@
+"""daemon.*: the daemon itself, and rpc.discover."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from . import Actor, Control, Name, Time
+from .errors import InvalidParams
+
+
+class Welcome(Struct, frozen=True, kw_only=True):
+    """Who answers, and whom it takes the caller for."""
+
+    name: str
+    version: str
+    protocol: int
+    pid: int
+    actor: Actor
+
+
+class Pong(Struct, frozen=True, kw_only=True):
+    """The daemon's time."""
+
+    time: Time
+
+
+class Storage(Struct, frozen=True, kw_only=True):
+    """The database: its state, sizes in bytes, and what the writer has done since the start."""
+
+    state: Literal["ok", "full", "failed"]
+    detail: str
+    database_bytes: int
+    wal_bytes: int
+    free_bytes: int
+    last_seq: int
+    commits: int
+    writes: int
+    largest_batch: int
+    queued: int
+
+
+class DaemonStatus(Struct, frozen=True, kw_only=True):
+    """How the daemon is."""
+
+    version: str
+    protocol: int
+    pid: int
+    home: str
+    socket: str
+    started_at: Time
+    uptime_seconds: int
+    connections: int
+    subscriptions: int
+    requests: int
+    refused: int
+    """Requests that were answered with an error."""
+    storage: Storage
+
+
+class Reloaded(Struct, frozen=True, kw_only=True):
+    """Which settings changed, which of those took effect, and which wait for a restart."""
+
+    applied: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
+class Stopping(Struct, frozen=True, kw_only=True):
+    """The daemon ends after what is in flight."""
+
+    pid: int
+
+
+class Hello(Control[Welcome], frozen=True, kw_only=True):
+    """Name the caller. Optional; each write stores who made it, with the uid and pid that the kernel reports."""
+
+    method = "daemon.hello"
+
+    client: Name
+    version: Name | None = None
+    user: Name | None = None
+    project: Name | None = None
+    session: Name | None = None
+
+
+class Ping(Control[Pong], frozen=True, kw_only=True):
+    """Ask whether the daemon answers."""
+
+    method = "daemon.ping"
+
+
+class Status(Control[DaemonStatus], frozen=True, kw_only=True):
+    """How the daemon and its storage are."""
+
+    method = "daemon.status"
+
+
+class Reload(Control[Reloaded], frozen=True, kw_only=True):
+    """Read the configuration again; applies what can change at run time and says what needs a restart."""
+
+    method = "daemon.reload"
+    errors = (InvalidParams,)
+
+
+class Stop(Control[Stopping], frozen=True, kw_only=True):
+    """End the daemon: what is in flight is finished, and everything is on disk."""
+
+    method = "daemon.stop"
+
+
+class Discover(Control[dict[str, Any]], frozen=True, kw_only=True):
+    """The OpenRPC document: every method with its parameters, result and errors."""
+
+    method = "rpc.discover"
+
+
+class CommandResult(Struct, frozen=True, kw_only=True):
+    """What a command printed, and its exit code. `local` asks the caller to run it by itself."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+    local: bool = False
+
+
+class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
+    """Run a `kept` command line in the daemon, for the thin script. It opens no file and reads no terminal."""
+
+    method = "cli.run"
+
+    argv: Annotated[tuple[Annotated[str, Meta(max_length=4_194_304)], ...], Meta(max_length=1000)]
+    columns: (
+        Annotated[int, Meta(ge=1, le=10_000, description="Width of the terminal that the output goes to, if any.")]
+        | None
+    ) = None
+    terminal: Annotated[bool, Meta(description="Colour is welcome.")] = False
+    stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None
