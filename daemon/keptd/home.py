@@ -1,0 +1,67 @@
+"""The home: kept's folders, and the lock that lets one daemon own them.
+
+Refuses a folder that is a symlink or another user's, and a home that another daemon has. The lock is the operating system's
+(flock), so that a daemon that was killed leaves none behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from stat import S_ISDIR
+
+from kept.paths import Paths
+
+
+class UnusableHome(Exception):
+    """The daemon can't start here. The text says why, and what to do."""
+
+
+def prepare(paths: Paths) -> None:
+    """Make what is missing, for the owner alone."""
+    for folder in (paths.data_dir, paths.state_dir, paths.runtime_dir):
+        make_private(Path(folder))
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder with mode 0700, and its parents; refuse what is no folder of the caller's own, and close it to others."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        pass
+    found = folder.lstat()
+    if not S_ISDIR(found.st_mode):
+        raise UnusableHome(
+            f"{folder} is no folder (perhaps a symbolic link). Remove it, or set KEPT_HOME to another place."
+        )
+    if found.st_uid != os.geteuid():
+        raise UnusableHome(
+            f"{folder} belongs to uid {found.st_uid}. Set KEPT_HOME or KEPT_SOCKET to a place of your own."
+        )
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+class HomeLock:
+    """Holds the home until it is released, or the process ends."""
+
+    def __init__(self, data_dir: str) -> None:
+        """Raises `UnusableHome` where another daemon has it."""
+        self._file = os.open(Path(data_dir, "keptd.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._file, 20, 0).decode(errors="replace").strip()
+            os.close(self._file)
+            whose = f" (pid {holder})" if holder.isdigit() else ""
+            raise UnusableHome(
+                f"another keptd{whose} has {data_dir}. Use it, or end it with `kept daemon stop`."
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let another daemon have the home."""
+        os.close(self._file)

@@ -1,0 +1,104 @@
+"""The store: the one database, its writer, its readers. Owns connections and the tables `change`, `receipt` and `migration`.
+
+Refuses to know any domain's tables: those come as migrations and handlers. `Store` is its face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import anyio
+import apsw
+import structlog
+
+from kept.wire.component import Status
+
+from ..clock import Clock
+from ..config import Storage
+from ..domain import SelfReport
+from . import changes, receipts
+from .completions import Completions
+from .database import open_reader, open_writer
+from .migrations import Migration, migrate
+from .readers import Readers
+from .writer import Writer
+
+log = structlog.get_logger(__name__)
+
+_HEALTH: Mapping[str, tuple[Status, int]] = {
+    "ok": ("operational", 100),
+    "full": ("degraded", 30),
+    "failed": ("down", 0),
+}
+
+
+class Store:
+    """The open database. Make it on the loop's thread; `inline` belongs to that thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[tuple[str, tuple[Migration, ...]]],
+        config: Storage,
+        clock: Clock,
+        committed: Callable[[int], None],
+        vfs: str = "",
+    ) -> None:
+        """`migrations` are the rooms' sets, by name, applied first, after the store's own. Raises `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed."""
+        self.path = path
+        self.completions = Completions()
+        _migrate(path, migrations, clock, vfs)
+        self.writer = Writer(path, config, clock, self.completions, committed, vfs)
+        self.readers = Readers(path, config.readers, clock, self.completions, vfs)
+        self.inline = open_reader(path, vfs)
+        self._maintenance = open_writer(path, vfs)
+        self._config = config
+        self._clock = clock
+        self.writer.start()
+        self.readers.start()
+
+    async def maintain(self) -> None:
+        """Move the log into the database from time to time, away from the path of writes; until cancelled."""
+        while True:
+            await anyio.sleep(self._config.checkpoint_seconds)
+            if self.writer.stats.wal_frames > self._config.checkpoint_frames and self.writer.stats.state == "ok":
+                await anyio.to_thread.run_sync(self._checkpoint)
+
+    def report(self) -> SelfReport:
+        """The component `keptd.storage`."""
+        stats = self.writer.stats
+        status, health = _HEALTH[stats.state]
+        return SelfReport(
+            "keptd.storage",
+            status,
+            health,
+            {"state": stats.state, "detail": stats.detail},
+            self._clock.now(),
+            stats.since,
+        )
+
+    def close(self) -> None:
+        """Finish what is queued, deliver its outcomes, close. Blocks; call on the loop's thread when no request can come."""
+        self.readers.stop()
+        self._maintenance.close()
+        self.inline.close()
+        self.writer.stop()
+        self.completions.drain()
+        self.completions.close()
+
+    def _checkpoint(self) -> None:
+        try:
+            self._maintenance.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except apsw.Error as fault:
+            log.warning("checkpoint failed", fault=type(fault).__name__)
+
+
+def _migrate(path: Path, rooms: Sequence[tuple[str, tuple[Migration, ...]]], clock: Clock, vfs: str) -> None:
+    db = open_writer(path, vfs)
+    try:
+        sets = [("changes", changes.MIGRATIONS), ("receipts", receipts.MIGRATIONS), *rooms]
+        for name in migrate(db, sets, clock.now()):
+            log.info("migrated", migration=name)
+    finally:
+        db.close()

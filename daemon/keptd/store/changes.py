@@ -1,0 +1,102 @@
+"""The change log: one row for every change, written in the transaction that made it, read in order of sequence.
+
+Owns the table `change`. A row names who, when, which method and which entity; it never holds a value, so that it can be
+shown to any subscriber.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from kept.wire import Actor
+from kept.wire.event import Change
+
+from ..clock import to_time
+from .migrations import Migration
+
+MIGRATIONS = (
+    Migration(
+        "001_change",
+        """
+        CREATE TABLE change (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            actor TEXT NOT NULL,
+            method TEXT NOT NULL,
+            entity TEXT NOT NULL,
+            entity_id TEXT NOT NULL,
+            label TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX change_by_entity ON change (entity, seq);
+        CREATE INDEX change_by_method ON change (method, seq);
+        """,
+    ),
+)
+
+LABEL_LENGTH = 80
+
+_encode = msgspec.json.Encoder().encode
+_decode_actor = msgspec.json.Decoder(Actor).decode
+
+
+class ChangeLog:
+    """Where one request records what it changes; belongs to its savepoint."""
+
+    __slots__ = ("_actor", "_at", "_db", "_method", "last_seq")
+
+    def __init__(self, db: apsw.Connection, at: int, actor: Actor, method: str) -> None:
+        self._db = db
+        self._at = at
+        self._actor = actor
+        self._method = method
+        self.last_seq = 0
+
+    def add(self, entity: str, entity_id: str, label: str = "") -> None:
+        """Record a change of one entity. `label` is a short name for people, cut at 80 characters."""
+        self._db.execute(
+            "INSERT INTO change (at, actor, method, entity, entity_id, label) VALUES (?, ?, ?, ?, ?, ?)",
+            (self._at, _encode(self._actor).decode(), self._method, entity, entity_id, label[:LABEL_LENGTH]),
+        )
+        self.last_seq = self._db.last_insert_rowid()
+
+
+def last_seq(db: apsw.Connection) -> int:
+    """The newest sequence; 0 in an empty log."""
+    row = db.execute("SELECT max(seq) FROM change").fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def after(db: apsw.Connection, seq: int, topics: Sequence[str] | None, limit: int) -> list[Change]:
+    """Up to `limit` changes after `seq`, oldest first. A topic is an entity type, or a method where it has a dot."""
+    if topics is None:
+        rows = db.execute(
+            "SELECT seq, at, actor, method, entity, entity_id, label FROM change WHERE seq > ? ORDER BY seq LIMIT ?",
+            (seq, limit),
+        )
+        return [_change(row) for row in rows]
+    found: dict[int, Change] = {}
+    for topic in topics:
+        column = "method" if "." in topic else "entity"
+        rows = db.execute(
+            "SELECT seq, at, actor, method, entity, entity_id, label FROM change "
+            f"WHERE {column} = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (topic, seq, limit),
+        )
+        for row in rows:
+            found[row[0]] = _change(row)
+    return [found[key] for key in sorted(found)[:limit]]
+
+
+def _change(row: tuple[int, int, str, str, str, str, str]) -> Change:
+    return Change(
+        seq=row[0],
+        at=to_time(row[1]),
+        actor=_decode_actor(row[2]),
+        method=row[3],
+        entity=row[4],
+        entity_id=row[5],
+        label=row[6],
+    )

@@ -1,0 +1,79 @@
+"""Connections: how the one database is opened, for the writer and for readers.
+
+Refuses a network or Windows file system implicitly (WAL needs shared memory: the journal mode is checked, not assumed) and an
+SQLite without FTS5. Knows no table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from . import search
+
+WAL_FRAMES_LIMIT = 10_000
+"""Frames after which the writer itself checkpoints between two batches: the safety net behind the maintenance task."""
+
+FAULTS = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.CantOpenError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+    apsw.NoMemError,
+    apsw.BusyError,
+    apsw.InterruptError,
+)
+"""What the storage raises. Any other apsw error is a mistake in a statement of ours."""
+
+_MMAP_BYTES = 256 * 1024 * 1024
+_CACHE_KIB = 16 * 1024
+_BUSY_MS = 5000
+_JOURNAL_BYTES = 64 * 1024 * 1024
+
+
+class UnusableDatabase(Exception):
+    """The database can't be opened in the way that kept's promises need."""
+
+
+def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
+    """The read-write connection: WAL, `synchronous=FULL`, no automatic checkpoint (a failing one would raise from a COMMIT
+    that is durable)."""
+    db = apsw.Connection(str(path), vfs=vfs or None)
+    db.set_busy_timeout(_BUSY_MS)
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    mode = db.pragma("journal_mode", "wal")
+    if mode != "wal":
+        db.close()
+        raise UnusableDatabase(
+            f"{path}: journal mode is {mode!r}, not WAL; keep the database on a local Linux file system"
+        )
+    db.pragma("synchronous", "FULL")
+    db.wal_autocheckpoint(0)
+    _tune(db)
+    return db
+
+
+def open_reader(path: Path, vfs: str = "") -> apsw.Connection:
+    """A connection that can't write. The database must exist."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+    db.set_busy_timeout(_BUSY_MS)
+    _tune(db)
+    db.pragma("query_only", True)
+    return db
+
+
+def _tune(db: apsw.Connection) -> None:
+    db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    db.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    db.pragma("foreign_keys", True)
+    db.pragma("temp_store", "MEMORY")
+    db.pragma("secure_delete", True)
+    db.pragma("cache_size", -_CACHE_KIB)
+    db.pragma("mmap_size", _MMAP_BYTES)
+    db.pragma("journal_size_limit", _JOURNAL_BYTES)
+    search.prepare(db)

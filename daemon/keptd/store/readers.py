@@ -1,0 +1,114 @@
+"""Reader threads, for reads whose cost grows with the data: each with its own connection, in one snapshot, with a deadline.
+
+SQLite's progress handler asks every few thousand steps whether the deadline has passed or the caller has cancelled, so that
+no request can hold a thread longer than that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+import apsw
+
+from kept.wire.errors import Cancelled, DeadlinePassed, KeptError, StorageFailed
+
+from ..clock import Clock
+from .completions import Completions
+from .database import open_reader
+
+_STEPS = 10_000
+"""Virtual machine steps between two looks at the deadline: under a millisecond."""
+
+_REPORT_SECONDS = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class ReadJob:
+    """One heavy read. `run` gives the encoded result; `done` and `progress` (seconds so far) are called on the loop."""
+
+    run: Callable[[apsw.Connection], bytes]
+    done: Callable[[bytes | KeptError], None]
+    progress: Callable[[float], None]
+    deadline: float
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Give it up, unless its work has begun to count."""
+        self.cancelled = True
+
+
+class Readers:
+    """A small pool. `submit` from the loop."""
+
+    def __init__(self, path: Path, count: int, clock: Clock, completions: Completions, vfs: str = "") -> None:
+        self._clock = clock
+        self._completions = completions
+        self._queue: SimpleQueue[ReadJob | None] = SimpleQueue()
+        connections = [open_reader(path, vfs) for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(db,), name=f"keptd-reader-{number}", daemon=True)
+            for number, db in enumerate(connections)
+        ]
+
+    def start(self) -> None:
+        """Begin to serve."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: ReadJob) -> None:
+        """Queue a read; any free thread takes it."""
+        self._queue.put(job)
+
+    def stop(self) -> None:
+        """Finish what is queued and close. Blocks until done."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, db: apsw.Connection) -> None:
+        while (job := self._queue.get()) is not None:
+            outcome = self._run(db, job)
+            self._completions.post(partial(job.done, outcome))
+        db.close()
+
+    def _run(self, db: apsw.Connection, job: ReadJob) -> bytes | KeptError:
+        began = reported = self._clock.monotonic()
+        if job.cancelled or began > job.deadline:
+            return _stopped(job)
+
+        def stop() -> bool:
+            nonlocal reported
+            now = self._clock.monotonic()
+            if now - reported >= _REPORT_SECONDS:
+                reported = now
+                self._completions.post(partial(job.progress, now - began))
+            return job.cancelled or now > job.deadline
+
+        db.set_progress_handler(stop, _STEPS)
+        try:
+            db.execute("BEGIN")
+            return job.run(db)
+        except apsw.InterruptError:
+            return _stopped(job)
+        except KeptError as refusal:
+            return refusal
+        except apsw.Error as fault:
+            return StorageFailed(
+                f"the read failed ({type(fault).__name__})", hint="Run `kept status`; the log has more."
+            )
+        finally:
+            db.set_progress_handler(None)
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+
+
+def _stopped(job: ReadJob) -> KeptError:
+    if job.cancelled:
+        return Cancelled("cancelled")
+    return DeadlinePassed("the deadline for this read passed")
