@@ -1,0 +1,67 @@
+"""`keptd`: reads the command line and the settings, opens the log, and runs the daemon until it is told to stop.
+
+Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used, 2 for a wrong command line or setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import anyio
+
+from kept.paths import BadPlace, find
+
+from . import VERSION, config, log
+from .home import UnusableHome
+from .rpc.listen import UnusableSocket
+from .store.database import UnusableDatabase
+from .store.migrations import ChangedMigration, NewerDatabase
+from .supervisor import Supervisor
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the daemon; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="keptd",
+        description="Keeps the state of people who work with AI agents. Started by `kept` when it is needed.",
+        epilog="Settings: defaults < config.toml < KEPT_<SECTION>_<KEY> < --set. KEPT_HOME moves all files to one folder.",
+    )
+    parser.add_argument("--version", action="version", version=f"keptd {VERSION}")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override a setting (see config.example.toml)",
+    )
+    arguments = parser.parse_args(argv)
+    os.umask(0o077)
+    try:
+        paths = find(os.environ)
+        settings = config.load(Path(paths.config_file), os.environ, arguments.set)
+    except (BadPlace, config.ConfigError) as refusal:
+        print(f"keptd: {refusal}", file=sys.stderr)
+        return 2
+    log.configure(settings.log, paths)
+    supervisor = Supervisor(paths, settings, lambda: config.load(Path(paths.config_file), os.environ, arguments.set))
+    try:
+        anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+    except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration) as refusal:
+        print(f"keptd: {refusal}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401, PLC0415 - there is none for every interpreter
+    except ImportError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

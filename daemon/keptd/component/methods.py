@@ -1,0 +1,66 @@
+"""component.*: what is checked before the store is asked, and what the change log is told."""
+
+from __future__ import annotations
+
+from kept.wire import Done, Page
+from kept.wire.component import (
+    Component,
+    DeleteComponent,
+    GetComponent,
+    ListComponents,
+    Overall,
+    OverallComponents,
+    SetComponent,
+)
+from kept.wire.errors import Denied
+
+from ..domain import ReadCtx, WriteCtx
+from ..rpc.methods import serves
+from . import rules, store
+
+
+@serves
+def set_component(ctx: WriteCtx, call: SetComponent) -> Component:
+    """Report on a component that is not the daemon's own."""
+    _refuse_own(call.name)
+    component = store.put(ctx.db, call, ctx.clock.now(), ctx.caller.client)
+    ctx.changes.add("component", component.id, component.name)
+    return component
+
+
+@serves
+def get_component(ctx: ReadCtx, call: GetComponent) -> Component:
+    """What is stored, or what the daemon says of itself."""
+    if rules.own(call.name):
+        return rules.reported(ctx.self_reports(), call.name)
+    return store.get(ctx.db, call.name)
+
+
+@serves
+def list_components(ctx: ReadCtx, call: ListComponents) -> Page[Component]:
+    """One SELECT; the daemon's own parts are merged in."""
+    return store.listed(ctx.db, ctx.self_reports(), call)
+
+
+@serves
+def delete_component(ctx: WriteCtx, call: DeleteComponent) -> Done:
+    """Forget a component that is not the daemon's own."""
+    _refuse_own(call.name)
+    component_id = store.delete(ctx.db, call)
+    ctx.changes.add("component", component_id, call.name)
+    return Done(id=component_id)
+
+
+@serves(heavy=True)
+def overall_components(ctx: ReadCtx, _call: OverallComponents) -> Overall:
+    """Totals over all components: heavy."""
+    return store.overall(ctx.db, ctx.self_reports())
+
+
+def _refuse_own(name: str) -> None:
+    if rules.own(name):
+        raise Denied(
+            f"names that start with {rules.OWN_PREFIX} are the daemon's own",
+            hint="Choose another name.",
+            field="name",
+        )

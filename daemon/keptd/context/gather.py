@@ -1,0 +1,119 @@
+"""The candidates for a bundle, from the rooms below: what each section shows, in which order, and why.
+
+Every look-up is served by an index and bounded, so that a bundle costs the same in a small and in a large database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from kept.wire.component import Component
+from kept.wire.journal import Action, Decision, RecordedError
+from kept.wire.memory import Memory
+
+from ..clock import to_time
+from ..component import store as components
+from ..domain import ReadCtx
+from ..journal import store as journal
+from ..memory import store as memories
+from .rules import Candidate, Shelf
+
+GLOBAL = "global"
+ENTRIES = 100
+"""Candidates of a section: more than any budget that an agent has use for would hold."""
+
+EXPIRED_DAYS = 7
+"""For how long what expired is still shown, as stale."""
+
+_DAY = 86_400_000_000
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def shelves(ctx: ReadCtx, project: str | None) -> tuple[Shelf, ...]:
+    """The sections in the order of their importance. More than one SELECT: run it in a transaction."""
+    db = ctx.db
+    return (
+        Shelf(
+            "components",
+            "Not in order",
+            10,
+            [_component(item) for item in components.troubled(db, ctx.self_reports(), ENTRIES)],
+        ),
+        Shelf("memories", "Known", 40, list(_memories(ctx, project))),
+        Shelf(
+            "decisions",
+            "Decided, still open",
+            20,
+            [_decision(item) for item in journal.open_decisions(db, project, ENTRIES)],
+        ),
+        Shelf(
+            "errors",
+            "Unresolved errors",
+            15,
+            [_error(item) for item in journal.unresolved_errors(db, project, ENTRIES)],
+        ),
+        Shelf("actions", "Done lately", 15, [_action(item) for item in journal.recent_actions(db, project, ENTRIES)]),
+    )
+
+
+def _memories(ctx: ReadCtx, project: str | None) -> Iterator[Candidate]:
+    """The highest priorities first; what a newer decision contradicts and what has expired comes last, marked."""
+    scopes = (project, GLOBAL) if project is not None else (GLOBAL,)
+    now = ctx.clock.now()
+    known = memories.top(ctx.db, scopes, now, ENTRIES)
+    contradicted = journal.contradictions(ctx.db, project, {memory.key for memory in known})
+    stale: list[Candidate] = []
+    for memory in known:
+        against = contradicted.get((memory.scope, memory.key))
+        if against is not None and against.created_at > memory.updated_at:
+            stale.append(_memory(memory, f"contradicted by the decision: {_short(against.decision)}"))
+        else:
+            yield _memory(memory, None)
+    yield from stale
+    for gone in memories.recently_expired(ctx.db, scopes, now, now - EXPIRED_DAYS * _DAY, ENTRIES):
+        text = f"{gone.key}: {_value(_decode(gone.value))}"
+        yield Candidate(gone.id, text, "expired lately", f"expired {to_time(gone.expired_at):%Y-%m-%d}")
+
+
+def _memory(memory: Memory, stale: str | None) -> Candidate:
+    where = "everywhere" if memory.scope == GLOBAL else f"project {memory.scope}"
+    return Candidate(
+        memory.id,
+        f"{memory.key}: {_value(_decode(bytes(memory.value)))}",
+        f"priority {memory.priority}, {where}",
+        stale,
+    )
+
+
+def _component(component: Component) -> Candidate:
+    why = f"{component.status} since {component.updated_at:%Y-%m-%d}"
+    return Candidate(component.id, f"{component.name}: {component.status}, health {component.health}", why)
+
+
+def _decision(decision: Decision) -> Candidate:
+    return Candidate(
+        decision.id,
+        f"{decision.decision} (because {decision.reasoning})",
+        f"open since {decision.created_at:%Y-%m-%d}",
+    )
+
+
+def _error(error: RecordedError) -> Candidate:
+    return Candidate(error.id, error.error, f"unresolved since {error.created_at:%Y-%m-%d}")
+
+
+def _action(action: Action) -> Candidate:
+    return Candidate(action.id, f"{action.created_at:%Y-%m-%d} {action.action}", f"done by {action.actor}")
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def _short(text: str, length: int = 80) -> str:
+    first = text.splitlines()[0]
+    return first if len(first) <= length else f"{first[: length - 1]}…"

@@ -1,0 +1,15 @@
+"""The handler of context.bundle."""
+
+from __future__ import annotations
+
+from kept.wire.context import Bundle, BundleContext
+
+from ..domain import ReadCtx
+from ..rpc.methods import serves
+from . import gather, rules
+
+
+@serves(heavy=True)
+def bundle(ctx: ReadCtx, call: BundleContext) -> Bundle:
+    sections = rules.fill(gather.shelves(ctx, call.project), call.budget_tokens)
+    return rules.bundle(sections, call.budget_tokens, call.format == "markdown", call.if_none_match)

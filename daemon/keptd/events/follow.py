@@ -1,0 +1,78 @@
+"""Following the change log for one subscriber, at the pace at which it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from kept.frames import encode_notification
+from kept.wire.event import Change, Event, Lost, SubscriptionId
+
+from ..bus import Bus
+from ..rpc.peer import Peer
+from ..store import Store, changes
+
+_PAGE = 200
+
+
+class Follower:
+    """One subscription: `seq` is the last sequence that it has dealt with.
+
+    What was asked for with `since` is replayed whole. After that, a subscriber that is more than `lag` changes behind is told
+    `lost`, with the range that it was not sent, and goes on from the end of the log.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        store: Store,
+        bus: Bus,
+        name: SubscriptionId,
+        topics: Sequence[str] | None,
+        since: int,
+        lag: int,
+    ) -> None:
+        self.seq = since
+        self._peer = peer
+        self._store = store
+        self._bus = bus
+        self._name = name
+        self._topics = topics
+        self._lag = lag
+        self._replay_until = bus.seq
+        self._scope = anyio.CancelScope()
+
+    def cancel(self) -> None:
+        """End the subscription."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Send events until cancelled."""
+        with self._scope:
+            while True:
+                await self._bus.wait(self.seq)
+                await self._peer.drained()
+                if self.seq >= self._replay_until and self._bus.seq - self.seq > self._lag:
+                    self._skip()
+                else:
+                    self._send_page()
+                await checkpoint()
+
+    def _send_page(self) -> None:
+        # Read first: what is committed up to here is on the page, or past its end.
+        newest = self._bus.seq
+        page = changes.after(self._store.inline, self.seq, self._topics, _PAGE)
+        for change in page:
+            self._peer.send(encode_notification("event", Event(subscription_id=self._name, change=change)))
+        self.seq = page[-1].seq if len(page) == _PAGE else max(newest, _last(page))
+
+    def _skip(self) -> None:
+        lost = Lost(subscription_id=self._name, resume_from=self.seq, until=self._bus.seq)
+        self._peer.send(encode_notification("lost", lost))
+        self.seq = lost.until
+
+
+def _last(page: Sequence[Change]) -> int:
+    return page[-1].seq if page else 0

@@ -1,0 +1,184 @@
+"""The table `decision`: what was decided, what came of it, and what replaced it.
+
+Only the outcome and `superseded_by` change. The memory keys that a decision contradicts have rows of their own as long
+as it is in force, so that the table `decision_contradicts` holds nothing that a later decision replaced.
+"""
+
+from __future__ import annotations
+
+import apsw
+import msgspec
+
+from kept.wire import Page
+from kept.wire.errors import Conflict, NotFound
+from kept.wire.journal import (
+    AddDecision,
+    Decision,
+    DecisionId,
+    FoundDecision,
+    ListDecisions,
+    ResolveDecision,
+    SearchDecisions,
+)
+
+from ..clock import to_time
+from ..store.ids import new_id
+from ..store.pages import Order, fit, page
+from ..store.search import Hit, snippet
+from ..store.values import encode_value
+from .listing import END, Filter, Row, Table, at_hand, newest
+from .rules import check_version, former, with_former
+from .schema import DECISION_SEARCH
+
+TABLE = Table(
+    "decision",
+    "seq, id, decision, reasoning, alternatives, outcome, former_outcomes, supersedes, superseded_by, contradicts, "
+    "project, session_id, created_at, updated_at, version, actor",
+)
+
+_ORDER = Order("decision.list", int)
+
+_decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def add(db: apsw.Connection, call: AddDecision, at: int, actor: str) -> Decision:
+    """Record it. Raises `TooLarge` naming `alternatives`. What it supersedes is for `supersede` to mark."""
+    contradicts = tuple(dict.fromkeys(call.contradicts))
+    (row,) = db.execute(
+        "INSERT INTO decision (id, decision, reasoning, alternatives, supersedes, contradicts, project, session_id, "
+        "created_at, latest_at, updated_at, actor) "
+        "VALUES (:id, :decision, :reasoning, :alternatives, :supersedes, :contradicts, :project, :session_id, :at, "
+        "max(:at, coalesce((SELECT max(latest_at) FROM decision), :at)), :at, :actor) "
+        f"RETURNING {TABLE.columns}",
+        {
+            "id": new_id(),
+            "decision": call.decision,
+            "reasoning": call.reasoning,
+            "alternatives": encode_value("alternatives", call.alternatives),
+            "supersedes": call.supersedes,
+            "contradicts": encode_value("contradicts", contradicts),
+            "project": call.project,
+            "session_id": call.session_id,
+            "at": at,
+            "actor": actor,
+        },
+    )
+    db.executemany(
+        "INSERT INTO decision_contradicts (decision, project, key) VALUES (?, ?, ?)",
+        [(row[0], call.project, key) for key in contradicts],
+    )
+    decision = _decision(row)
+    _index(db, row[0], decision)
+    return decision
+
+
+def supersede(db: apsw.Connection, older: str, by: DecisionId, at: int) -> Decision:
+    """Mark the decision `older` as replaced; it contradicts nothing from then on.
+
+    Raises `NotFound` where there is none, and `Conflict` naming the one that replaced it already.
+    """
+    found = db.execute("SELECT seq, superseded_by FROM decision WHERE id = ?", (older,)).fetchone()
+    if found is None:
+        raise NotFound(f"supersedes: there is no decision {older}", field="supersedes")
+    seq, superseded_by = found
+    if superseded_by is not None:
+        raise Conflict(
+            f"decision {older} is already superseded by {superseded_by}",
+            hint="Supersede the newer one.",
+            field="supersedes",
+            superseded_by=superseded_by,
+        )
+    db.execute("DELETE FROM decision_contradicts WHERE decision = ?", (seq,))
+    (row,) = db.execute(
+        "UPDATE decision SET superseded_by = ?, updated_at = ?, version = version + 1 "
+        f"WHERE seq = ? RETURNING {TABLE.columns}",
+        (by, at, seq),
+    )
+    return _decision(row)
+
+
+def resolve(db: apsw.Connection, call: ResolveDecision, at: int, actor: str) -> Decision:
+    """Set the outcome; a former one goes to its history. Raises `NotFound`, or `Conflict` on another version."""
+    found = db.execute(
+        "SELECT seq, version, outcome, outcome_actor, former_outcomes FROM decision WHERE id = ?", (call.id,)
+    ).fetchone()
+    if found is None:
+        raise NotFound(f"there is no decision {call.id}")
+    seq, version, outcome, by, history = found
+    check_version("decision", call.id, version, call.if_version)
+    if outcome is not None:
+        history = with_former(history, outcome, by, at)
+    (row,) = db.execute(
+        "UPDATE decision SET outcome = ?, outcome_actor = ?, former_outcomes = ?, updated_at = ?, "
+        f"version = version + 1 WHERE seq = ? RETURNING {TABLE.columns}",
+        (call.outcome, actor, history, at, seq),
+    )
+    decision = _decision(row)
+    DECISION_SEARCH.remove(db, seq)
+    _index(db, seq, decision)
+    return decision
+
+
+def get(db: apsw.Connection, decision_id: str) -> Decision:
+    """One decision. Raises `NotFound`."""
+    row = db.execute(f"SELECT {TABLE.columns} FROM decision WHERE id = ?", (decision_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no decision {decision_id}")
+    return _decision(row)
+
+
+def listed(db: apsw.Connection, call: ListDecisions) -> Page[Decision]:
+    """A page, newest first. Raises `InvalidParams` naming `cursor`."""
+    (before,) = _ORDER.after(call.cursor) or (END,)
+    narrow = Filter(project=call.project, status=call.status, since=call.since)
+    rows = newest(db, TABLE, narrow, before, call.limit + 1)
+    return page(rows, call.limit, _decision, lambda row: _ORDER.cursor(row[0]))
+
+
+def search(db: apsw.Connection, call: SearchDecisions) -> Page[FoundDecision]:
+    """The best of what fits. Raises `InvalidParams` naming `query` where it is to be FTS5 and is none."""
+    facets = () if call.project is None else (f"project={call.project}",)
+    hits = DECISION_SEARCH.search(db, call.query, syntax=call.syntax, facets=facets)
+    return Page(items=fit(_found(db, hit, call.query) for hit in hits[: call.limit]))
+
+
+def open_ones(db: apsw.Connection, project: str | None, limit: int) -> list[Decision]:
+    """The newest open ones of the project and of none."""
+    return [_decision(row) for row in at_hand(db, TABLE, project, "open", limit)]
+
+
+def _index(db: apsw.Connection, seq: int, decision: Decision) -> None:
+    facets = () if decision.project is None else (f"project={decision.project}",)
+    DECISION_SEARCH.add(db, seq, _texts(decision), facets)
+
+
+def _texts(decision: Decision) -> tuple[str, str, str, str]:
+    """One text for each column of the index."""
+    return decision.decision, decision.reasoning, "\n".join(decision.alternatives), decision.outcome or ""
+
+
+def _found(db: apsw.Connection, hit: Hit, query: str) -> FoundDecision:
+    (row,) = db.execute(f"SELECT {TABLE.columns} FROM decision WHERE seq = ?", (hit.rowid,))
+    decision = _decision(row)
+    shown = snippet(db, "\n".join(_texts(decision)), query)
+    return FoundDecision(**msgspec.structs.asdict(decision), score=hit.score, snippet=shown)
+
+
+def _decision(row: Row) -> Decision:
+    return Decision(
+        id=DecisionId(row[1]),
+        decision=row[2],
+        reasoning=row[3],
+        alternatives=_decode_texts(row[4]),
+        outcome=row[5],
+        former_outcomes=former(row[6]),
+        supersedes=row[7],
+        superseded_by=row[8],
+        contradicts=_decode_texts(row[9]),
+        project=row[10],
+        session_id=row[11],
+        created_at=to_time(row[12]),
+        updated_at=to_time(row[13]),
+        version=row[14],
+        actor=row[15],
+    )

@@ -1,0 +1,86 @@
+"""Newest first: the two ways in which the journal's tables are read, each served by an index at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import apsw
+
+from ..clock import to_micros
+
+Row = tuple[Any, ...]
+
+END = 2**63 - 1
+"""Above every sequence: before it lies the whole table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the journal and what is read of it: `columns` starts with `seq`."""
+
+    name: str
+    columns: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to. A table without a status column must get none."""
+
+    project: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+
+
+def newest(db: apsw.Connection, table: Table, narrow: Filter, before: int, limit: int) -> Iterator[Row]:
+    """Up to `limit` rows, newest first, from below the sequence `before`."""
+    sql, bindings = newest_query(table, narrow, before, limit)
+    return iter(db.execute(sql, bindings))
+
+
+def newest_query(table: Table, narrow: Filter, before: int, limit: int) -> tuple[str, dict[str, Any]]:
+    """The statement of `newest` and its bindings.
+
+    "Since" starts at the first row by which the clock had reached that time; behind it, only rows that were made while
+    the clock was set back can be older.
+    """
+    where = ["seq < :before"]
+    if narrow.project is not None:
+        where.append("project = :project")
+    if narrow.status is not None:
+        where.append("status = :status")
+    if narrow.since is not None:
+        first = f"SELECT seq FROM {table.name} WHERE latest_at >= :since ORDER BY latest_at, seq LIMIT 1"
+        where.append(f"seq >= ({first}) AND created_at >= :since")
+    return (
+        f"SELECT {table.columns} FROM {table.name} WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT :limit",
+        {
+            "project": narrow.project,
+            "status": narrow.status,
+            "since": to_micros(narrow.since) if narrow.since is not None else None,
+            "before": before,
+            "limit": limit,
+        },
+    )
+
+
+def at_hand(db: apsw.Connection, table: Table, project: str | None, status: str | None, limit: int) -> Iterator[Row]:
+    """Up to `limit` rows of the project and of none, newest first: what concerns somebody who works in that project."""
+    sql, bindings = at_hand_query(table, project, status, limit)
+    return iter(db.execute(sql, bindings))
+
+
+def at_hand_query(table: Table, project: str | None, status: str | None, limit: int) -> tuple[str, dict[str, Any]]:
+    """The statement of `at_hand` and its bindings.
+
+    SQLite merges the two halves, so that neither is sorted or read further than the limit (an OR would be sorted).
+    """
+    condition = "AND status = :status" if status is not None else ""
+    sql = (
+        f"SELECT {table.columns} FROM {table.name} WHERE project = :project {condition} "
+        f"UNION ALL SELECT {table.columns} FROM {table.name} WHERE project IS NULL {condition} "
+        "ORDER BY seq DESC LIMIT :limit"
+    )
+    return sql, {"project": project, "status": status, "limit": limit}

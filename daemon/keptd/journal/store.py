@@ -1,0 +1,40 @@
+"""The journal's tables as functions, for its handlers and for the rooms above. The SQL is in a file for each noun."""
+
+from __future__ import annotations
+
+from .actions import after as actions_after
+from .actions import listed as list_actions
+from .actions import log as log_action
+from .actions import recent as recent_actions
+from .contradictions import Contradiction, contradictions
+from .decisions import add as add_decision
+from .decisions import get as get_decision
+from .decisions import listed as list_decisions
+from .decisions import open_ones as open_decisions
+from .decisions import resolve as resolve_decision
+from .decisions import search as search_decisions
+from .decisions import supersede as supersede_decision
+from .errors import listed as list_errors
+from .errors import record as record_error
+from .errors import resolve as resolve_error
+from .errors import unresolved as unresolved_errors
+
+__all__ = [
+    "Contradiction",
+    "actions_after",
+    "add_decision",
+    "contradictions",
+    "get_decision",
+    "list_actions",
+    "list_decisions",
+    "list_errors",
+    "log_action",
+    "open_decisions",
+    "recent_actions",
+    "record_error",
+    "resolve_decision",
+    "resolve_error",
+    "search_decisions",
+    "supersede_decision",
+    "unresolved_errors",
+]

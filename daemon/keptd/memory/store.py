@@ -1,0 +1,135 @@
+"""The entries: found, set, deleted, expired, searched. Former values are `history`'s, lists are `lists`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
+from operator import attrgetter
+
+import apsw
+import msgspec
+
+from kept.wire.memory import FoundMemory, Memory, SearchMemories
+
+from ..store.search import json_text, snippet
+from . import history
+from .history import Ended, Expired
+from .rows import COLUMNS, Row, decode_tags, memory
+from .schema import TEXT
+
+_FIND = f"SELECT {COLUMNS} FROM memory AS m WHERE m.scope = ? AND m.key = ?"
+_BY_SEQ = f"SELECT {COLUMNS} FROM memory AS m WHERE m.seq = ?"
+_EXPIRED = (
+    f"SELECT {COLUMNS} FROM memory AS m INDEXED BY memory_by_expiry "
+    "WHERE m.expires_at <= ? ORDER BY m.expires_at LIMIT ?"
+)
+_UNSWEPT = (
+    "SELECT id, scope, key, value, priority, expires_at FROM memory INDEXED BY memory_by_expiry "
+    "WHERE expires_at > ? AND expires_at <= ? AND scope = ? ORDER BY expires_at DESC LIMIT ?"
+)
+_TOP = (
+    f"SELECT {COLUMNS} FROM memory AS m INDEXED BY memory_by_scope WHERE m.scope = ? AND ifnull(m.expires_at, ?) > ? "
+    "ORDER BY m.priority DESC, m.seq DESC LIMIT ?"
+)
+_INSERT = (
+    "INSERT INTO memory "
+    "(id, key, scope, value, category, priority, tags, session_id, expires_at, created_at, updated_at, version, actor) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_decode = msgspec.json.Decoder().decode
+_rank = attrgetter("priority", "seq")
+
+
+def get(db: apsw.Connection, scope: str, key: str, now: int) -> Memory | None:
+    """The live entry under a key."""
+    row = db.execute(_FIND, (scope, key)).fetchone()
+    if row is None or (row[8] is not None and row[8] <= now):
+        return None
+    return memory(row)
+
+
+def find(db: apsw.Connection, scope: str, key: str) -> Row | None:
+    """The row under a key, expired or not."""
+    return next(map(Row._make, db.execute(_FIND, (scope, key))), None)
+
+
+def insert(db: apsw.Connection, row: Row) -> None:
+    """Add an entry whose key is free. `row.seq` is not used: the row gets the next."""
+    db.execute(_INSERT, row[:-1])
+    seq = db.last_insert_rowid()
+    tags = decode_tags(row.tags)
+    if tags:
+        db.executemany("INSERT INTO memory_tag VALUES (?, ?, ?)", [(tag, row.priority, seq) for tag in tags])
+    texts = (row.key, json_text(_decode(row.value)), " ".join((row.category, *tags)))
+    TEXT.add(db, seq, texts, (_scope_facet(row.scope), _category_facet(row.category)))
+
+
+def end(db: apsw.Connection, row: Row, ended: Ended, at: int) -> None:
+    """Take an entry out, into the history."""
+    history.add(db, row, ended, at)
+    db.execute("DELETE FROM memory WHERE seq = ?", (row.seq,))
+    for tag in decode_tags(row.tags):
+        db.execute("DELETE FROM memory_tag WHERE tag = ? AND priority = ? AND seq = ?", (tag, row.priority, row.seq))
+    TEXT.remove(db, row.seq)
+
+
+def expire(db: apsw.Connection, row: Row) -> None:
+    """Take an expired entry out. It ended when it expired, whenever that is noticed."""
+    assert row.expires_at is not None
+    end(db, row, "expired", row.expires_at)
+
+
+def sweep(db: apsw.Connection, now: int, limit: int) -> list[Row]:
+    """Move up to `limit` expired entries into the history, those that expired first; returns them."""
+    rows = list(map(Row._make, db.execute(_EXPIRED, (now, limit))))
+    for row in rows:
+        expire(db, row)
+    return rows
+
+
+def search(db: apsw.Connection, call: SearchMemories, now: int) -> Iterator[FoundMemory]:
+    """Up to `call.limit` live entries that fit, best first. Raises `InvalidParams` for a bad FTS5 expression."""
+    facets = []
+    if call.scope is not None:
+        facets.append(_scope_facet(call.scope))
+    if call.category is not None:
+        facets.append(_category_facet(call.category))
+    left = call.limit
+    for seq, score in TEXT.search(db, call.query, syntax=call.syntax, facets=facets):
+        for row in map(Row._make, db.execute(_BY_SEQ, (seq,))):
+            if not row.expired(now):
+                yield _found(db, row, score, call.query)
+                left -= 1
+        if not left:
+            return
+
+
+def top(db: apsw.Connection, scopes: Iterable[str], now: int, limit: int) -> list[Memory]:
+    """Up to `limit` live entries of the scopes: highest priority first, newest first within one."""
+    rows: list[Row] = []
+    for scope in dict.fromkeys(scopes):
+        rows += map(Row._make, db.execute(_TOP, (scope, now + 1, now, limit)))
+    return [memory(row) for row in nlargest(limit, rows, key=_rank)]
+
+
+def recently_expired(db: apsw.Connection, scopes: Iterable[str], now: int, since: int, limit: int) -> list[Expired]:
+    """Up to `limit` entries of the scopes that expired after `since` and were not set again; newest first."""
+    found: list[Expired] = []
+    for scope in dict.fromkeys(scopes):
+        found += history.expired(db, scope, since, limit)
+        found += map(Expired._make, db.execute(_UNSWEPT, (since, now, scope, limit)))
+    return nlargest(limit, found, key=attrgetter("expired_at", "id"))
+
+
+def _found(db: apsw.Connection, row: Row, score: float, query: str) -> FoundMemory:
+    text = json_text(_decode(row.value))
+    return FoundMemory(**msgspec.structs.asdict(memory(row)), score=score, snippet=snippet(db, text, query))
+
+
+def _scope_facet(scope: str) -> str:
+    return f"scope={scope}"
+
+
+def _category_facet(category: str) -> str:
+    return f"category={category}"

@@ -1,0 +1,37 @@
+"""The command line inside the daemon: the thin script sends its arguments, and gets text and an exit code back.
+
+The only place where the daemon imports `kept.cli`. It runs in a worker thread, and each of its calls goes the way of any
+other request of this peer, with every check.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+import anyio
+
+from kept.calls import plan
+from kept.calls import request as line_for
+from kept.wire import Call
+from kept.wire.daemon import CommandResult, RunCommand
+from kept.wire.errors import from_wire
+
+from .control import ControlCtx
+from .methods import serves
+
+R = TypeVar("R")
+
+
+@serves
+async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
+    from kept.cli import answer  # noqa: PLC0415 - only a daemon that is asked for it pays for the command line.
+
+    def ask(request: Call[R]) -> R:
+        prepared = plan(type(request))
+        line = anyio.from_thread.run(ctx.ask, line_for(1, request, prepared.head))
+        reply = prepared.decode(line)
+        if reply.error is not None:
+            raise from_wire(reply.error)
+        return cast("R", reply.result)
+
+    return await anyio.to_thread.run_sync(answer, call, ask)

@@ -1,0 +1,47 @@
+"""What a handler of a `Control` may use: the connection that asks, and the daemon behind it. Types only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kept.wire import Call
+from kept.wire.daemon import DaemonStatus, Reloaded
+
+from ..bus import Bus
+from ..clock import Clock
+from ..config import Config
+from ..store import Store
+from .peer import Peer
+
+
+class Daemon(Protocol):
+    """What the supervisor offers to handlers."""
+
+    def status(self) -> DaemonStatus:
+        """How everything is."""
+        ...
+
+    def reload(self) -> Reloaded:
+        """Read the configuration again. Raises `InvalidParams` where it is wrong; the old one stays."""
+        ...
+
+    def stop(self) -> None:
+        """Begin to end; returns at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCtx:
+    """What a handler of a `Control` is given."""
+
+    peer: Peer
+    store: Store
+    bus: Bus
+    clock: Clock
+    config: Config
+    daemon: Daemon
+    calls: tuple[type[Call[Any]], ...]
+    ask: Callable[[bytes], Coroutine[Any, Any, bytes]]
+    """Send a request line as this peer, and get the reply line."""

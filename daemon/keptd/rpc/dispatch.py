@@ -1,0 +1,358 @@
+"""Dispatch: checked work runs where its kind belongs, and its outcome becomes one reply. No socket is known here; a peer is.
+
+The one boundary where exceptions become error replies: a `KeptError` as it is, anything else logged with the place where it
+was raised and answered without it.
+
+- An inline read is answered at once.
+- A heavy read goes to the reader threads, a write to the writer; their replies come later, and in any order among
+  themselves, except that the writes of one peer are applied in the order sent.
+- A control call runs on the loop; where it is asynchronous, as a task of its connection.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import apsw
+import msgspec
+import structlog
+from msgspec import UNSET, Raw, UnsetType
+
+from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
+from kept.wire import Actor, Read, Write
+from kept.wire.errors import Busy, Cancelled, InternalError, KeptError, StorageFailed
+
+from ..bus import Bus
+from ..clock import Clock
+from ..config import Config
+from ..domain import Handler, ReadCtx, SelfReport, WriteCtx
+from ..store import Store, receipts
+from ..store.changes import ChangeLog
+from ..store.database import FAULTS
+from ..store.readers import ReadJob
+from ..store.writer import Outcome, WriteJob, Written
+from .control import ControlCtx, Daemon
+from .peer import Peer, Pending
+from .prepare import Cancel, Method, Refusal, Task, Work, prepare
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+RETRY_AFTER_MS = 50
+
+
+class Sink(Protocol):
+    """Where a reply goes: a peer, a batch in the making, or whoever asked inside the daemon."""
+
+    def fits(self, size: int) -> bool:
+        """Whether it can take that many bytes more."""
+        ...
+
+    def send(self, line: bytes) -> None:
+        """Take a reply, without its end of line."""
+        ...
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Dispatcher:
+    """Runs work for peers. Lives on the loop's thread, except for `prepare`."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        config: Config,
+        daemon: Daemon,
+        self_reports: Callable[[], Sequence[SelfReport]],
+    ) -> None:
+        self.config = config
+        self.requests = 0
+        self.refused = 0
+        self._methods = {name: Method(handler) for name, handler in handlers.items()}
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._daemon = daemon
+        self._self_reports = self_reports
+
+    def configure(self, config: Config, peers: Iterable[Peer]) -> None:
+        """Go on with other settings."""
+        self.config = config
+        for peer in peers:
+            peer.context = None
+
+    def prepare(self, line: bytes) -> Work | list[Work]:
+        """Read and check a line. May run in any thread."""
+        return prepare(line, self._methods, self.config)
+
+    def execute(self, peer: Peer, work: Work | list[Work]) -> None:
+        """Do what a line asks; its replies go to the peer as they come."""
+        if isinstance(work, list):
+            sink = BatchReply(peer, sum(getattr(item, "request_id", UNSET) is not UNSET for item in work))
+            for item in work:
+                self._execute(peer, item, sink)
+        else:
+            self._execute(peer, work, peer)
+
+    def refuse_line(self, peer: Peer) -> None:
+        """Answer a line that was too long to be read."""
+        self._refuse(None, too_large(self.config.limits.message_bytes), peer)
+
+    async def ask(self, peer: Peer, line: bytes) -> bytes:
+        """Run one request as `peer` and give its reply: the same path, without the socket."""
+        work = self.prepare(line)
+        if isinstance(work, (list, Cancel)):
+            raise TypeError("one request at a time")
+        answer = Answer()
+        self._execute(peer, work, answer)
+        return await answer.wait()
+
+    def _execute(self, peer: Peer, work: Work, sink: Sink) -> None:
+        self.requests += 1
+        if isinstance(work, Task):
+            if work.method.kind is Read and work.request_id is UNSET:
+                return  # Nobody would see the answer.
+            if work.method.kind is Read:
+                heavy = work.method.heavy
+                if heavy is False or (heavy is not True and not heavy(work.call)):
+                    self._read_inline(peer, work, sink)
+                else:
+                    self._later(peer, work, sink, self._read_heavy)
+            elif work.method.kind is Write:
+                self._later(peer, work, sink, self._write)
+            else:
+                self._control(peer, work, sink)
+        elif isinstance(work, Refusal):
+            self._refuse(work.request_id, work.error, sink)
+        elif pending := peer.pending.get(work.id):
+            pending.cancel()
+
+    def _read_inline(self, peer: Peer, work: Task, sink: Sink) -> None:
+        context = peer.context
+        if context is None:
+            context = peer.context = ReadCtx(
+                self._store.inline, self._clock, peer.actor, self.config, self._self_reports
+            )
+        try:
+            result = work.method.run(context, work.call)
+        except KeptError as refusal:
+            self._refuse(work.request_id, refusal, sink)
+        except FAULTS as fault:
+            self._refuse(work.request_id, _read_failed(fault), sink)
+        except Exception as fault:  # noqa: BLE001 - the one boundary: what nobody foresaw is logged and answered.
+            self._refuse(work.request_id, _unforeseen(work.method, fault), sink)
+        else:
+            self._answer(work.request_id, result, sink)
+
+    def _later(self, peer: Peer, work: Task, sink: Sink, start: Callable[[Peer, Task, Sink], Pending]) -> None:
+        """Start what is answered later, so that it can be cancelled; or refuse it where too much is in flight."""
+        if peer.in_flight >= self.config.limits.in_flight:
+            limit = self.config.limits.in_flight
+            busy = Busy(
+                f"{limit} requests are in flight on this connection", retry_after_ms=RETRY_AFTER_MS, limit=limit
+            )
+            self._refuse(work.request_id, busy, sink)
+            return
+        peer.in_flight += 1
+        started = start(peer, work, sink)
+        if not isinstance(work.request_id, UnsetType):
+            peer.pending[work.request_id] = started
+
+    def _finish(self, peer: Peer, request_id: RequestId | UnsetType, result: Any, sink: Sink) -> None:
+        """Answer what was started by `_later`."""
+        if not isinstance(request_id, UnsetType):
+            peer.pending.pop(request_id, None)
+        if isinstance(result, KeptError):
+            self._refuse(request_id, result, sink)
+        else:
+            self._answer(request_id, result, sink)
+        peer.finished()
+
+    def _read_heavy(self, peer: Peer, work: Task, sink: Sink) -> Pending:
+        def run(db: apsw.Connection) -> bytes:
+            context = ReadCtx(db, self._clock, peer.actor, self.config, self._self_reports)
+            return _guarded(work.method, lambda: _encode(work.method.run(context, work.call)))
+
+        def done(outcome: bytes | KeptError) -> None:
+            self._finish(peer, work.request_id, Raw(outcome) if isinstance(outcome, bytes) else outcome, sink)
+
+        def progress(seconds: float) -> None:
+            if work.request_id is not UNSET and peer.fits(0):
+                elapsed = {"id": work.request_id, "elapsed_ms": round(seconds * 1000)}
+                peer.send(encode_notification("$/progress", elapsed))
+
+        job = ReadJob(run, done, progress, self._clock.monotonic() + self.config.storage.read_seconds)
+        self._store.readers.submit(job)
+        return job
+
+    def _write(self, peer: Peer, work: Task, sink: Sink) -> Pending:
+        def done(outcome: Outcome) -> None:
+            self._finish(peer, work.request_id, Raw(outcome.result) if isinstance(outcome, Written) else outcome, sink)
+
+        job = WriteJob(
+            partial(self._apply, work.method, work.call, peer.actor),
+            done,
+            self._clock.monotonic() + self.config.storage.write_seconds,
+            work.size,
+            work.call.frees_space,
+        )
+        self._store.writer.submit(job)
+        return job
+
+    def _apply(self, method: Method, call: Write[Any], actor: Actor, db: apsw.Connection) -> Written:
+        """A write, inside its savepoint, on the writer's thread."""
+        return _guarded(method, lambda: self._apply_once(method, call, actor, db))
+
+    def _apply_once(self, method: Method, call: Write[Any], actor: Actor, db: apsw.Connection) -> Written:
+        key, mark = call.idempotency_key, b""
+        if key is not None:
+            mark = receipts.fingerprint(call)
+            first = receipts.find(db, key, mark)
+            if first is not None:
+                return Written(first, 0)
+        now = self._clock.now()
+        changes = ChangeLog(db, now, actor, method.name)
+        result = _encode(method.run(WriteCtx(db, self._clock, actor, self.config, changes), call))
+        if key is not None:
+            receipts.keep(db, key, mark, result, now)
+        return Written(result, changes.last_seq)
+
+    def _control(self, peer: Peer, work: Task, sink: Sink) -> None:
+        context = ControlCtx(
+            peer,
+            self._store,
+            self._bus,
+            self._clock,
+            self.config,
+            self._daemon,
+            tuple(method.call for method in self._methods.values()),
+            partial(self.ask, peer),
+        )
+        if work.method.is_async:
+            self._later(peer, work, sink, partial(self._control_task, context))
+            return
+        try:
+            result = _guarded(work.method, lambda: work.method.run(context, work.call))
+        except KeptError as refusal:
+            self._refuse(work.request_id, refusal, sink)
+        else:
+            self._answer(work.request_id, result, sink)
+
+    def _control_task(self, context: ControlCtx, peer: Peer, work: Task, sink: Sink) -> Pending:
+        scope = anyio.CancelScope()
+
+        async def task() -> None:
+            result: Any = Cancelled("cancelled")
+            with scope:
+                try:
+                    result = await work.method.run(context, work.call)
+                except KeptError as refusal:
+                    result = refusal
+                except Exception as fault:  # noqa: BLE001 - the same boundary, for what runs as a task.
+                    result = _unforeseen(work.method, fault)
+            self._finish(peer, work.request_id, result, sink)
+
+        peer.spawn(task)
+        return scope
+
+    def _answer(self, request_id: RequestId | UnsetType, result: Any, sink: Sink) -> None:
+        if isinstance(request_id, UnsetType):
+            return
+        reply = encode_result(request_id, result)
+        if not sink.fits(len(reply)):
+            unread = Busy(
+                "the reply was dropped, because too many bytes wait to be read by this client",
+                hint="Read the replies. A write was made; repeating it with its idempotency_key gives its result.",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+            self._refuse(request_id, unread, sink)
+            return
+        sink.send(reply)
+
+    def abandon(self, peer: Peer) -> None:
+        """The peer has gone: its reads need not go on. Its writes do, as it may have been promised nothing else."""
+        for pending in peer.pending.values():
+            if isinstance(pending, ReadJob):
+                pending.cancel()
+
+    def _refuse(self, request_id: RequestId | UnsetType, error: KeptError, sink: Sink) -> None:
+        self.refused += 1
+        if not isinstance(request_id, UnsetType):
+            sink.send(encode_failure(request_id, error))
+
+
+class BatchReply:
+    """Gathers the replies of a batch into one array, bounded like anything else that waits for a peer."""
+
+    def __init__(self, peer: Peer, expected: int) -> None:
+        self._peer = peer
+        self._missing = expected
+        self._replies: list[bytes] = []
+        self._size = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether the peer could take the array with this reply."""
+        return self._peer.fits(self._size + size)
+
+    def send(self, line: bytes) -> None:
+        """Take one reply; the last one sends them all."""
+        self._size += len(line)
+        self._replies.append(line)
+        self._missing -= 1
+        if not self._missing:
+            self._peer.send(b"[" + b",".join(self._replies) + b"]")
+
+
+class Answer:
+    """One reply for somebody inside the daemon."""
+
+    def __init__(self) -> None:
+        self._given = anyio.Event()
+        self._reply = b""
+
+    def fits(self, _size: int) -> bool:
+        """Always."""
+        return True
+
+    def send(self, line: bytes) -> None:
+        """Take the reply."""
+        self._reply = line
+        self._given.set()
+
+    async def wait(self) -> bytes:
+        """The reply, when it is there."""
+        await self._given.wait()
+        return self._reply
+
+
+def _guarded(method: Method, run: Callable[[], T]) -> T:
+    """Run a handler; what nobody foresaw becomes an `InternalError`, what the storage raises stays what it is."""
+    try:
+        return run()
+    except (KeptError, *FAULTS):
+        raise
+    except Exception as fault:  # noqa: BLE001 - the same boundary, on the threads of the store.
+        raise _unforeseen(method, fault) from None
+
+
+def _unforeseen(method: Method, fault: Exception) -> InternalError:
+    """Log where a handler failed, without the exception's text, which may hold what the request carried."""
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(fault.__traceback__)]
+    log.error("handler failed", method=method.name, error=type(fault).__name__, places=places[-8:])
+    return InternalError(f"{method.name} failed in the daemon")
+
+
+def _read_failed(fault: apsw.Error) -> StorageFailed:
+    log.error("read failed", fault=type(fault).__name__)
+    return StorageFailed(
+        f"the read failed ({type(fault).__name__})", hint="Nothing was changed. `kept status` says more."
+    )

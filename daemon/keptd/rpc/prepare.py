@@ -1,0 +1,113 @@
+"""Preparation: a line of bytes becomes work that needs no more checking, or a refusal. Pure; may run in any thread.
+
+Everything that can be refused without looking at the state is refused here: depth, JSON, the request's form, the method, its
+parameters, and text that looks like a credential.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from kept.frames import BadRequest, Request, RequestId, decode_batch, decode_request, too_deep
+from kept.wire import Call, Control, Read, Write
+from kept.wire.errors import KeptError, MethodNotFound, ParseError, TooLarge
+
+from ..config import Config
+from ..domain import Handler
+from .guard import guard
+from .params import Params
+
+CANCEL = "$/cancelRequest"
+
+
+class Cancel(Struct, frozen=True):
+    """The parameters of a `$/cancelRequest`."""
+
+    id: str | int | float | None
+
+
+class Method:
+    """A handler, with what a request for it needs at hand."""
+
+    __slots__ = ("call", "decode", "heavy", "is_async", "kind", "name", "run")
+
+    def __init__(self, handler: Handler) -> None:
+        self.call = handler.call
+        self.name = handler.call.method
+        self.decode = Params(handler.call).decode
+        self.heavy = handler.heavy
+        self.kind = next(kind for kind in (Read, Write, Control) if issubclass(handler.call, kind))
+        self.run = handler.run
+        self.is_async = inspect.iscoroutinefunction(handler.run)
+
+
+class Refusal(NamedTuple):
+    """An error reply; to nobody where the id is unset."""
+
+    request_id: RequestId | UnsetType
+    error: KeptError
+
+
+class Task(NamedTuple):
+    """A checked call for a method; `size` is what it took in bytes. A notification has no id."""
+
+    request_id: RequestId | UnsetType
+    method: Method
+    call: Any
+    size: int
+
+
+Work = Task | Refusal | Cancel
+
+_decode_cancel = msgspec.json.Decoder(Cancel).decode
+
+
+def prepare(line: bytes, methods: Mapping[str, Method], config: Config) -> Work | list[Work]:
+    """Read a line; a list for a batch."""
+    limits = config.limits
+    if too_deep(line, limits.depth):
+        return Refusal(None, TooLarge(f"the message nests deeper than {limits.depth}", limit=limits.depth))
+    if line[0] != 0x5B and line.lstrip()[:1] != b"[":
+        return _prepare_one(line, len(line), methods, config)
+    try:
+        batch = decode_batch(line)
+    except KeptError as refusal:
+        return Refusal(None, refusal)
+    if len(batch) > limits.batch:
+        return Refusal(
+            None, TooLarge(f"a batch of {len(batch)} requests; at most {limits.batch} are taken", limit=limits.batch)
+        )
+    return [_prepare_one(message, len(bytes(message)), methods, config) for message in batch]
+
+
+def _prepare_one(line: bytes | Raw, size: int, methods: Mapping[str, Method], config: Config) -> Work:
+    try:
+        request = decode_request(line)
+    except BadRequest as refusal:
+        return Refusal(refusal.request_id, refusal)
+    except ParseError as refusal:
+        return Refusal(None, refusal)
+    method = methods.get(request.method)
+    if method is None:
+        return _prepare_unknown(request)
+    try:
+        call: Call[Any] = method.decode(request.params)
+        if isinstance(call, Write):
+            call = guard(call, config.secrets.on_secret)
+    except KeptError as refusal:
+        return Refusal(request.id, refusal)
+    return Task(request.id, method, call, size)
+
+
+def _prepare_unknown(request: Request) -> Work:
+    if request.method == CANCEL and request.id is UNSET:
+        try:
+            return _decode_cancel(request.params)
+        except msgspec.DecodeError:
+            pass  # A notification can't be answered, not even when it is wrong.
+    return Refusal(request.id, MethodNotFound("there is no method of that name"))

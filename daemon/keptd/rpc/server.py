@@ -1,0 +1,188 @@
+"""The server: a listening Unix socket, its connections, and the bytes in and out. Knows no method.
+
+- Whole chunks are cut into messages, and all replies that are ready leave in one write.
+- A peer that does not read is not read from either: what waits for it is bounded, and nobody else notices.
+- Only the owner's uid gets in. Past the limit of connections a caller is told so and let go.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from contextlib import suppress
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from kept.frames import Splitter, encode_failure
+from kept.wire.errors import Busy, Denied
+
+from .dispatch import RETRY_AFTER_MS, Dispatcher
+from .peer import HIGH_WATER, Peer
+from .readiness import Readiness, watch
+
+log = structlog.get_logger(__name__)
+
+_CHUNK = 64 * 1024
+_LARGE = 256 * 1024
+"""Messages above this are decoded in a thread, so that the loop serves others meanwhile."""
+
+_PAUSE_SECONDS = 0.1
+
+_CREDENTIALS = struct.Struct("3i")
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+
+class Server:
+    """Accepts on a bound, listening, non-blocking socket."""
+
+    def __init__(self, listener: socket.socket, dispatcher: Dispatcher, owner: int) -> None:
+        self.peers: dict[Peer, socket.socket] = {}
+        self._listener = listener
+        self._dispatcher = dispatcher
+        self._owner = owner
+        self._accepted = 0
+        self._accepting = anyio.CancelScope()
+        self.ended = anyio.Event()
+
+    async def serve(self) -> None:
+        """Accept until `drain` is called, then return when the last connection has ended; cancelling cuts them off."""
+        async with anyio.create_task_group() as tasks:
+            with self._accepting:
+                while True:
+                    await anyio.wait_readable(self._listener)
+                    if connection := await self._accept():
+                        self._admit(tasks, connection)
+        self.ended.set()
+
+    def drain(self) -> None:
+        """Accept and read no more; what was asked is answered, then each connection ends."""
+        self._accepting.cancel()
+        for connection in self.peers.values():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+
+    async def _accept(self) -> socket.socket | None:
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError as fault:
+            if fault.errno not in _OUT_OF_DESCRIPTORS:
+                raise
+            # The caller waits in the backlog until a descriptor is free.
+            log.warning("cannot accept", error=errno.errorcode[fault.errno])
+            await anyio.sleep(_PAUSE_SECONDS)
+            return None
+        connection.setblocking(False)
+        return connection
+
+    def _admit(self, tasks: TaskGroup, connection: socket.socket) -> None:
+        pid, uid, _ = _CREDENTIALS.unpack(
+            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+        limits = self._dispatcher.config.limits
+        if uid != self._owner:
+            log.warning("refused another user", uid=uid)
+            _turn_away(connection, encode_failure(None, Denied("this daemon serves its owner only")))
+        elif len(self.peers) >= limits.connections:
+            full = Busy(
+                f"{limits.connections} connections are open",
+                hint="Close one, or raise limits.connections.",
+                retry_after_ms=RETRY_AFTER_MS,
+                limit=limits.connections,
+            )
+            _turn_away(connection, encode_failure(None, full))
+        else:
+            self._accepted += 1
+            peer = Peer(self._accepted, uid, pid, limits.queued_bytes)
+            self.peers[peer] = connection
+            tasks.start_soon(self._serve_peer, peer, connection)
+
+    async def _serve_peer(self, peer: Peer, connection: socket.socket) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                peer.spawn = tasks.start_soon
+                tasks.start_soon(self._send_all, peer, connection)
+                await self._receive_all(peer, connection)
+                for following in peer.subscriptions.values():
+                    following.cancel()
+                await peer.idle()
+                tasks.cancel_scope.cancel()
+        finally:
+            self.peers.pop(peer, None)
+            peer.close()
+            self._dispatcher.abandon(peer)
+            connection.close()
+
+    async def _receive_all(self, peer: Peer, connection: socket.socket) -> None:
+        """Read until the peer ends its side."""
+        splitter = Splitter(self._dispatcher.config.limits.message_bytes)
+        readable = watch(connection)
+        try:
+            while chunk := await _receive(readable, connection):
+                peer.corked = True
+                for line in splitter.feed(chunk):
+                    await self._take(peer, line)
+                if peer.outbox:
+                    _send(peer, connection)
+                peer.uncork()
+        except OSError:
+            peer.close()
+        finally:
+            readable.close()
+
+    async def _take(self, peer: Peer, line: bytes | None) -> None:
+        dispatcher = self._dispatcher
+        if line is None:
+            dispatcher.refuse_line(peer)
+        elif len(line) < _LARGE:
+            dispatcher.execute(peer, dispatcher.prepare(line))
+        else:
+            peer.uncork()
+            dispatcher.execute(peer, await anyio.to_thread.run_sync(dispatcher.prepare, line))
+        if len(peer.outbox) > HIGH_WATER:
+            peer.uncork()
+            await peer.drained()
+
+    async def _send_all(self, peer: Peer, connection: socket.socket) -> None:
+        """Send what could not be sent at once, and what is answered later."""
+        while True:
+            await peer.filled()
+            if not _send(peer, connection):
+                try:
+                    await anyio.wait_writable(connection)
+                except OSError:
+                    peer.close()
+            if peer.closed:
+                return
+
+
+async def _receive(readable: Readiness, connection: socket.socket) -> bytes:
+    """The next bytes; none at the end. Lets the loop serve others first, so that no peer can keep it to itself."""
+    while True:
+        await readable.wait()
+        try:
+            return connection.recv(_CHUNK)
+        except BlockingIOError:
+            continue
+
+
+def _send(peer: Peer, connection: socket.socket) -> bool:
+    """Send as much as the socket takes; False where it took nothing."""
+    try:
+        count = connection.send(peer.outbox)
+    except BlockingIOError:
+        return False
+    except OSError:
+        peer.close()
+        return False
+    peer.sent(count)
+    return True
+
+
+def _turn_away(connection: socket.socket, reply: bytes) -> None:
+    with connection, suppress(OSError):
+        connection.send(reply + b"\n")
