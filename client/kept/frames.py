@@ -1,7 +1,8 @@
 """Frames: bytes in, JSON-RPC messages out, and back. No socket, no loop, no method is known here.
 
-A frame is one line of UTF-8 that holds one JSON text. Owns the limits that must hold before anything is decoded: the length
-of a line and the depth of its nesting (the decoder recurses, and decoding costs memory in proportion to the line).
+A frame is one line of UTF-8 that holds one JSON text. Owns the limits that must hold before anything is decoded: the
+length of a line and the depth of its nesting (the decoder recurses, and decoding costs memory in proportion to the
+line).
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def decode_request(line: bytes | Raw) -> Request:
-    """One request. Raises `ParseError` for what is no JSON, `InvalidRequest` (with the id as `request_id`, where there is a
-    valid one) for JSON that is no request."""
+    """One request. Raises `ParseError` for what is no JSON, `InvalidRequest` (with the id as `request_id`, where
+    there is a valid one) for JSON that is no request."""
     try:
         return _decode_request(line)
     except msgspec.ValidationError as refusal:

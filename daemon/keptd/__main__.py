@@ -1,6 +1,7 @@
 """`keptd`: reads the command line and the settings, opens the log, and runs the daemon until it is told to stop.
 
-Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used, 2 for a wrong command line or setting.
+Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used, 2 for a wrong command line or
+setting.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="keptd",
         description="Keeps the state of people who work with AI agents. Started by `kept` when it is needed.",
-        epilog="Settings: defaults < config.toml < KEPT_<SECTION>_<KEY> < --set. KEPT_HOME moves all files to one folder.",
+        epilog="Settings: defaults < config.toml < KEPT_<SECTION>_<KEY> < --set. KEPT_HOME moves all files.",
     )
     parser.add_argument("--version", action="version", version=f"keptd {VERSION}")
     parser.add_argument(
@@ -43,14 +44,14 @@ def main(argv: list[str] | None = None) -> int:
         paths = find(os.environ)
         settings = config.load(Path(paths.config_file), os.environ, arguments.set)
     except (BadPlace, config.ConfigError) as refusal:
-        print(f"keptd: {refusal}", file=sys.stderr)
+        sys.stderr.write(f"keptd: {refusal}\n")
         return 2
     log.configure(settings.log, paths)
     supervisor = Supervisor(paths, settings, lambda: config.load(Path(paths.config_file), os.environ, arguments.set))
     try:
         anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
     except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration) as refusal:
-        print(f"keptd: {refusal}", file=sys.stderr)
+        sys.stderr.write(f"keptd: {refusal}\n")
         return 1
     return 0
 

@@ -1,7 +1,8 @@
-"""The time: one protocol, the system's clock, and the conversions between the wire's datetimes and the tables' integers.
+"""The time: one protocol, the system's clock, and the conversions between the wire's datetimes and the tables'
+integers.
 
-Tables hold integer microseconds since 1970 in UTC. Intervals and deadlines use the monotonic clock, because the wall clock
-may jump (a laptop or WSL2 after sleep).
+Tables hold integer microseconds since 1970 in UTC. Intervals and deadlines use the monotonic clock, because the wall
+clock may jump (a laptop or WSL2 after sleep).
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> int:
+        """Wall clock, in microseconds since 1970 UTC."""
         return time.time_ns() // 1000
 
     def monotonic(self) -> float:
+        """Seconds since the machine started."""
         return time.monotonic()
 
 

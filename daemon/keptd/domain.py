@@ -83,7 +83,8 @@ class Handler:
 class Sweep:
     """A room's removal of what has run out: `run(ctx, limit)` removes up to `limit` rows and tells how many.
 
-    It runs from time to time, and again as long as it finds a full `limit`. `name` stands in the change log as the method.
+    It runs from time to time, and again as long as it finds a full `limit`. `name` stands in the change log as the
+    method.
     """
 
     name: str

@@ -1,13 +1,14 @@
 """The home: kept's folders, and the lock that lets one daemon own them.
 
-Refuses a folder that is a symlink or another user's, and a home that another daemon has. The lock is the operating system's
-(flock), so that a daemon that was killed leaves none behind.
+Refuses a folder that is a symlink or another user's, and a home that another daemon has. The lock is the operating
+system's (flock), so that a daemon that was killed leaves none behind.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 
@@ -25,12 +26,11 @@ def prepare(paths: Paths) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder with mode 0700, and its parents; refuse what is no folder of the caller's own, and close it to others."""
+    """Make a folder with mode 0700, and its parents; refuse what is no folder of the caller's own, and close it to
+    others."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
     found = folder.lstat()
     if not S_ISDIR(found.st_mode):
         raise UnusableHome(

@@ -1,7 +1,7 @@
 """The supervisor: what starts and stops in which order, and the one list of all domains.
 
-Start: folders, lock, database, dispatcher, socket, tasks. Stop, in reverse: no new connection, what is in flight is answered,
-connections end, the log of the database is moved into it, the lock is let go.
+Start: folders, lock, database, dispatcher, socket, tasks. Stop, in reverse: no new connection, what is in flight is
+answered, connections end, the log of the database is moved into it, the lock is let go.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -98,15 +99,15 @@ class Supervisor:
         logger.info("stopped")
 
     async def _serve(self) -> None:
-        path = Path(self._paths.socket)
-        listener = listen(path)
+        listener = listen(Path(self._paths.socket))
         self._server = Server(listener, self._dispatcher, os.geteuid())
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._store.completions.deliver)
                 tasks.start_soon(self._store.maintain)
                 tasks.start_soon(self._heed_signals)
-                tasks.start_soon(self._mirror().follow)
+                mirror = self._mirror()
+                tasks.start_soon(mirror.follow)
                 sweeps = [RECEIPTS, *(sweep for domain in DOMAINS for sweep in domain.sweeps)]
                 tasks.start_soon(keep_house, self._store, self._clock, lambda: self._config, sweeps, self._actor)
                 tasks.start_soon(self._server.serve)
@@ -114,10 +115,12 @@ class Supervisor:
                 self._ready()
                 await self._stopping.wait()
                 await self._drain()
+                await mirror.catch_up()
                 tasks.cancel_scope.cancel()
         finally:
-            path.unlink(missing_ok=True)
             listener.close()
+            with suppress(FileNotFoundError):
+                os.unlink(self._paths.socket)
 
     async def _drain(self) -> None:
         logger.info("stopping", connections=len(self._server.peers))
@@ -134,7 +137,7 @@ class Supervisor:
                 try:
                     self.reload()
                 except InvalidParams as refusal:
-                    logger.error("reload refused", reason=refusal.message)
+                    logger.warning("reload refused", reason=refusal.message)
 
     def stop(self) -> None:
         """Begin to end."""

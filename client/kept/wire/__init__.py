@@ -2,8 +2,8 @@
 
 A method is a frozen Struct that derives from `Read`, `Write` or `Control`. Its class attributes name the method and the
 errors that it can raise, its docstring describes it, its fields are the parameters with their constraints, and the type
-argument is the result. Parameter checks, OpenRPC, the command line, the typed client and the reference page all come from
-that class.
+argument is the result. Parameter checks, OpenRPC, the command line, the typed client and the reference page all come
+from that class.
 
 Refuses to know about sockets, storage or the daemon: it imports the standard library and msgspec only.
 """

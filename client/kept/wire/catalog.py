@@ -8,7 +8,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from . import Call, Control, Read, Write, __name__, __path__
+from .. import wire
+from . import Call, Control, Read, Write
 
 _KINDS = (Read, Write, Control)
 
@@ -17,13 +18,13 @@ _KINDS = (Read, Write, Control)
 def calls() -> MappingProxyType[str, type[Call[Any]]]:
     """The calls by method name, sorted."""
     found: dict[str, type[Call[Any]]] = {}
-    for module in pkgutil.iter_modules(__path__):
+    for module in pkgutil.iter_modules(wire.__path__):
         if module.name == "catalog":
             continue
-        for item in vars(import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(item, type) and issubclass(item, Call) and "method" in vars(item):
-                if found.setdefault(item.method, item) is not item:
-                    raise TypeError(f"two calls are named {item.method}")
+        for item in vars(import_module(f"{wire.__name__}.{module.name}")).values():
+            is_method = isinstance(item, type) and issubclass(item, Call) and "method" in vars(item)
+            if is_method and found.setdefault(item.method, item) is not item:
+                raise TypeError(f"two calls are named {item.method}")
     return MappingProxyType(dict(sorted(found.items())))
 
 

@@ -47,8 +47,8 @@ class Bundle(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BundleContext(Read[Bundle], frozen=True, kw_only=True):
     """Components, high-priority memories, open decisions, unresolved errors and recent actions, within a budget.
 
-    Sections fill by priority and never cut an entry in half. The same state gives the same bundle, byte for byte, and the
-    same `etag`. A token is counted as four bytes of UTF-8.
+    Sections fill by priority and never cut an entry in half. The same state gives the same bundle, byte for byte,
+    and the same `etag`. A token is counted as four bytes of UTF-8.
     """
 
     method = "context.bundle"

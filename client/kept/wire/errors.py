@@ -158,7 +158,8 @@ class DeadlinePassed(KeptError):
 
 
 class SecretFound(KeptError):
-    """A text field holds what looks like a credential. `data.field` and `data.kind` say where and what, never the text."""
+    """A text field holds what looks like a credential. `data.field` and `data.kind` say where and what, never the
+    text."""
 
     code = -32011
     type = "secret_found"

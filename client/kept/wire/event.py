@@ -45,8 +45,8 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Lost(Struct, frozen=True, kw_only=True):
-    """The `lost` notification: the subscriber fell too far behind. It goes on with newer changes; nothing is lost from the log:
-    `event.list {since: resume_from}` shows what was passed over, up to and with `until`."""
+    """The `lost` notification: the subscriber fell too far behind. It goes on with newer changes; nothing is lost
+    from the log: `event.list {since: resume_from}` shows what was passed over, up to and with `until`."""
 
     subscription_id: SubscriptionId
     resume_from: int

@@ -62,8 +62,8 @@ class FormerValue(Struct, frozen=True, kw_only=True):
 class SetMemory(Write[Memory], frozen=True, kw_only=True):
     """Keep a value under a key. An entry that is there is replaced; its former value stays in the history.
 
-    What is left out keeps its present setting on a replaced entry, and takes the default on a new one. Setting an entry to
-    just what it is changes nothing. Versions go on where they ended when a key is used again.
+    What is left out keeps its present setting on a replaced entry, and takes the default on a new one. Setting an
+    entry to just what it is changes nothing. Versions go on where they ended when a key is used again.
     """
 
     method = "memory.set"

@@ -1,6 +1,8 @@
-"""Context: what a session should know when it starts, as a bundle, and mirrored as files for tools that only read files.
+"""Context: what a session should know when it starts, as a bundle, and mirrored as files for tools that only read
+files.
 
-Owns no table: it shows what the rooms below it hold. Refuses to cut an entry in half, and to hide that something was left out.
+Owns no table: it shows what the rooms below it hold. Refuses to cut an entry in half, and to hide that something was
+left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The mirror: `current/state.json` and `history/actions.jsonl` below the data folder, for tools that only read files.
 
-`state.json` is the context bundle, replaced as a whole; a reader sees the old one or the new one. `actions.jsonl` has one action a
-line and only grows; its last whole line says how far it has come, so that it goes on where it was after any end of the daemon.
-The database is what counts: a mirror that can't be written is logged and tried again.
+`state.json` is the context bundle, replaced as a whole; a reader sees the old one or the new one. `actions.jsonl`
+has one action a line and only grows; its last whole line says how far it has come, so that it goes on where it was
+after any end of the daemon. The database is what counts: a mirror that can't be written is logged and tried again.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Mirror:
         self._actor = actor
         self._written = b""
         self._actions_seq = -1
+        self._one_at_a_time = anyio.Lock()
 
     async def follow(self) -> None:
         """Write what has changed, until cancelled."""
@@ -79,12 +80,18 @@ class Mirror:
         while True:
             await self._bus.wait(seen)
             newest = self._bus.seq
-            if self._config().mirror.enabled and await self._write():
+            if await self.catch_up():
                 seen = newest
             await anyio.sleep(self._config().mirror.interval_seconds)
 
+    async def catch_up(self) -> bool:
+        """Bring both files up to date; False where that failed, or is switched off."""
+        if not self._config().mirror.enabled:
+            return False
+        async with self._one_at_a_time:
+            return await self._write()
+
     async def _write(self) -> bool:
-        """Bring both files up to date; False where that failed."""
         try:
             state = await read(self._store, self._clock, self._bundle)
             await anyio.to_thread.run_sync(self._replace_state, state)

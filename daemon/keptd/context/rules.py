@@ -1,7 +1,7 @@
 """What fits into a bundle, how it reads, and its etag. Pure: the same candidates give the same bundle, byte for byte.
 
-Tokens are estimated as a quarter of the UTF-8 bytes, rounded up, of each line with its mark and end; the common rule of thumb
-for English. The sum over lines is never less than the estimate of the whole.
+Tokens are estimated as a quarter of the UTF-8 bytes, rounded up, of each line with its mark and end; the common rule
+of thumb for English. The sum over lines is never less than the estimate of the whole.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A section before it is filled: `share` is the part of the budget (in hundredths) that it may take before the others
-    have had theirs; `more` counts what exists beyond the candidates."""
+    """A section before it is filled: `share` is the part of the budget (in hundredths) that it may take before the
+    others have had theirs; `more` counts what exists beyond the candidates."""
 
     name: SectionName
     title: str
@@ -48,8 +48,8 @@ def tokens_of(line: str) -> int:
 def fill(shelves: Sequence[Shelf], budget: int) -> tuple[Section, ...]:
     """The sections that fit `budget`.
 
-    First each shelf, in order, takes what fits its share; then what is left of the budget goes to the shelves in order. An entry
-    that does not fit is left out whole, and smaller ones behind it may still come.
+    First each shelf, in order, takes what fits its share; then what is left of the budget goes to the shelves in
+    order. An entry that does not fit is left out whole, and smaller ones behind it may still come.
     """
     taken: dict[SectionName, set[int]] = {shelf.name: set() for shelf in shelves}
     left = budget

@@ -1,7 +1,7 @@
 """Events: the change log for clients, paged (`event.list`) and followed (`event.subscribe`).
 
-Owns what a subscription is. Refuses to queue events: a subscription is a place in the log that moves on as fast as its client
-reads. The table is the store's.
+Owns what a subscription is. Refuses to queue events: a subscription is a place in the log that moves on as fast as
+its client reads. The table is the store's.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ _PAGE = 200
 class Follower:
     """One subscription: `seq` is the last sequence that it has dealt with.
 
-    What was asked for with `since` is replayed whole. After that, a subscriber that is more than `lag` changes behind is told
-    `lost`, with the range that it was not sent, and goes on from the end of the log.
+    What was asked for with `since` is replayed whole. After that, a subscriber that is more than `lag` changes
+    behind is told `lost`, with the range that it was not sent, and goes on from the end of the log.
     """
 
     def __init__(

@@ -169,7 +169,7 @@ NAME_PARTS = (b"pass", b"pwd", b"secret", b"token", b"key")
 """Every name that `names_secret` accepts holds one of these."""
 
 _ASSIGNMENTS = tuple(re.compile(part + _ASSIGNED) for part in NAME_PARTS)
-_NAME = re.compile(rb"[\w -]*\Z")
+_NAME = re.compile(rb"[\w -]*+\Z")
 _UNLIKE_WORDS = re.compile(UNLIKE_WORDS.encode())
 
 

@@ -183,7 +183,7 @@ _RUN_END = re.compile(rb"w*+")
 _WORDS = tuple({word for kind in _KINDS for word in kind.words})
 _MARKS = frozenset(b"_-.:/")
 _PARTS = tuple((part, _MARKS.intersection(part)) for kind in _KINDS for part in kind.runs)
-"""What to look for in the long runs, with its marks: one byte that is missing (base64 has none of them) rules out many."""
+"""What to look for in the long runs, with its marks: a mark that is missing (base64 has none) rules out many."""
 
 
 def kinds() -> tuple[Kind, ...]:

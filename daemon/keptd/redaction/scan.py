@@ -46,9 +46,9 @@ def scan_text(text: str) -> list[tuple[str, int, int]]:
 def scan_call(call: msgspec.Struct) -> list[Finding]:
     """The credentials in every string of a call's fields, dictionary keys included, in the order of the fields.
 
-    `field` is a path such as `value.db.url` or `tags[2]`. A dictionary key that is not a short plain name, or that holds
-    a credential itself, shows as `{key}`. A string under a name such as `password` or `api_key` is a finding as a whole,
-    unless it is a placeholder. The call must be encodable as JSON, as every decoded call is.
+    `field` is a path such as `value.db.url` or `tags[2]`. A dictionary key that is not a short plain name, or that
+    holds a credential itself, shows as `{key}`. A string under a name such as `password` or `api_key` is a finding as
+    a whole, unless it is a placeholder. The call must be encodable as JSON, as every decoded call is.
     """
     findings: list[Finding] = []
 
@@ -69,9 +69,7 @@ def mask_call(call: C) -> C:
 
 
 def _scan(text: str, data: bytes, folded: bytes, kinds: tuple[Kind, ...]) -> _Found:
-    spans = sorted(
-        (start, end, rank) for rank, kind in enumerate(kinds) for start, end in kind.find(data, folded)
-    )
+    spans = sorted((start, end, rank) for rank, kind in enumerate(kinds) for start, end in kind.find(data, folded))
     merged: list[tuple[int, int, int]] = []
     for start, end, rank in spans:
         if merged and start < merged[-1][1]:
@@ -181,7 +179,6 @@ class _Walk:
             kind = whole[0][0] if len(whole) == 1 else NAMED_SECRET
             return new_key, self.visit(below, item, [(kind, 0, len(item))])
         return new_key, self(below, item)
-
 
 
 def _numbered(key: str, numbers: dict[str, int], taken: Callable[[str], bool]) -> str:

@@ -17,19 +17,19 @@ _SECRET_NAMES = (
     "secret", "token", "apikey", "accesskey", "secretkey", "accountkey", "sharedkey", "authkey", "privatekey",
     "signingkey", "encryptionkey", "masterkey", "servicekey", "clientkey",
 )  # fmt: skip
-_HARMLESS_NAMES = ("pagetoken", "nexttoken", "paginationtoken", "continuationtoken", "synctoken", "canceltoken")
+_HARMLESS_NAMES = ("pagetoken", "nexttoken", "paginationtoken", "continuationtoken", "synctoken", "canceltoken", "publickeytoken")
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _PLACEHOLDER_WORDS = frozenset(
     {
         "a", "access", "account", "admin", "api", "app", "auth", "bar", "base", "bearer", "change", "changeme",
-        "client", "code", "credential", "credentials", "db", "demo", "dummy", "empty", "example", "false", "fake", "foo",
-        "get", "guest", "here", "hidden", "id", "insert", "key", "masked", "me", "my", "name", "nil", "no", "none", "not",
-        "null",
-        "of", "or", "pass", "passphrase", "passwd", "password", "placeholder", "pw", "pwd", "redacted", "removed",
-        "replace", "required", "root", "sample", "secret", "set", "some", "string", "test", "testing", "text", "the",
-        "this", "to", "todo", "token", "true", "undefined", "unset", "user", "username", "value", "x", "xxx", "your",
+        "client", "code", "credential", "credentials", "db", "demo", "dummy", "empty", "example", "false",
+        "fake", "foo", "get", "guest", "here", "hidden", "id", "insert", "key", "masked", "me", "my", "name",
+        "nil", "no", "none", "not", "null", "of", "or", "pass", "passphrase", "passwd", "password",
+        "placeholder", "pw", "pwd", "redacted", "removed", "replace", "required", "root", "sample", "secret",
+        "set", "some", "string", "test", "testing", "text", "the", "this", "to", "todo", "token", "true",
+        "undefined", "unset", "user", "username", "value", "x", "xxx", "your",
     }
 )  # fmt: skip
 _PLACEHOLDER_PARTS = (
@@ -38,13 +38,15 @@ _PLACEHOLDER_PARTS = (
 _TEMPLATE = re.compile(
     r"(?:<[^>]*>|\{[^}]*\}|\[[^\]]*\]|\$?\([^)]*\)|\$[A-Za-z_]+|%\w+%|%(?:\(\w+\))?[sdrv]|:[A-Za-z_]+)\Z"
 )
-_TEMPLATE_PART = re.compile(r"\$\{|\{\{|<[\w -]{1,40}>|%\(\w{1,40}\)s")
+_TEMPLATE_PART = re.compile(r"\$\{|\{\{|\{\w{1,40}\}|<[\w -]{1,40}>|%\(\w{1,40}\)s")
 _HASH = re.compile(r"\$(?:2[abxy]?|argon2[a-z]*|[156y]|scrypt|pbkdf2[\w-]*)\$|(?:pbkdf2|bcrypt|argon2|scrypt)[\w]*\$")
 _ELSEWHERE = re.compile(r"(?:vault|env|file|keyring|ref|arn|urn|uuid|op|ssm|sha\d*|md5):", re.IGNORECASE)
 _PATH = re.compile(r"^(?:~|\.{0,2})/[\w.@/ -]*$|^[A-Za-z]:\\|^[a-z][a-z0-9+.-]*://")
+_STANDS_FOR = (_TEMPLATE, _HASH, _ELSEWHERE)
 _UUID = re.compile(r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")
 _DOTTED = re.compile(r"^[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+$")
-_PLAIN_PIECE = re.compile(r"[A-Za-z]*|[0-9]{1,4}|v[0-9]{1,3}|[A-Za-z]{3,}[0-9]{1,2}", re.ASCII)
+_PLAIN_PIECE = re.compile(r"[A-Za-z]*|[0-9]{1,4}|v[0-9]{1,3}|[A-Za-z]{3,}[0-9]{1,2}|[A-Z]\w*[a-z][0-9][A-Z][a-z]+", re.ASCII)
+_REGEX = re.compile(r"\[\^|\\[wWdDsSb]|[a-zA-Z0]-[zZ9]")
 _BETWEEN = re.compile(r"[-_./:@+\s]")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
@@ -65,9 +67,9 @@ def names_secret(name: str) -> bool:
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether this stands for a secret that is elsewhere: `***`, `<password>`, `${VAR}`, `%s`, `my-token`, `vault:db`."""
+    """Whether this only stands for a secret: `***`, `<password>`, `${VAR}`, `%s`, `my-token`, `vault:db`, a hash."""
     value = value.strip()
-    if len(set(value)) < 3 or any(shape.match(value) for shape in (_TEMPLATE, _HASH, _ELSEWHERE)):
+    if len(set(value)) < 3 or any(shape.match(value) for shape in _STANDS_FOR):
         return True
     if _TEMPLATE_PART.search(value):
         return True
@@ -92,13 +94,13 @@ def is_mixed(value: str) -> bool:
 def is_secret_value(value: str, quoted: bool) -> bool:
     """Whether the right-hand side of `password = ...` in running text is a secret itself.
 
-    Refuses placeholders, UUIDs, paths, URLs, prose, identifiers and, where it is not quoted, expressions. What is left
+    Refuses placeholders, patterns, UUIDs, paths, URLs, prose, identifiers and, where it is not quoted, expressions. What is left
     must hold a letter and a digit or a special character, and five different characters.
     """
     if not (len(value) >= SHORTEST and _UNLIKE_WORDS.search(value) and _LETTER.search(value)):
         return False
     if len(value.split()) != 1 or len(set(value)) < 5 or all(map(_PLAIN_PIECE.fullmatch, _BETWEEN.split(value))):
         return False
-    if _UUID.match(value) or _PATH.match(value) or (not quoted and _DOTTED.match(value)):
+    if _REGEX.search(value) or _UUID.match(value) or _PATH.match(value) or (not quoted and _DOTTED.match(value)):
         return False
     return not is_placeholder(value)

@@ -1,7 +1,7 @@
 """The command line inside the daemon: the thin script sends its arguments, and gets text and an exit code back.
 
-The only place where the daemon imports `kept.cli`. It runs in a worker thread, and each of its calls goes the way of any
-other request of this peer, with every check.
+The only place where the daemon imports `kept.cli`. It runs in a worker thread, and each of its calls goes the way of
+any other request of this peer, with every check.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ R = TypeVar("R")
 
 @serves
 async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
+    """Each call of the command goes the way of any other request of this peer."""
     from kept.cli import answer  # noqa: PLC0415 - only a daemon that is asked for it pays for the command line.
 
     def ask(request: Call[R]) -> R:

@@ -1,7 +1,8 @@
-"""Dispatch: checked work runs where its kind belongs, and its outcome becomes one reply. No socket is known here; a peer is.
+"""Dispatch: checked work runs where its kind belongs, and its outcome becomes one reply. No socket is known here; a
+peer is.
 
-The one boundary where exceptions become error replies: a `KeptError` as it is, anything else logged with the place where it
-was raised and answered without it.
+The one boundary where exceptions become error replies: a `KeptError` as it is, anything else logged with the place
+where it was raised and answered without it.
 
 - An inline read is answered at once.
 - A heavy read goes to the reader threads, a write to the writer; their replies come later, and in any order among

@@ -13,8 +13,8 @@ from ..redaction import mask_call, scan_call
 def guard(call: Write[Any], default: str) -> Write[Any]:
     """The call as it may be written: as it is, or with each credential masked.
 
-    `default` is the configured policy; the call's own `on_secret` goes before it. Raises `SecretFound`, which names the field
-    and the kind, never the text.
+    `default` is the configured policy; the call's own `on_secret` goes before it. Raises `SecretFound`, which names
+    the field and the kind, never the text.
     """
     policy = call.on_secret or default
     if policy == "allow":

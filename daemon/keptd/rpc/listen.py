@@ -20,7 +20,8 @@ class UnusableSocket(Exception):
 def listen(path: Path) -> socket.socket:
     """A non-blocking listener at `path`, with mode 0600. The caller holds the home's lock.
 
-    Raises `UnusableSocket` for a path that is too long, that is something else than a socket, or where somebody listens.
+    Raises `UnusableSocket` for a path that is too long, that is something else than a socket, or where somebody
+    listens.
     """
     size = len(os.fsencode(path))
     if size > SOCKET_PATH_BYTES:

@@ -32,8 +32,9 @@ def serves(*, heavy: bool | Callable[[Any], bool]) -> Callable[[F], F]: ...
 def serves(function: F | None = None, /, *, heavy: bool | Callable[[Any], bool] = False) -> F | Callable[[F], F]:
     """Tag `function(ctx, call: SomeCall) -> Result` as the handler of `SomeCall`.
 
-    `heavy` (reads only): True, or a predicate on the call, where the cost grows with the data, or where the answer takes
-    more than one SELECT and so needs a snapshot. Such a read runs on a reader thread, in a transaction, with a deadline.
+    `heavy` (reads only): True, or a predicate on the call, where the cost grows with the data, or where the answer
+    takes more than one SELECT and so needs a snapshot. Such a read runs on a reader thread, in a transaction, with a
+    deadline.
     """
 
     def tag(target: F) -> F:

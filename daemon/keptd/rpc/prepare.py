@@ -1,7 +1,7 @@
 """Preparation: a line of bytes becomes work that needs no more checking, or a refusal. Pure; may run in any thread.
 
-Everything that can be refused without looking at the state is refused here: depth, JSON, the request's form, the method, its
-parameters, and text that looks like a credential.
+Everything that can be refused without looking at the state is refused here: depth, JSON, the request's form, the
+method, its parameters, and text that looks like a credential.
 """
 
 from __future__ import annotations

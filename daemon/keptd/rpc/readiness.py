@@ -1,8 +1,8 @@
 """Waiting until a socket can be read, at the least cost that the running loop allows.
 
-`anyio.wait_readable` registers the descriptor for every wait and takes it out afterwards, which is half the time of a small
-request. On asyncio one registration lasts as long as the connection; elsewhere anyio's is used. `tests/bench/readiness.py`
-measures both.
+`anyio.wait_readable` registers the descriptor for every wait and takes it out afterwards, which is half the time of
+a small request. On asyncio one registration lasts as long as the connection; elsewhere anyio's is used.
+`tests/bench/readiness.py` measures both.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class _Portable:
 
 
 class _Registered:
-    """Stays registered while somebody waits or comes back soon; bytes that nobody waits for end the registration, so that
-    the loop does not spin on a connection that is held back."""
+    """Stays registered while somebody waits or comes back soon; bytes that nobody waits for end the registration, so
+    that the loop does not spin on a connection that is held back."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
         self._loop = loop

@@ -19,7 +19,7 @@ def page() -> str:
 def _lines(openrpc: Mapping[str, Any]) -> Iterator[str]:
     yield "# kept: the methods"
     yield ""
-    yield "Made from the calls in `client/kept/wire` by `make api`; don't edit it. The same is served by `rpc.discover` as OpenRPC."
+    yield "Made from the calls in `client/kept/wire` by `make api`. `rpc.discover` serves the same as OpenRPC."
     yield "Every write also takes `idempotency_key` and `on_secret`; parameters go by name."
     for method in openrpc["methods"]:
         yield from _method_lines(method)

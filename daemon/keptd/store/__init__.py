@@ -1,4 +1,5 @@
-"""The store: the one database, its writer, its readers. Owns connections and the tables `change`, `receipt` and `migration`.
+"""The store: the one database, its writer, its readers. Owns connections and the tables `change`, `receipt` and
+`migration`.
 
 Refuses to know any domain's tables: those come as migrations and handlers. `Store` is its face.
 """
@@ -45,7 +46,8 @@ class Store:
         committed: Callable[[int], None],
         vfs: str = "",
     ) -> None:
-        """`migrations` are the rooms' sets, by name, applied first, after the store's own. Raises `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed."""
+        """`migrations` are the rooms' sets, by name, applied first, after the store's own. Raises
+        `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed."""
         self.path = path
         self.completions = Completions()
         _migrate(path, migrations, clock, vfs)
@@ -79,7 +81,8 @@ class Store:
         )
 
     def close(self) -> None:
-        """Finish what is queued, deliver its outcomes, close. Blocks; call on the loop's thread when no request can come."""
+        """Finish what is queued, deliver its outcomes, close. Blocks; call on the loop's thread when no request can
+        come."""
         self.readers.stop()
         self._maintenance.close()
         self.inline.close()

@@ -1,7 +1,7 @@
 """The ballast: a file that takes up room while all is well, and is given back when the disk is full.
 
-On a full disk SQLite can't even delete, because a deletion is written to the log first. What the ballast frees lets calls
-that make room go through.
+On a full disk SQLite can't even delete, because a deletion is written to the log first. What the ballast frees lets
+calls that make room go through.
 """
 
 from __future__ import annotations

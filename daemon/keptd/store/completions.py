@@ -1,7 +1,7 @@
 """Completions: how a result gets from a worker thread to the event loop, on any loop.
 
-An eventfd wakes the loop once for all that has gathered; neither side waits for the other, so that the writer can sync the
-next batch while the loop sends the replies of the last.
+An eventfd wakes the loop once for all that has gathered; neither side waits for the other, so that the writer can
+sync the next batch while the loop sends the replies of the last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connections: how the one database is opened, for the writer and for readers.
 
-Refuses a network or Windows file system implicitly (WAL needs shared memory: the journal mode is checked, not assumed) and an
-SQLite without FTS5. Knows no table.
+Refuses a network or Windows file system implicitly (WAL needs shared memory: the journal mode is checked, not
+assumed) and an SQLite without FTS5. Knows no table.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class UnusableDatabase(Exception):
 
 
 def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
-    """The read-write connection: WAL, `synchronous=FULL`, no automatic checkpoint (a failing one would raise from a COMMIT
-    that is durable)."""
+    """The read-write connection: WAL, `synchronous=FULL`, no automatic checkpoint (a failing one would raise from a
+    COMMIT that is durable)."""
     db = apsw.Connection(str(path), vfs=vfs or None)
     db.set_busy_timeout(_BUSY_MS)
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")

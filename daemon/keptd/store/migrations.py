@@ -1,8 +1,8 @@
 """Migrations: numbered, named, forward only, owned by the room whose tables they make.
 
 Owns the table `migration`. Each runs in one transaction together with the row that records it, so that a kill at any
-statement leaves the version before it. A database that has a migration which this daemon does not know is newer, and refused
-before anything is touched. An applied migration is never edited: its digest is stored and compared.
+statement leaves the version before it. A database that has a migration which this daemon does not know is newer, and
+refused before anything is touched. An applied migration is never edited: its digest is stored and compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Reader threads, for reads whose cost grows with the data: each with its own connection, in one snapshot, with a deadline.
+"""Reader threads, for reads whose cost grows with the data: each with its own connection, in one snapshot, with a
+deadline.
 
-SQLite's progress handler asks every few thousand steps whether the deadline has passed or the caller has cancelled, so that
-no request can hold a thread longer than that.
+SQLite's progress handler asks every few thousand steps whether the deadline has passed or the caller has cancelled,
+so that no request can hold a thread longer than that.
 """
 
 from __future__ import annotations

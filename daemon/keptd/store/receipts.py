@@ -1,7 +1,7 @@
 """Receipts: the first result of every write that carried an idempotency key, kept for a day.
 
-Owns the table `receipt`, written in the transaction of the write that it answers for, so that a retry after a lost reply,
-a crash or an unknown outcome gets the first result and changes nothing.
+Owns the table `receipt`, written in the transaction of the write that it answers for, so that a retry after a lost
+reply, a crash or an unknown outcome gets the first result and changes nothing.
 """
 
 from __future__ import annotations

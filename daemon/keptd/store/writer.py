@@ -1,14 +1,15 @@
 """The writer: one thread, one connection, grouped commits.
 
 Keeps these rules:
+
 - Every request runs in its own savepoint of the batch's transaction; one that is refused rolls back alone.
 - Whatever has queued while the last commit was syncing forms the next batch, in the order in which it came.
 - No outcome leaves this thread before COMMIT has returned. A commit that fails fails its whole batch.
-- A full disk refuses (`StorageFull`): nothing was written. The ballast is released, and only calls that make room run until
-  there is space again.
-- Any other fault of the disk leaves the outcome unknown (`StorageFailed`). The writer stops, reopens, checks, and moves the log
-  into the database before it acknowledges anything again: after a failed sync the kernel may hold pages as clean that never
-  reached the disk, and only writing them once more makes them durable.
+- A full disk refuses (`StorageFull`): nothing was written. The ballast is released, and only calls that make room run
+  until there is space again.
+- Any other fault of the disk leaves the outcome unknown (`StorageFailed`). The writer stops, reopens, checks, and
+  moves the log into the database before it acknowledges anything again: after a failed sync the kernel may hold
+  pages as clean that never reached the disk, and only writing them once more makes them durable.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ Outcome = Written | KeptError
 
 @dataclass(slots=True, eq=False)
 class WriteJob:
-    """One request for the writer. `run` is called inside a savepoint and may raise `KeptError`; `done` is called on the loop."""
+    """One request for the writer. `run` is called inside a savepoint and may raise `KeptError`; `done` is called on
+    the loop."""
 
     run: Callable[[apsw.Connection], Written]
     done: Callable[[Outcome], None]
@@ -176,7 +178,7 @@ class Writer:
             outcomes = self._make_room(batch)
         except apsw.Error as fault:
             self._set_state("failed", f"the disk failed ({type(fault).__name__}); checking the database")
-            log.error("storage failed", fault=type(fault).__name__, batch=len(batch))
+            log.warning("storage failed", fault=type(fault).__name__, batch=len(batch))
             outcomes = [self._failure() for _ in batch]
         self._post(batch, outcomes)
 
