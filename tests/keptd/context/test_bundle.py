@@ -1,0 +1,121 @@
+"""context.bundle over real rooms: what is in, why, and what is marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kept.wire.component import SetComponent
+from kept.wire.context import Bundle, BundleContext, Item
+from kept.wire.journal import AddDecision, LogAction, RecordError, ResolveDecision, ResolveError
+from kept.wire.memory import DeleteMemory, SetMemory
+from keptd import component, context, journal, memory
+from tests.rooms import Rooms
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Iterator[Rooms]:
+    found = Rooms(tmp_path, [memory.DOMAIN, journal.DOMAIN, component.DOMAIN, context.DOMAIN])
+    yield found
+    found.close()
+
+
+def items(bundle: Bundle, name: str) -> list[Item]:
+    return [item for section in bundle.sections if section.name == name for item in section.items]
+
+
+def test_an_empty_home_gives_an_empty_bundle(rooms: Rooms) -> None:
+    bundle = rooms(BundleContext(format="markdown"))
+    assert bundle.sections == ()
+    assert bundle.markdown == ""
+    assert bundle.tokens == 0
+
+
+def test_memories_come_by_priority_and_say_why_they_are_in(rooms: Rooms) -> None:
+    rooms(SetMemory(key="low", value="l", priority=2))
+    rooms(SetMemory(key="high", value={"port": 8080}, priority=9))
+    found = items(rooms(BundleContext()), "memories")
+    assert [item.text for item in found] == ['high: {"port":8080}', "low: l"]
+    assert found[0].why == "priority 9, everywhere"
+
+
+def test_a_project_shows_its_own_and_what_is_global_but_nothing_of_another(rooms: Rooms) -> None:
+    for scope in ("global", "one", "two"):
+        rooms(SetMemory(key="note", value=f"of {scope}", scope=scope))
+    rooms(AddDecision(decision="for one", reasoning="r", project="one"))
+    rooms(AddDecision(decision="for two", reasoning="r", project="two"))
+    rooms(LogAction(action="in two", project="two"))
+    bundle = rooms(BundleContext(project="one"))
+    assert {item.text for item in items(bundle, "memories")} == {"note: of global", "note: of one"}
+    assert [item.text for item in items(bundle, "decisions")] == ["for one (because r)"]
+    assert items(bundle, "actions") == []
+
+
+def test_open_decisions_and_unresolved_errors_leave_when_they_are_resolved(rooms: Rooms) -> None:
+    decision = rooms(AddDecision(decision="try it", reasoning="why not"))
+    error = rooms(RecordError(error="it broke"))
+    before = rooms(BundleContext())
+    assert items(before, "decisions")
+    assert items(before, "errors")
+    rooms(ResolveDecision(id=decision.id, outcome="worked"))
+    rooms(ResolveError(id=error.id, resolution="mended"))
+    after = rooms(BundleContext())
+    assert not items(after, "decisions")
+    assert not items(after, "errors")
+
+
+def test_only_components_that_are_not_in_order_are_shown(rooms: Rooms) -> None:
+    rooms(SetComponent(name="api", status="operational"))
+    rooms(SetComponent(name="db", status="down"))
+    assert [item.text for item in items(rooms(BundleContext()), "components")] == ["db: down, health 0"]
+
+
+def test_a_memory_that_a_newer_decision_contradicts_is_marked_and_comes_last(rooms: Rooms) -> None:
+    rooms(SetMemory(key="database", value="Postgres", priority=10))
+    rooms(SetMemory(key="editor", value="vim", priority=1))
+    rooms.clock.advance(1)
+    rooms(AddDecision(decision="use SQLite", reasoning="one file", contradicts=("database",)))
+    found = items(rooms(BundleContext()), "memories")
+    assert [item.text for item in found] == ["editor: vim", "database: Postgres"]
+    assert found[0].stale is None
+    assert found[1].stale == "contradicted by the decision: use SQLite"
+
+
+def test_a_memory_set_again_after_the_decision_is_good_again(rooms: Rooms) -> None:
+    rooms(SetMemory(key="database", value="Postgres"))
+    rooms.clock.advance(1)
+    rooms(AddDecision(decision="use SQLite", reasoning="one file", contradicts=("database",)))
+    rooms.clock.advance(1)
+    rooms(SetMemory(key="database", value="SQLite"))
+    assert [item.stale for item in items(rooms(BundleContext()), "memories")] == [None]
+
+
+def test_what_expired_lately_is_marked_and_after_a_week_it_is_gone(rooms: Rooms) -> None:
+    rooms(SetMemory(key="freeze", value="no deploys", ttl=60))
+    rooms.clock.advance(61)
+    [item] = items(rooms(BundleContext()), "memories")
+    assert item.stale == "expired 2026-01-01"
+    rooms.clock.advance(8 * 86_400)
+    assert items(rooms(BundleContext()), "memories") == []
+
+
+def test_the_etag_changes_with_the_state_and_only_with_it(rooms: Rooms) -> None:
+    rooms(SetMemory(key="a", value=1))
+    first = rooms(BundleContext())
+    rooms.clock.advance(3600)
+    assert rooms(BundleContext(if_none_match=first.etag)).unchanged
+    rooms(SetMemory(key="b", value=2))
+    changed = rooms(BundleContext(if_none_match=first.etag))
+    assert not changed.unchanged
+    rooms(DeleteMemory(key="b"))
+    assert rooms(BundleContext()).etag == first.etag
+
+
+def test_a_large_entry_is_left_out_whole_and_the_small_ones_still_come(rooms: Rooms) -> None:
+    rooms(SetMemory(key="large", value="x" * 10_000, priority=10))
+    rooms(SetMemory(key="small", value="y", priority=1))
+    bundle = rooms(BundleContext(budget_tokens=200))
+    assert [item.text for item in items(bundle, "memories")] == ["small: y"]
+    assert bundle.sections[0].left_out == 1
