@@ -15,6 +15,9 @@ from stat import S_ISDIR
 from kept.paths import Paths
 
 
+_WRITABLE_BY_OTHERS = 0o022
+
+
 class UnusableHome(Exception):
     """The daemon can't start here. The text says why, and what to do."""
 
@@ -26,8 +29,8 @@ def prepare(paths: Paths) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder with mode 0700, and its parents; refuse what is no folder of the caller's own, and close it to
-    others."""
+    """Make a folder with mode 0700, and its parents. Raises `UnusableHome` for what is no folder of the caller's own,
+    or lets others write."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -40,8 +43,9 @@ def make_private(folder: Path) -> None:
         raise UnusableHome(
             f"{folder} belongs to uid {found.st_uid}. Set KEPT_HOME or KEPT_SOCKET to a place of your own."
         )
-    if found.st_mode & 0o077:
-        folder.chmod(0o700)
+    # A folder that was there may have other uses, so its mode is not changed; the files in it are the owner's alone.
+    if found.st_mode & _WRITABLE_BY_OTHERS:
+        raise UnusableHome(f"other users can write to {folder}. Run: chmod go-w {folder}")
 
 
 class HomeLock:

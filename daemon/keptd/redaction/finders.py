@@ -175,6 +175,8 @@ _UNLIKE_WORDS = re.compile(UNLIKE_WORDS.encode())
 
 def assignments(data: bytes, folded: bytes) -> Spans:
     """The value of `password = "..."`, `api_key: ...`, `TOKEN=...`, `<secret>...</secret>`, in any case and quoting."""
+    if not (b":" in folded or b"=" in folded or b">" in folded):
+        return
     for pattern in _ASSIGNMENTS:
         at = 0
         while found := pattern.search(folded, at):

@@ -127,6 +127,7 @@ class _Walk:
     def __init__(self, kinds: tuple[Kind, ...], visit: _Visit) -> None:
         self.kinds = kinds
         self.visit = visit
+        self.names: dict[str, tuple[_Found, bool]] = {}
 
     def __call__(self, path: str, value: Any) -> Any:
         if isinstance(value, str):
@@ -167,14 +168,19 @@ class _Walk:
             kept[new_key] = new_item
         return value if same else kept
 
+    def name(self, key: str) -> tuple[_Found, bool]:
+        """What is in a dictionary's key, and whether it names a secret; looked up once for rows that share their keys."""
+        judged = self.names[key] = self.find(key), names_secret(key)
+        return judged
+
     def entry(self, path: str, key: Any, item: Any) -> tuple[Any, Any]:
         if not isinstance(key, str):
             return key, self(f"{path}{{key}}", item)
-        found = self.find(key)
+        found, named = self.names.get(key) or self.name(key)
         plain = not found and _PLAIN_KEY.match(key)
         below = f"{path}.{key}" if plain else f"{path}{{key}}"
         new_key = self.visit(f"{path}{{key}}", key, found) if found else key
-        if isinstance(item, str) and len(item) >= SHORTEST and names_secret(key) and not is_placeholder(item):
+        if named and isinstance(item, str) and len(item) >= SHORTEST and not is_placeholder(item):
             whole = self.find(item)
             kind = whole[0][0] if len(whole) == 1 else NAMED_SECRET
             return new_key, self.visit(below, item, [(kind, 0, len(item))])

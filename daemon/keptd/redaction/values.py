@@ -17,7 +17,9 @@ _SECRET_NAMES = (
     "secret", "token", "apikey", "accesskey", "secretkey", "accountkey", "sharedkey", "authkey", "privatekey",
     "signingkey", "encryptionkey", "masterkey", "servicekey", "clientkey",
 )  # fmt: skip
-_HARMLESS_NAMES = ("pagetoken", "nexttoken", "paginationtoken", "continuationtoken", "synctoken", "canceltoken", "publickeytoken")
+_HARMLESS_NAMES = (
+    "pagetoken", "nexttoken", "paginationtoken", "continuationtoken", "synctoken", "canceltoken", "publickeytoken",
+)  # fmt: skip
 
 _NOT_A_NAME = re.compile(r"[^a-z0-9]+")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -44,9 +46,12 @@ _ELSEWHERE = re.compile(r"(?:vault|env|file|keyring|ref|arn|urn|uuid|op|ssm|sha\
 _PATH = re.compile(r"^(?:~|\.{0,2})/[\w.@/ -]*$|^[A-Za-z]:\\|^[a-z][a-z0-9+.-]*://")
 _STANDS_FOR = (_TEMPLATE, _HASH, _ELSEWHERE)
 _UUID = re.compile(r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$")
+_REGEX = re.compile(r"\[\^|\\[wWdDsSb]|a-z|A-Z|0-9")
+_CODE = (_REGEX, _UUID, _PATH)
 _DOTTED = re.compile(r"^[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+$")
-_PLAIN_PIECE = re.compile(r"[A-Za-z]*|[0-9]{1,4}|v[0-9]{1,3}|[A-Za-z]{3,}[0-9]{1,2}|[A-Z]\w*[a-z][0-9][A-Z][a-z]+", re.ASCII)
-_REGEX = re.compile(r"\[\^|\\[wWdDsSb]|[a-zA-Z0]-[zZ9]")
+_PLAIN_PIECE = re.compile(
+    r"[A-Za-z]*|[0-9]{1,4}|v[0-9]{1,3}|[A-Za-z]{3,}[0-9]{1,2}|[A-Z][A-Za-z]*[0-9][A-Z][a-z]+", re.ASCII
+)
 _BETWEEN = re.compile(r"[-_./:@+\s]")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
@@ -94,13 +99,13 @@ def is_mixed(value: str) -> bool:
 def is_secret_value(value: str, quoted: bool) -> bool:
     """Whether the right-hand side of `password = ...` in running text is a secret itself.
 
-    Refuses placeholders, patterns, UUIDs, paths, URLs, prose, identifiers and, where it is not quoted, expressions. What is left
-    must hold a letter and a digit or a special character, and five different characters.
+    Refuses placeholders, patterns, UUIDs, paths, URLs, prose, identifiers and, where it is not quoted, expressions. What
+    is left must hold a letter and a digit or a special character, and five different characters.
     """
     if not (len(value) >= SHORTEST and _UNLIKE_WORDS.search(value) and _LETTER.search(value)):
         return False
     if len(value.split()) != 1 or len(set(value)) < 5 or all(map(_PLAIN_PIECE.fullmatch, _BETWEEN.split(value))):
         return False
-    if _REGEX.search(value) or _UUID.match(value) or _PATH.match(value) or (not quoted and _DOTTED.match(value)):
+    if any(shape.search(value) for shape in _CODE) or (not quoted and _DOTTED.match(value)):
         return False
     return not is_placeholder(value)
