@@ -69,7 +69,10 @@ def mask_call(call: C) -> C:
 
 
 def _scan(text: str, data: bytes, folded: bytes, kinds: tuple[Kind, ...]) -> _Found:
-    spans = sorted((start, end, rank) for rank, kind in enumerate(kinds) for start, end in kind.find(data, folded))
+    spans = [(start, end, rank) for rank, kind in enumerate(kinds) for start, end in kind.find(data, folded)]
+    if not spans:
+        return []
+    spans.sort()
     merged: list[tuple[int, int, int]] = []
     for start, end, rank in spans:
         if merged and start < merged[-1][1]:
@@ -169,7 +172,7 @@ class _Walk:
         return value if same else kept
 
     def name(self, key: str) -> tuple[_Found, bool]:
-        """What is in a dictionary's key, and whether it names a secret; looked up once for rows that share their keys."""
+        """What is in a dictionary's key, and whether it names a secret; judged once for rows that share keys."""
         judged = self.names[key] = self.find(key), names_secret(key)
         return judged
 

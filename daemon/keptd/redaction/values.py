@@ -99,8 +99,8 @@ def is_mixed(value: str) -> bool:
 def is_secret_value(value: str, quoted: bool) -> bool:
     """Whether the right-hand side of `password = ...` in running text is a secret itself.
 
-    Refuses placeholders, patterns, UUIDs, paths, URLs, prose, identifiers and, where it is not quoted, expressions. What
-    is left must hold a letter and a digit or a special character, and five different characters.
+    Refuses placeholders, patterns, UUIDs, paths, URLs, prose, identifiers and, where it is not quoted, expressions.
+    What is left must hold a letter and a digit or a special character, and five different characters.
     """
     if not (len(value) >= SHORTEST and _UNLIKE_WORDS.search(value) and _LETTER.search(value)):
         return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from kept.wire import Write
 from kept.wire.errors import SecretFound
 
@@ -22,12 +24,30 @@ def guard(call: Write[Any], default: str) -> Write[Any]:
     findings = scan_call(call)
     if not findings:
         return call
-    if policy == "redact":
-        return mask_call(call)
     first = findings[0]
+    if policy == "redact":
+        masked = mask_call(call)
+        if _is_valid(masked):
+            return masked
+        raise SecretFound(
+            f"{first.field} holds what looks like a credential ({first.kind}), and has no room for a mask",
+            hint="Nothing was written. Take it out of ids, names and tags.",
+            field=first.field,
+            kind=first.kind,
+            found=len(findings),
+        )
     raise SecretFound(
         f"{first.field} holds what looks like a credential ({first.kind})",
         field=first.field,
         kind=first.kind,
         found=len(findings),
     )
+
+
+def _is_valid(call: Write[Any]) -> bool:
+    """Whether a call still keeps the limits of its fields."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(call), type=type(call))
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -26,7 +26,7 @@ from .readiness import Readiness, watch
 log = structlog.get_logger(__name__)
 
 _CHUNK = 64 * 1024
-_LARGE = 256 * 1024
+_LARGE = 64 * 1024
 """Messages above this are decoded in a thread, so that the loop serves others meanwhile."""
 
 _PAUSE_SECONDS = 0.1
