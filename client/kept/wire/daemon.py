@@ -10,6 +10,10 @@ from . import Actor, Control, Name, Time
 from .errors import InvalidParams
 
 
+HOME_TAKEN = 75
+"""The exit code of a daemon that finds another one in its home, for now: EX_TEMPFAIL of sysexits.h."""
+
+
 class Welcome(Struct, frozen=True, kw_only=True):
     """Who answers, and whom it takes the caller for."""
 

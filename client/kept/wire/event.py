@@ -21,7 +21,7 @@ Topic = Annotated[
     ),
 ]
 Topics = Annotated[tuple[Topic, ...], Meta(max_length=32, description="Only changes of these; all where left out.")]
-Sequence = Annotated[int, Meta(ge=0, description="A place in the change log.")]
+Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1, description="A place in the change log.")]
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ class FormerValue(Struct, frozen=True, kw_only=True):
     updated_at: Time
     replaced_at: Time
     deleted: bool
-    """True where the entry was deleted, not replaced."""
+    """True where the entry was deleted or expired, not replaced."""
 
 
 class SetMemory(Write[Memory], frozen=True, kw_only=True):
@@ -127,7 +127,11 @@ class ListMemories(Read[Page[Memory]], frozen=True, kw_only=True):
 
 
 class SearchMemories(Read[Page[FoundMemory]], frozen=True, kw_only=True):
-    """Entries whose key, value, category or tags fit the words, best first."""
+    """Entries whose key, value, category or tags fit the words, best first.
+
+    Entries with all of the words; where there are none, entries with any of them. The newest 2,000 that fit are ranked.
+    There are fewer than `limit` where more would not fit a message.
+    """
 
     method = "memory.search"
 

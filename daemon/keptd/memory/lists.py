@@ -23,9 +23,8 @@ KEY = Order("memory.list key", str, int)
 
 _KEY, _PRIORITY, _SEQ = (Row._fields.index(name) for name in ("key", "priority", "seq"))
 
-LIVE = "ifnull(m.expires_at, :now + 1) > :now"
+_LIVE = "ifnull(m.expires_at, :now + 1) > :now"
 """Hidden from the planner in a function, lest it walk the index of expiries."""
-
 _TAGGED = "EXISTS (SELECT 1 FROM memory_tag AS t WHERE t.tag = :tag AND t.priority = m.priority AND t.seq = m.seq)"
 _PRIORITIES = range(10, 0, -1)
 _INLINE_LIMIT = 100
@@ -75,7 +74,7 @@ def _by_key(call: ListMemories, prefix: str, given: dict[str, Any]) -> str:
     given["key"], given["seq"] = max((prefix, 0), KEY.after(call.cursor) or (prefix, 0))
     given["past"] = _past(prefix)
     index = "memory_by_key" if call.scope is None else "memory_by_scope_key"
-    where = ["(m.key, m.seq) > (:key, :seq)", "m.priority >= :least", LIVE]
+    where = ["(m.key, m.seq) > (:key, :seq)", "m.priority >= :least", _LIVE]
     if given["past"] is not None:
         where.append("m.key < :past")
     if call.scope is not None:
@@ -91,7 +90,7 @@ def _by_priority(call: ListMemories, given: dict[str, Any]) -> str:
     given["priority"], given["seq"] = PRIORITY.after(call.cursor) or (_PRIORITIES[0], _LAST)
     walk = _walk(call)
     by = walk.ordered
-    where = (*walk.where, f"({by}.priority, {by}.seq) < (:priority, :seq)", f"{by}.priority >= :least", LIVE)
+    where = (*walk.where, f"({by}.priority, {by}.seq) < (:priority, :seq)", f"{by}.priority >= :least", _LIVE)
     return (
         f"SELECT {COLUMNS} FROM {walk.source} {_where(where)} ORDER BY {by}.priority DESC, {by}.seq DESC LIMIT :limit"
     )
@@ -102,10 +101,10 @@ def _newest(call: ListMemories, given: dict[str, Any]) -> str:
     walk = _walk(call)
     by = walk.ordered
     if not walk.where and given["least"] == 1:
-        return f"SELECT {COLUMNS} FROM memory AS m WHERE m.seq < :seq AND {LIVE} ORDER BY m.seq DESC LIMIT :limit"
+        return f"SELECT {COLUMNS} FROM memory AS m WHERE m.seq < :seq AND {_LIVE} ORDER BY m.seq DESC LIMIT :limit"
     arms = [
         f"SELECT {by}.seq AS seq FROM {walk.source} "
-        + _where((*walk.where, f"{by}.priority = {priority}", f"{by}.seq < :seq", LIVE))
+        + _where((*walk.where, f"{by}.priority = {priority}", f"{by}.seq < :seq", _LIVE))
         for priority in _PRIORITIES
         if priority >= given["least"]
     ]

@@ -7,6 +7,7 @@ calls that make room go through.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -18,25 +19,38 @@ class Ballast:
         self._size = size
 
     def hold(self) -> bool:
-        """Take up the room, if the disk has twice as much free; True where the reserve is there."""
-        if self._size == 0:
+        """Take up the room, if the disk has twice as much free; True where the reserve is there. Never raises."""
+        held = self._held()
+        if held > self._size:
+            # It was made with a larger setting, which no longer holds.
+            self.release()
+            held = 0
+        if held == self._size:
             return True
-        if self._path.exists() and self._path.stat().st_size == self._size:
-            return True
-        room = os.statvfs(self._path.parent)
-        if room.f_bavail * room.f_frsize < 2 * self._size:
-            return False
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, self._size)
+            room = os.statvfs(self._path.parent)
+            if room.f_bavail * room.f_frsize < 2 * self._size:
+                return False
+            self._take()
         except OSError:
-            os.ftruncate(descriptor, 0)
+            self.release()
             return False
-        finally:
-            os.close(descriptor)
         return True
 
     def release(self) -> None:
-        """Give the room back to the file system."""
-        if self._path.exists():
+        """Give the room back to the file system. Never raises: where that fails, there is no more room than before."""
+        with suppress(OSError):
             os.truncate(self._path, 0)
+
+    def _held(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def _take(self) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._size)
+        finally:
+            os.close(descriptor)

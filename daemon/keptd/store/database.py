@@ -43,7 +43,9 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     COMMIT that is durable)."""
     db = apsw.Connection(str(path), vfs=vfs or None)
     db.set_busy_timeout(_BUSY_MS)
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if db.pragma("page_count") == 0:
+        # Only for a new one: on any other this is a write, which a full disk or a newer database must not see.
+        db.pragma("auto_vacuum", "INCREMENTAL")
     mode = db.pragma("journal_mode", "wal")
     if mode != "wal":
         db.close()

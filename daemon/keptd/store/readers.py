@@ -20,7 +20,8 @@ from kept.wire.errors import Cancelled, DeadlinePassed, KeptError, StorageFailed
 
 from ..clock import Clock
 from .completions import Completions
-from .database import open_reader
+from .database import FAULTS, open_reader
+from .unforeseen import unforeseen
 
 _STEPS = 10_000
 """Virtual machine steps between two looks at the deadline: under a millisecond."""
@@ -99,10 +100,12 @@ class Readers:
             return _stopped(job)
         except KeptError as refusal:
             return refusal
-        except apsw.Error as fault:
+        except FAULTS as fault:
             return StorageFailed(
                 f"the read failed ({type(fault).__name__})", hint="Run `kept status`; the log has more."
             )
+        except Exception as mistake:  # noqa: BLE001 - one request's mistake must not end a thread that serves all.
+            return unforeseen("read", mistake)
         finally:
             db.set_progress_handler(None)
             if db.in_transaction:

@@ -31,10 +31,12 @@ from ..clock import Clock
 from ..config import Storage
 from .ballast import Ballast
 from .completions import Completions
-from .database import WAL_FRAMES_LIMIT, open_writer
+from .database import FAULTS, WAL_FRAMES_LIMIT, UnusableDatabase, open_writer
+from .unforeseen import unforeseen
 
 log = structlog.get_logger(__name__)
 
+_FULL = "the disk is full: reads go on, and calls that make room"
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
@@ -105,6 +107,7 @@ class Writer:
         self._db = open_writer(path, vfs)
         self._watch_wal()
         self._pause = _FIRST_PAUSE
+        self._next_try = 0.0
         self._thread = threading.Thread(target=self._serve, name="keptd-writer", daemon=True)
         self.stats = WriterStats(clock.now())
 
@@ -139,12 +142,19 @@ class Writer:
             batch, last = self._gather()
             if batch:
                 self._commit(batch)
-            if self.stats.state == "failed":
-                self._try_reopen()
-            elif self.stats.wal_frames > WAL_FRAMES_LIMIT:
-                self._checkpoint("PASSIVE")
             if last:
                 return
+            self._mend()
+
+    def _mend(self) -> None:
+        """Between two batches: what the next one needs."""
+        state = self.stats.state
+        if state == "failed":
+            if self._clock.monotonic() >= self._next_try:
+                self._try_reopen()
+        elif self.stats.wal_frames > (0 if state == "full" else WAL_FRAMES_LIMIT):
+            # On a full disk always: a log that is in the database is written from its start again, and needs no room.
+            self._checkpoint("PASSIVE")
 
     def _gather(self) -> tuple[list[WriteJob], bool]:
         """The next batch, bounded in number and bytes; True where the writer should end after it."""
@@ -170,13 +180,12 @@ class Writer:
         if self.stats.state == "full" and self._ballast.hold():
             self._set_state("ok", "in order")
         try:
-            outcomes = self._transact(batch)
-        except apsw.FullError:
-            self._rollback()
-            self._ballast.release()
-            self._set_state("full", "the disk is full: reads go on, and calls that make room")
-            outcomes = self._make_room(batch)
+            try:
+                outcomes = self._transact(batch)
+            except apsw.FullError:
+                outcomes = self._make_room(batch)
         except apsw.Error as fault:
+            self._next_try = self._clock.monotonic()
             self._set_state("failed", f"the disk failed ({type(fault).__name__}); checking the database")
             log.warning("storage failed", fault=type(fault).__name__, batch=len(batch))
             outcomes = [self._failure() for _ in batch]
@@ -206,19 +215,24 @@ class Writer:
         except KeptError as refusal:
             self._db.execute("ROLLBACK TO request")
             outcome = refusal
+        except FAULTS:
+            raise
+        except Exception as mistake:  # noqa: BLE001 - one request's mistake must not end the thread that serves all.
+            self._db.execute("ROLLBACK TO request")
+            outcome = unforeseen("write", mistake)
         self._db.execute("RELEASE request")
         return outcome
 
     def _make_room(self, batch: Sequence[WriteJob]) -> list[Outcome]:
         """After the disk filled up: run what frees space, refuse the rest."""
+        self._rollback()
+        self._ballast.release()
+        self._set_state("full", _FULL)
         try:
             return self._transact(batch)
         except apsw.FullError:
             self._rollback()
             return [StorageFull("the disk is full") for _ in batch]
-        except apsw.Error as fault:
-            self._set_state("failed", f"the disk failed ({type(fault).__name__}); checking the database")
-            return [self._failure() for _ in batch]
 
     def _rollback(self) -> None:
         if self._db.in_transaction:
@@ -246,25 +260,41 @@ class Writer:
         self.stats.state, self.stats.detail = state, detail
 
     def _try_reopen(self) -> None:
-        """After a fault: a new connection, a check of the whole file, the log written into it; else a longer pause."""
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        """Go on after a fault, or look again after a longer pause."""
         try:
-            self._db.close(True)
-            self._db = open_writer(self._path, self._vfs)
-            self._watch_wal()
-            found = [str(row[0]) for row in self._db.execute("PRAGMA quick_check(5)")]
-            if found != ["ok"]:
-                self.stats.detail = f"the database is damaged ({len(found)} findings): only reads go on"
-                log.error("the check found damage", findings=len(found))
-                return
-            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
-            if busy:
-                return
-        except apsw.Error as fault:
-            self.stats.detail = f"the disk still fails ({type(fault).__name__})"
+            obstacle = self._reopen()
+        except apsw.FullError:
+            # The log can't be moved without room for it: the next try has what the ballast gives.
+            self._ballast.release()
+            obstacle = "the disk failed, and is full"
+        except (apsw.Error, UnusableDatabase) as fault:
+            obstacle = f"the disk still fails ({type(fault).__name__})"
+        if obstacle:
+            self.stats.detail = obstacle
+            self._next_try = self._clock.monotonic() + self._pause
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
             return
         self._pause = _FIRST_PAUSE
-        self._set_state("ok", "in order after a fault of the disk")
+        if self._ballast.hold():
+            self._set_state("ok", "in order after a fault of the disk")
+        else:
+            self._set_state("full", _FULL)
+
+    def _reopen(self) -> str:
+        """A new connection, a check of the whole file, the log written into it; returns what is in the way, if
+        anything is."""
+        self._db.close(True)
+        self._db = open_writer(self._path, self._vfs)
+        self._watch_wal()
+        found = [str(row[0]) for row in self._db.execute("PRAGMA quick_check(5)")]
+        if found != ["ok"]:
+            log.error("the check found damage", findings=len(found))
+            return f"the database is damaged ({len(found)} findings): only reads go on"
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
+        if busy:
+            return "waiting for reads to end, after the disk failed"
+        self.stats.wal_frames = 0
+        return ""
 
     def _watch_wal(self) -> None:
         def committed(_db: apsw.Connection, _name: str, frames: int) -> int:
@@ -275,8 +305,8 @@ class Writer:
 
     def _checkpoint(self, mode: str) -> None:
         try:
+            self.stats.wal_frames = 0  # Until the next commit, which says how many there are.
             self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-            self.stats.wal_frames = 0
         except apsw.Error as fault:
             # The commits stay in the log, which is durable; the next checkpoint takes them.
             log.warning("checkpoint failed", fault=type(fault).__name__)
