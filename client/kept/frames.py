@@ -69,9 +69,13 @@ class Splitter:
 
     def __init__(self, limit: int = MESSAGE_BYTES) -> None:
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._held = 0
+        self._held = bytearray()
         self._dropping = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished line."""
+        return len(self._held)
 
     def feed(self, chunk: bytes) -> list[bytes | None]:
         """The lines that `chunk` completes, without their ends and without blank ones."""
@@ -82,11 +86,9 @@ class Splitter:
         for piece in ended:
             lines += self._finish(piece)
         if rest and not self._dropping:
-            self._parts.append(rest)
-            self._held += len(rest)
-            if self._held > self._limit:
-                self._parts.clear()
-                self._held = 0
+            self._held += rest
+            if len(self._held) > self._limit:
+                self._held = bytearray()
                 self._dropping = True
                 lines.append(None)
         return lines
@@ -97,10 +99,8 @@ class Splitter:
             return []
         if not self._held:
             return self._whole(piece)
-        self._parts.append(piece)
-        line = b"".join(self._parts)
-        self._parts.clear()
-        self._held = 0
+        line = bytes(self._held + piece)
+        self._held = bytearray()
         return self._whole(line)
 
     def _whole(self, line: bytes) -> list[bytes | None]:
@@ -110,6 +110,7 @@ class Splitter:
 
 
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 
 
 def too_deep(line: bytes, depth: int = DEPTH) -> bool:
@@ -122,13 +123,16 @@ def too_deep(line: bytes, depth: int = DEPTH) -> bool:
     if b"\\" in line:
         line = line.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Outside of strings stand the even pieces between quotes.
-    skeleton = b"".join(line.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+    skeleton = b"".join(line.translate(_TO_BRACKETS, _NOT_STRUCTURE).split(b'"')[::2])
     for _ in range(depth):
         if not skeleton:
             return False
-        skeleton = skeleton.replace(b"[]", b"").replace(b"{}", b"")
+        skeleton = skeleton.replace(b"[]", b"")  # just one level: what it leaves is not looked at again
     return bool(skeleton)
 
+
+_VERSION = 'Expected "2.0" - at `$.jsonrpc`'
+"""The decoder would quote what came instead."""
 
 _decode_request = msgspec.json.Decoder(Request).decode
 _decode_batch = msgspec.json.Decoder(list[Raw]).decode
@@ -143,7 +147,7 @@ def decode_request(line: bytes | Raw) -> Request:
     try:
         return _decode_request(line)
     except msgspec.ValidationError as refusal:
-        reason = str(refusal)
+        reason = _VERSION if "$.jsonrpc" in str(refusal) else str(refusal)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise ParseError(f"not a JSON text: {_reason(fault)}") from None
     try:

@@ -57,7 +57,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """What one caller may ask of the daemon. Past a limit the caller gets an error; the others notice nothing."""
 
     message_bytes: Annotated[int, _whole(64 * _KIB, 256 * _MIB, "Longest message, in bytes.", reload=False)] = 16 * _MIB
-    depth: Annotated[int, _whole(8, 200, "Deepest nesting of a message's JSON.", reload=False)] = 64
+    depth: Annotated[int, _whole(8, 200, "Deepest nesting of a message's JSON.", reload=True)] = 64
     in_flight: Annotated[int, _whole(1, 65_536, "Requests at work for one connection.", reload=True)] = 256
     batch: Annotated[int, _whole(1, 65_536, "Requests in one JSON-RPC batch.", reload=True)] = 256
     queued_bytes: Annotated[
@@ -93,12 +93,12 @@ class Storage(Struct, frozen=True, kw_only=True):
         ),
     ] = 8 * _MIB
     readers: Annotated[int, _whole(1, 64, "Threads for heavy reads.", reload=False)] = 2
-    read_seconds: Annotated[float, _seconds(0.01, 3600, "Deadline of a heavy read, in seconds.", reload=False)] = 10
+    read_seconds: Annotated[float, _seconds(0.01, 3600, "Deadline of a heavy read, in seconds.", reload=True)] = 10
     write_seconds: Annotated[
-        float, _seconds(0.01, 3600, "Seconds that a write may wait for its commit to begin.", reload=False)
+        float, _seconds(0.01, 3600, "Seconds that a write may wait for its commit to begin.", reload=True)
     ] = 30
     receipt_hours: Annotated[
-        int, _whole(1, 8760, "Hours for which a repeated idempotency_key gives the first result.", reload=False)
+        int, _whole(1, 8760, "Hours for which a repeated idempotency_key gives the first result.", reload=True)
     ] = 24
 
 

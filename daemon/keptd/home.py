@@ -22,6 +22,10 @@ class UnusableHome(Exception):
     """The daemon can't start here. The text says why, and what to do."""
 
 
+class HomeTaken(UnusableHome):
+    """Another daemon has the home, for now."""
+
+
 def prepare(paths: Paths) -> None:
     """Make what is missing, for the owner alone."""
     for folder in (paths.data_dir, paths.state_dir, paths.runtime_dir):
@@ -52,7 +56,7 @@ class HomeLock:
     """Holds the home until it is released, or the process ends."""
 
     def __init__(self, data_dir: str) -> None:
-        """Raises `UnusableHome` where another daemon has it."""
+        """Raises `HomeTaken` where another daemon has it."""
         self._file = os.open(Path(data_dir, "keptd.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,7 +64,7 @@ class HomeLock:
             holder = os.pread(self._file, 20, 0).decode(errors="replace").strip()
             os.close(self._file)
             whose = f" (pid {holder})" if holder.isdigit() else ""
-            raise UnusableHome(
+            raise HomeTaken(
                 f"another keptd{whose} has {data_dir}. Use it, or end it with `kept daemon stop`."
             ) from None
         os.ftruncate(self._file, 0)

@@ -18,6 +18,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -40,6 +41,7 @@ FILES_KEPT = 3
 
 _FRAMES = 30
 _CHAIN = 8
+_LINES = 500
 _ITEMS = 32
 _STDERR = 2
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]|[\u2028\u2029\ud800-\udfff]")
@@ -251,7 +253,7 @@ def _without_messages(_logger: Any, _level: str, event: Event) -> Event:
 
 def printable_traceback(error: BaseException) -> str:
     """Types, numbers and places of an exception and its causes, innermost last; never a message."""
-    return "\n".join(_places(error, _CHAIN))[:TRACEBACK_LENGTH]
+    return "\n".join(islice(_places(error, _CHAIN), _LINES))[:TRACEBACK_LENGTH]
 
 
 def _places(error: BaseException, left: int) -> Iterator[str]:

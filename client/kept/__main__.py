@@ -1,0 +1,248 @@
+"""The `kept` script: sends its arguments to the daemon and prints the answer.
+
+Owns the way from a shell to the daemon's command line and back, and nothing of the command line itself: that is
+`kept.cli`, which the daemon runs, and which runs here when no daemon answers or when a command needs the caller's files
+or terminal.
+
+Most of a short command's time is Python's start, so the common path imports nothing that the interpreter hasn't loaded
+already, but `_socket`, `_json` and `kept.paths`: `socket` and `json` on top of them would double that time (they load
+enum, re and selectors). Both C modules are CPython's own; where one is missing, `kept.cli` does the work.
+
+Installed as an ordinary console script: that works wherever pip, uv and pipx put it. On CPython 3.11 to 3.13 a command
+takes 1.2 to 1.4 times as long as `python -I -S -c pass`. The wrapper that a pip before 25.2 writes imports `re`, which
+makes it 1.9. Left out: a start with -I -S (gains 0.05, and has to guess where the package is), a /bin/sh stub in front
+(loses 0.1), and a script file in the wheel (as fast, but pip gives it a first line that fails in a folder with a space
+in its name).
+
+Refuses to talk to a socket that another user could have put there: the arguments may be private.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import BytesIO, TextIOWrapper
+
+from kept.paths import BadPlace, find
+from kept.trust import Untrusted, check_peer, check_socket
+
+try:
+    from _json import encode_basestring_ascii, make_scanner
+    from _socket import AF_UNIX, SOCK_STREAM, socket
+
+    CAN_ASK = True
+except ImportError:
+    CAN_ASK = False
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, NoReturn
+
+STDIN_BYTES = 16 * 1024 * 1024
+"""The most that `-` reads; a message to the daemon is bounded by the same size."""
+
+REPLY_BYTES = 64 * 1024 * 1024
+"""The longest reply that is taken."""
+
+CHUNK_BYTES = 1024 * 1024
+
+USAGE = 2
+NO_DAEMON = 69
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell reports for a program that SIGPIPE ended."""
+
+
+class Refusal(Exception):
+    """The command ends here: a text for standard error, and an exit code."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Handover(Exception):
+    """`kept.cli` has to run here; what was read of standard input is in `stdin`."""
+
+    def __init__(self, stdin: bytes | None = None) -> None:
+        super().__init__()
+        self.stdin = stdin
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, and end the process."""
+    try:
+        try:
+            code = _remote(sys.argv[1:])
+        except Handover as handover:
+            _local(sys.argv[1:], handover.stdin)
+        except Refusal as refusal:
+            _write(2, f"kept: {refusal}\n")
+            code = refusal.code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    # All output is written and there is nothing to close: taking the interpreter apart would only take time.
+    os._exit(code)
+
+
+def _local(argv: list[str], stdin: bytes | None) -> NoReturn:
+    """Run the command line here; `stdin` is what has been read of standard input."""
+    from kept.cli import main as run  # noqa: PLC0415 - loads what the common path does without
+
+    if stdin is not None:
+        sys.stdin = TextIOWrapper(BytesIO(stdin), encoding="utf-8")
+    code = run(argv)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _remote(argv: list[str]) -> int:
+    """Have the daemon run `argv`; print what it says and return its exit code."""
+    try:
+        "\0".join(argv).encode()
+    except UnicodeEncodeError:
+        raise Refusal("an argument is not UTF-8; kept stores text, not bytes", USAGE) from None
+    if not CAN_ASK:
+        raise Handover
+    connection = _connect()
+    stdin = _read_stdin() if "-" in argv else None
+    reply = _exchange(connection, _request(argv, stdin), stdin)
+    result = reply.get("result")
+    if not isinstance(result, dict) or result.get("local"):
+        raise Handover(stdin)
+    _write(1, result.get("out", ""))
+    _write(2, result.get("err", ""))
+    return int(result.get("code", 1))
+
+
+def _connect() -> socket:
+    """A connection to the owner's daemon.
+
+    Raises `Handover` where none answers, and `Refusal` where what answers can't be trusted.
+    """
+    try:
+        path = find(os.environ).socket
+        check_socket(path)
+        connection = socket(AF_UNIX, SOCK_STREAM)
+        connection.connect(path)
+        check_peer(connection)
+    except BadPlace as fault:
+        raise Refusal(str(fault), USAGE) from None
+    except Untrusted as fault:
+        raise Refusal(str(fault), NO_DAEMON) from None
+    except OSError:
+        raise Handover from None
+    return connection
+
+
+def _read_stdin() -> bytes:
+    """Standard input up to its end. Raises `Refusal` for more than `STDIN_BYTES`, and for bytes that are no UTF-8."""
+    parts = []
+    size = 0
+    try:
+        while part := os.read(0, CHUNK_BYTES):
+            parts.append(part)
+            size += len(part)
+            if size > STDIN_BYTES:
+                raise Refusal(f"standard input is longer than {STDIN_BYTES} bytes", USAGE)
+    except OSError as fault:
+        raise Refusal(f"standard input can't be read: {fault.strerror}", USAGE) from None
+    whole = b"".join(parts)
+    try:
+        whole.decode()
+    except UnicodeDecodeError as fault:
+        raise Refusal(f"standard input is not UTF-8 (at byte {fault.start})", USAGE) from None
+    return whole
+
+
+def _request(argv: list[str], stdin: bytes | None) -> bytes:
+    quote = encode_basestring_ascii
+    params = [f'"argv":[{",".join(map(quote, argv))}]']
+    if os.isatty(1):
+        params.append(f'"columns":{_columns()}')
+        if not os.environ.get("NO_COLOR"):
+            params.append('"terminal":true')
+    if stdin is not None:
+        params.append(f'"stdin":{quote(stdin.decode())}')
+    return f'{{"jsonrpc":"2.0","id":1,"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
+
+
+def _columns() -> int:
+    try:
+        found = os.get_terminal_size(1).columns
+    except OSError:
+        return 80
+    return min(found, 10_000) or 80
+
+
+def _exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[str, Any]:
+    """Send the request and return the reply.
+
+    A request that could not be sent whole was not carried out, so `kept.cli` may run it. One that was sent and never
+    answered may have been, so it is not repeated: that could store something twice.
+    """
+    try:
+        connection.sendall(request)
+    except OSError:
+        raise Handover(stdin) from None
+    parts: list[bytes] = []
+    size = 0
+    while not parts or not parts[-1].endswith(b"\n"):
+        try:
+            part = connection.recv(CHUNK_BYTES)
+        except OSError:
+            part = b""
+        size += len(part)
+        if not part or size > REPLY_BYTES:
+            what = "its answer is too long" if part else "the connection ended before the answer"
+            raise Refusal(f"{what}; the command may have been carried out, so look before you repeat it", NO_DAEMON)
+        parts.append(part)
+    return _decode(b"".join(parts))
+
+
+class _JsonContext:
+    """What the C scanner asks of a decoder (`json.decoder.JSONDecoder` has the same attributes)."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+    memo: ClassVar[dict[str, str]] = {}
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    try:
+        # The stub asks for another scanner, but the function reads only these attributes.
+        reply, _ = make_scanner(_JsonContext())(line.decode(), 0)  # type: ignore[arg-type]
+    except (ValueError, StopIteration, RecursionError):
+        reply = None
+    if not isinstance(reply, dict):
+        raise Refusal("what listens on the socket is not kept's daemon", NO_DAEMON)
+    return reply
+
+
+def _write(descriptor: int, text: str) -> None:
+    """All of `text` as UTF-8, whatever the terminal's declared encoding: the bytes reach a file or a pipe unharmed."""
+    rest = memoryview(text.encode("utf-8", "replace"))
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            # A program that shares the terminal has made it non-blocking.
+            import select  # noqa: PLC0415 - almost never
+
+            select.select([], [descriptor], [])
+        except BrokenPipeError:
+            raise
+        except OSError as fault:
+            if descriptor == 1:
+                raise Refusal(f"the output can't be written: {fault.strerror}", 1) from None
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""A call as bytes and its reply as a result, for every kind of client; and what may be repeated after a lost
+connection.
+
+Knows no socket. Owns the idempotency keys: a write without one gets one, so that it can be sent twice and counts once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from .faults import BadReply, OtherProtocol
+from .frames import MESSAGE_BYTES, too_large
+from .wire import PROTOCOL_VERSION, Call, Control, Write
+from .wire.catalog import result_type
+from .wire.daemon import Discover, Hello, Ping, Status, Welcome
+from .wire.errors import Busy, KeptError, StorageFailed
+
+R = TypeVar("R")
+
+REPLY_BYTES = 64 * 1024 * 1024
+"""The longest reply that a client takes."""
+
+STORAGE_TRIES = 4
+"""How often a write is sent while the daemon's disk fails."""
+
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 1.0
+_GROWTH = 1.7
+
+_HARMLESS: tuple[type[Call[Any]], ...] = (Hello, Ping, Status, Discover)
+"""The control calls that change nothing."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Reply(Struct, Generic[R]):
+    """A reply with its result decoded in the same pass. Without an id it is a notification, or a refusal of what could
+    not be read."""
+
+    id: int | None = None
+    result: R | UnsetType = UNSET
+    error: dict[str, Any] | None = None
+
+
+class Plan(Struct, frozen=True):
+    """What is prepared once per class of calls."""
+
+    head: bytes
+    """From the end of the id to the parameters."""
+    decode: Callable[[bytes | memoryview], Reply[Any]]
+    decode_result: Callable[[msgspec.Raw], Any]
+    is_write: bool
+    repeatable: bool
+    """Whether it may be sent again when the connection is lost before the reply: reads, and writes (by their key).
+
+    Not so a control call that does something, such as `daemon.stop`."""
+
+
+@cache
+def plan(call: type[Call[Any]]) -> Plan:
+    """The plan for a class of calls."""
+    result = result_type(call)
+    reply: Any = Reply  # A type that is made at run time is none to the type checker.
+    return Plan(
+        head=b',"method":' + _encode(call.method) + b',"params":',
+        decode=msgspec.json.Decoder(reply[result]).decode,
+        decode_result=msgspec.json.Decoder(result).decode,
+        is_write=issubclass(call, Write),
+        repeatable=not issubclass(call, Control) or call in _HARMLESS,
+    )
+
+
+def new_key() -> str:
+    """An idempotency key: 16 hex digits of microseconds since 1970, so that keys sort by time, and 80 random bits."""
+    return f"{time.time_ns() // 1000:016x}{os.urandom(10).hex()}"
+
+
+def with_key(call: Call[R]) -> Call[R]:
+    """A write that has no idempotency key, with one; any other call as it is."""
+    if isinstance(call, Write) and call.idempotency_key is None:
+        return msgspec.structs.replace(call, idempotency_key=new_key())
+    return call
+
+
+def request(number: int, call: Call[Any], head: bytes) -> bytes:
+    """The line that asks for `call`. Raises `TooLarge` for more than 16 MiB, and `TypeError` for what is no JSON."""
+    line = b'{"jsonrpc":"2.0","id":%d%b%b}\n' % (number, head, _encode(call))
+    if len(line) > MESSAGE_BYTES:
+        raise too_large(MESSAGE_BYTES)
+    return line
+
+
+def unexpected(call: type[Call[Any]], fault: Exception) -> BadReply:
+    """The fault for a reply that doesn't decode. It quotes no part of the reply."""
+    return BadReply(
+        f"the reply to {call.method} is not what this client knows: {type(fault).__name__}; "
+        "the daemon may be of another version: restart it with `kept daemon stop`"
+    )
+
+
+def check_protocol(welcome: Welcome) -> None:
+    """Raises `OtherProtocol` unless the daemon speaks this client's version."""
+    if welcome.protocol != PROTOCOL_VERSION:
+        older = (
+            "daemon: restart it with `kept daemon stop`"
+            if welcome.protocol < PROTOCOL_VERSION
+            else "client: upgrade it"
+        )
+        raise OtherProtocol(
+            f"the daemon ({welcome.name} {welcome.version}) speaks protocol {welcome.protocol}, "
+            f"this client {PROTOCOL_VERSION}; the older one is the {older}"
+        )
+
+
+class Patience:
+    """How long one call goes on trying: until a deadline, with growing pauses. Counts failures of the disk apart."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._pause = _FIRST_PAUSE
+        self._storage_tries = 0
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; not negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    def pause(self) -> float | None:
+        """How long to wait before the next try; None where the deadline comes first. Never the same for two clients."""
+        wanted = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients, guards nothing
+        self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
+        return wanted if wanted < self.left else None
+
+    def after(self, refusal: KeptError) -> float | None:
+        """How long to wait before repeating what was refused so; None where repeating is of no use."""
+        if isinstance(refusal, Busy):
+            asked = refusal.data.get("retry_after_ms")
+            seconds = (
+                asked / 1000 if isinstance(asked, (int, float)) and asked > 0 else (self.pause() or _LONGEST_PAUSE)
+            )
+            return seconds if seconds < self.left else None
+        if isinstance(refusal, StorageFailed):
+            self._storage_tries += 1
+            return self.pause() if self._storage_tries < STORAGE_TRIES else None
+        return None

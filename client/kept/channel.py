@@ -1,0 +1,158 @@
+"""One connection to the daemon for many tasks: requests go out in the order given, replies find the task that waits.
+
+Owns the stream. Repeats nothing: when the connection ends, every waiting call gets `Broken`, and the channel is of no
+use.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+from anyio.abc import SocketAttribute, UNIXSocketStream
+
+from .calls import REPLY_BYTES, Plan
+from .faults import BadReply, NoReply
+from .frames import Splitter, decode_incoming, encode_notification
+from .link import WINDOW, Broken, Pending, outcome
+from .trust import check_peer, check_socket
+from .wire import Call
+from .wire.errors import KeptError, ParseError, TooLarge, from_wire
+
+
+async def open_stream(path: str) -> UNIXSocketStream:
+    """A connection to whoever listens at `path`. Raises as `connect(2)`, or `Untrusted`."""
+    check_socket(path)
+    stream = await anyio.connect_unix(path)
+    try:
+        check_peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no query
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
+    return stream
+
+
+class _Waiting(Pending):
+    """A call that a task waits for; `size` is that of its line."""
+
+    __slots__ = ("answered", "size")
+
+    def __init__(self, call: Call[Any], how: Plan, size: int) -> None:
+        super().__init__(call, how)
+        self.answered = anyio.Event()
+        self.size = size
+
+    def settle(self, outcome: Any) -> None:
+        """Note what came of it, and wake the task."""
+        super().settle(outcome)
+        self.answered.set()
+
+
+class Channel:
+    """A connection in use. `run` has to run in some task, until it returns."""
+
+    def __init__(self, stream: UNIXSocketStream) -> None:
+        self.broken = False
+        self._stream = stream
+        self._number = 0
+        self._outbox: list[bytes] = []
+        self._filled = anyio.Event()
+        self._waiting: dict[int, _Waiting] = {}
+        self._room = anyio.Semaphore(WINDOW)
+
+    def next_number(self) -> int:
+        """An id that was not used on this connection."""
+        self._number += 1
+        return self._number
+
+    async def exchange(self, number: int, line: bytes, call: Call[Any], how: Plan, seconds: float) -> Any:
+        """The result of the call in `line`, whose id is `number`.
+
+        Raises the daemon's refusal, `Broken`, `BadReply`, or `NoReply` after `seconds`; then and when it is cancelled,
+        the daemon is asked to cancel it.
+        """
+        async with self._room:
+            if self.broken:
+                raise Broken("the connection has ended", sent=False)
+            waiting = self._waiting[number] = _Waiting(call, how, len(line))
+            self._send(line)
+            try:
+                with anyio.move_on_after(seconds):
+                    await waiting.answered.wait()
+            finally:
+                if self._waiting.pop(number, None) is not None:
+                    self._send(encode_notification("$/cancelRequest", {"id": number}) + b"\n")
+        if not waiting.done:
+            raise NoReply("the daemon did not answer in time")
+        if isinstance(waiting.outcome, Exception):
+            raise waiting.outcome
+        return waiting.outcome
+
+    def _send(self, line: bytes) -> None:
+        self._outbox.append(line)
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Carry requests and replies until the connection ends."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._send_all)
+                await self._receive_all()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._end(Broken("the daemon closed the connection"))
+            await anyio.aclose_forcefully(self._stream)
+
+    async def close(self) -> None:
+        """End the connection; `run` returns."""
+        await anyio.aclose_forcefully(self._stream)
+
+    async def _send_all(self) -> None:
+        try:
+            while True:
+                await self._filled.wait()
+                self._filled = anyio.Event()
+                ready, self._outbox = b"".join(self._outbox), []
+                await self._stream.send(ready)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return  # The receiving side sees the end as well, after the last replies.
+
+    async def _receive_all(self) -> None:
+        splitter = Splitter(REPLY_BYTES)
+        try:
+            while True:
+                for line in splitter.feed(await self._stream.receive()):
+                    self._take(line)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+        except ParseError as fault:
+            self._end(BadReply(fault.message))
+        except (BadReply, KeptError) as fault:
+            self._end(fault)
+
+    def _take(self, line: bytes | None) -> None:
+        """Settle the call that this answers. Raises what is about the connection as a whole."""
+        if line is None:
+            raise BadReply(f"the daemon's reply is longer than {REPLY_BYTES} bytes")
+        message = decode_incoming(line)
+        if message.method:
+            return
+        if message.id is None and message.error is not None:
+            self._refused(from_wire(message.error))
+            return
+        waiting = self._waiting.pop(message.id, None) if isinstance(message.id, int) else None
+        # A reply that nobody waits for is to a request that was cancelled.
+        if waiting is not None:
+            waiting.settle(outcome(waiting, message))
+
+    def _refused(self, refusal: KeptError) -> None:
+        # The daemon read no id where the line was longer than its own limit: that is the longest of those that wait.
+        if not isinstance(refusal, TooLarge) or not self._waiting:
+            raise refusal
+        longest = max(self._waiting, key=lambda number: self._waiting[number].size)
+        self._waiting.pop(longest).settle(refusal)
+
+    def _end(self, reason: Exception) -> None:
+        self.broken = True
+        while self._waiting:
+            self._waiting.popitem()[1].settle(reason)

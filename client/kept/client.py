@@ -1,0 +1,222 @@
+"""The blocking client: typed calls that survive a daemon which is killed, busy, or not there yet.
+
+Owns what is repeated and how long: reads, and writes under the same idempotency key, until a deadline; a control call
+(such as `daemon.stop`) that was sent, never. One connection, one lock; for several calls at once use `batch` or
+several clients.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from .calls import Patience, plan, with_key
+from .faults import ConnectionLost, Fault, NoDaemon
+from .link import Broken, Link, Pending
+from .paths import Paths
+from .subscription import Subscription
+from .wire import Call
+from .wire.daemon import Hello
+from .wire.errors import Busy, KeptError, StorageFailed
+
+R = TypeVar("R")
+
+PATIENCE_SECONDS = 30.0
+REPLY_SECONDS = 60.0
+
+
+class Client:
+    """A connection to the owner's daemon that mends itself. `kept.connect()` makes one.
+
+    Every method may raise a daemon's refusal (`kept.wire.errors`), a `kept.faults.Fault`, or `kept.trust.Untrusted`.
+    It may be used by several threads, which take turns; not across a fork.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        hello: Hello | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        start: bool = True,
+        patience: float = PATIENCE_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
+        self.paths = paths
+        self._hello = hello
+        self._environ = environ
+        self._start = start
+        self._patience = patience
+        self._reply_seconds = reply_seconds
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection. A later call opens a new one."""
+        with self._lock:
+            self._drop()
+
+    def open(self) -> None:
+        """Connect now, starting the daemon where that is allowed. Raises `NoDaemon` at once where it is not."""
+        with self._lock:
+            if self._link is None:
+                self._link = self._connect(Patience(self._patience if self._start else 0))
+
+    def call(self, call: Call[R]) -> R:
+        """The result of a call. A write without an idempotency key gets one."""
+        how = plan(type(call))
+        if how.is_write:
+            call = with_key(call)
+        refusal: KeptError | None = None
+        with self._lock:
+            link = self._link
+            if link is not None and how.repeatable:
+                try:
+                    result: R = link.exchange(call, how)
+                except Broken:
+                    self._drop()
+                except (Busy, StorageFailed) as momentary:
+                    refusal = momentary
+                except KeptError:
+                    raise
+                except BaseException:
+                    # A reply may still come: on this connection it would be taken for that to the next call.
+                    self._drop()
+                    raise
+                else:
+                    return result
+            pending = Pending(call, how)
+            if refusal is not None:
+                pending.settle(refusal)
+            self._settle([pending])
+        if isinstance(pending.outcome, (KeptError, Fault)):
+            raise pending.outcome
+        answered: R = pending.outcome
+        return answered
+
+    def batch(self, calls: Iterable[Call[Any]], *, return_errors: bool = False) -> list[Any]:
+        """The results of many calls, in their order, without a round trip for each.
+
+        Writes are applied in the order given, unless the daemon refuses one as busy and takes it later. All are
+        carried out even where one is refused; then the first refusal is raised, or, with `return_errors`, each stands
+        in the place of its result.
+        """
+        pending = [Pending(with_key(call), plan(type(call))) for call in calls]
+        with self._lock:
+            self._settle(pending)
+        if not return_errors:
+            for one in pending:
+                if isinstance(one.outcome, (KeptError, Fault)):
+                    raise one.outcome
+        return [one.outcome for one in pending]
+
+    def subscribe(self, topics: Iterable[str] | None = None, since: int | None = None) -> Subscription:
+        """The changes from after `since`, or from now on, as an iterator; on a connection of its own."""
+        return Subscription(
+            lambda patience: self._connect(patience, reply_seconds=0),
+            None if topics is None else tuple(topics),
+            since,
+            self._patience,
+        )
+
+    def _settle(self, calls: list[Pending]) -> None:
+        """Settle every call, repeating what may be repeated."""
+        patience = Patience(self._patience)
+        while True:
+            _reopen(calls, patience)
+            waiting = [one for one in calls if not one.done]
+            if not waiting:
+                return
+            try:
+                self._attempt(waiting, patience)
+            except Broken as lost:
+                self._drop()
+                _give_up_unrepeatable(waiting)
+                pause = patience.pause()
+                if pause is None:
+                    raise NoDaemon(f"the connection to the daemon was lost again and again: {lost}") from None
+                time.sleep(pause)
+            except Busy as refusal:
+                # Of the connection, not of one call: too many are open.
+                self._drop()
+                _wait(patience.after(refusal), refusal)
+            except BaseException:
+                self._drop()
+                raise
+
+    def _attempt(self, waiting: list[Pending], patience: Patience) -> None:
+        if self._link is not None and not all(one.plan.repeatable for one in waiting) and self._link.ended():
+            # The daemon ended while nothing was asked: noticed now, what can't be repeated is not put at risk.
+            self._drop()
+        if self._link is None:
+            self._link = self._connect(patience)
+        self._link.pipeline(waiting, self._reply_seconds)
+
+    def _connect(self, patience: Patience, reply_seconds: float | None = None) -> Link:
+        """A new connection, as soon as there is somebody to connect to."""
+        seconds = self._reply_seconds if reply_seconds is None else reply_seconds
+        while True:
+            try:
+                return Link(self.paths.socket, self._hello, seconds)
+            except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+                nobody = NoDaemon(f"no daemon answers at {self.paths.socket}; start it with: kept daemon start")
+            except Broken as lost:
+                nobody = NoDaemon(f"the daemon at {self.paths.socket} ends every connection: {lost}")
+            except Busy as refusal:
+                _wait(patience.after(refusal), refusal)
+                continue
+            except OSError as fault:
+                raise NoDaemon(f"{self.paths.socket} can't be connected to: {fault.strerror}") from None
+            if self._start:
+                self._start_daemon(patience)
+            pause = patience.pause()
+            if pause is None:
+                raise nobody
+            time.sleep(pause)
+
+    def _start_daemon(self, patience: Patience) -> None:
+        from .start import start  # noqa: PLC0415 - only where no daemon runs, which is rare
+
+        start(self.paths, max(patience.left, 0.1), self._environ)
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+
+def _wait(pause: float | None, refusal: KeptError) -> None:
+    if pause is None:
+        raise refusal
+    time.sleep(pause)
+
+
+def _give_up_unrepeatable(calls: list[Pending]) -> None:
+    for one in calls:
+        if one.sent and not one.done and not one.plan.repeatable:
+            one.settle(
+                ConnectionLost(f"the connection ended before the reply to {one.call.method}; it may have been done")
+            )
+
+
+def _reopen(calls: list[Pending], patience: Patience) -> None:
+    """Those calls that were refused for the moment only wait again, after the pause that the daemon needs."""
+    for kind in (Busy, StorageFailed):
+        refused = [one for one in calls if one.done and isinstance(one.outcome, kind)]
+        pause = patience.after(refused[0].outcome) if refused else None
+        if pause is not None:
+            for one in refused:
+                one.done = False
+            time.sleep(pause)

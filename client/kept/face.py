@@ -1,0 +1,82 @@
+"""`kept.connect()` and `kept.connect_async()`: the environment and a few names become a client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .client import PATIENCE_SECONDS, REPLY_SECONDS, Client
+from .paths import find
+from .wire.daemon import Hello
+
+if TYPE_CHECKING:
+    from .stream import AsyncClient
+
+
+def connect(
+    client: str | None = None,
+    *,
+    version: str | None = None,
+    user: str | None = None,
+    project: str | None = None,
+    session: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    start: bool = True,
+    patience: float = PATIENCE_SECONDS,
+    reply_seconds: float = REPLY_SECONDS,
+) -> Client:
+    """A client, connected.
+
+    `client` names the caller in what it writes (`daemon.hello`), as do the four after it; without it the daemon uses
+    the program's name. `environ` says where the socket is. `start` allows to start the daemon. `patience` is how many
+    seconds a call goes on when the connection is lost or the daemon is busy, `reply_seconds` how long one reply may
+    take.
+
+    Raises `kept.faults.NoDaemon`, `kept.trust.Untrusted`, or `kept.paths.BadPlace`.
+    """
+    found = Client(
+        find(environ),
+        _hello(client, version, user, project, session),
+        environ=environ,
+        start=start,
+        patience=patience,
+        reply_seconds=reply_seconds,
+    )
+    found.open()
+    return found
+
+
+def connect_async(
+    client: str | None = None,
+    *,
+    version: str | None = None,
+    user: str | None = None,
+    project: str | None = None,
+    session: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    start: bool = True,
+    patience: float = PATIENCE_SECONDS,
+    reply_seconds: float = REPLY_SECONDS,
+) -> AsyncClient:
+    """The same for asyncio and trio, as a context: `async with kept.connect_async() as client`."""
+    from .stream import AsyncClient  # noqa: PLC0415 - anyio is no dependency of the blocking client
+
+    return AsyncClient(
+        find(environ),
+        _hello(client, version, user, project, session),
+        environ=environ,
+        start=start,
+        patience=patience,
+        reply_seconds=reply_seconds,
+    )
+
+
+def _hello(
+    client: str | None, version: str | None, user: str | None, project: str | None, session: str | None
+) -> Hello | None:
+    if client is None:
+        if any((version, user, project, session)):
+            raise TypeError("version, user, project and session need a client's name")
+        return None
+    return Hello(client=client, version=version, user=user, project=project, session=session)

@@ -1,0 +1,155 @@
+"""Starting the daemon where none runs: ten clients at once start one.
+
+Owns the lock file beside the socket and the socket's folder, which it makes (0700) or refuses. Refuses to start a
+second daemon where one serves. The daemon's own lock on its home is what guarantees that there is one; this lock only
+spares the attempts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .faults import NoDaemon, StartFailed
+from .paths import Paths
+from .trust import check_folder, check_peer, check_socket
+from .wire.daemon import HOME_TAKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+READY_SECONDS = 10.0
+"""How long a daemon may take from its start to its first answer."""
+
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.1
+_LINES_READ = 8192
+
+
+def start(paths: Paths, seconds: float = READY_SECONDS, environ: Mapping[str, str] = os.environ) -> None:
+    """Return when a daemon accepts connections at `paths.socket`, having started it where none did.
+
+    `seconds`, at most 10, bounds the whole. The daemon gets `environ`, a session of its own, and the log as its
+    standard error. Raises `StartFailed` where it can't be started, or ends early, with its last line; `NoDaemon` where
+    it is not ready in time; `Untrusted` where the folder could be somebody else's.
+    """
+    end = time.monotonic() + min(seconds, READY_SECONDS)
+    try:
+        os.makedirs(os.path.dirname(paths.runtime_dir), mode=0o700, exist_ok=True)
+        _make_folder(paths.runtime_dir)
+        with _lock(paths.socket + ".lock", end):
+            if not serves(paths.socket):
+                _spawn_until_ready(paths, end, environ)
+    except OSError as fault:
+        raise StartFailed(f"the daemon can't be started: {fault}") from fault
+
+
+def serves(path: str) -> bool:
+    """Whether a daemon of the caller's accepts connections at `path`. Raises `Untrusted`."""
+    try:
+        check_socket(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            probe.connect(path)
+            check_peer(probe)
+    except TimeoutError:
+        return True  # Somebody listens, and is busy.
+    except OSError:
+        return False
+    return True
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        # Whoever made it: what counts is whose it is now. A symlink is refused as well.
+        check_folder(folder)
+
+
+@contextmanager
+def _lock(path: str, end: float) -> Iterator[None]:
+    """Hold the lock, or wait for it until `end`; it is free when its holder ends, however that happens."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise NoDaemon("another client has been starting the daemon for too long") from None
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _spawn_until_ready(paths: Paths, end: float, environ: Mapping[str, str]) -> None:
+    os.makedirs(paths.state_dir, mode=0o700, exist_ok=True)
+    log = os.open(paths.log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        before = os.fstat(log).st_size
+        daemon = _spawn(log, environ)
+        pause = _FIRST_PAUSE
+        while not serves(paths.socket):
+            ended = daemon.poll()
+            if ended not in (None, HOME_TAKEN) and not serves(paths.socket):
+                raise StartFailed(f"the daemon ended with status {ended}: {_last_line(log, before)}")
+            if time.monotonic() >= end:
+                raise NoDaemon(f"the daemon was started, but is not ready yet; see {paths.log}")
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            if ended == HOME_TAKEN and not serves(paths.socket):
+                # One that is about to end, or that somebody else has just started, has the home.
+                daemon = _spawn(log, environ)
+    finally:
+        os.close(log)
+
+
+def _spawn(log: int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    daemon = subprocess.Popen(
+        # -P: the folder that the caller happens to be in is no place to import a daemon from.
+        [sys.executable, "-P", "-m", "keptd"],
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        start_new_session=True,
+    )
+    # It outlives this call, and perhaps this process; where not, somebody has to take note of its end.
+    threading.Thread(target=daemon.wait, name="kept-reaper", daemon=True).start()
+    return daemon
+
+
+def _last_line(log: int, before: int) -> str:
+    """What the daemon said last: the end of what was added to the log."""
+    size = os.fstat(log).st_size
+    begin = max(before, size - _LINES_READ)
+    text = os.pread(log, _LINES_READ, begin).decode(errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    return _readable(lines[-1]) if lines else "it said nothing"
+
+
+def _readable(line: str) -> str:
+    """A line of the log as text: of a JSON line the event and its fields."""
+    try:
+        fields = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return line
+    if not isinstance(fields, dict):
+        return line
+    return " ".join(
+        [str(fields.pop("event", "")), *(f"{name}={value}" for name, value in fields.items() if name != "time")]
+    )

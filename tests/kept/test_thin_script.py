@@ -1,0 +1,385 @@
+"""The `kept` script as a real process, against a small server that answers what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from fcntl import ioctl
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+SECONDS = 20
+"""A deadline for what ends in milliseconds unless it is broken."""
+
+SCRIPT = """
+import sys, types
+cli = types.ModuleType("kept.cli")
+def run(argv):
+    sys.stdout.write("local " + " ".join(argv))
+    if "-" in argv:
+        sys.stdout.write(" stdin=" + sys.stdin.read())
+    return 7
+cli.main = run
+sys.modules["kept.cli"] = cli
+from kept.__main__ import main
+main()
+"""
+"""The script with a command line that says when it runs."""
+
+
+def result(code: int = 0, out: str = "", err: str = "", local: bool = False) -> bytes:
+    reply = {"jsonrpc": "2.0", "id": 1, "result": {"code": code, "out": out, "err": err, "local": local}}
+    return json.dumps(reply).encode() + b"\n"
+
+
+class Server:
+    """Listens on `path`; takes one request per connection, then does what `answer` says with the connection."""
+
+    def __init__(self, path: Path, answer: Callable[[socket.socket], None]) -> None:
+        self.path = path
+        self.answer = answer
+        self.received: list[bytes] = []
+        self.asked = Event()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.thread = Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    @property
+    def params(self) -> Any:
+        (line,) = self.received
+        request = json.loads(line)
+        assert (request["jsonrpc"], request["method"]) == ("2.0", "cli.run")
+        return request["params"]
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(SECONDS)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as lines:
+                line = lines.readline()
+                if line:
+                    self.received.append(line)
+                    self.asked.set()
+                    self.answer(connection)
+
+
+Start = Callable[[Callable[[socket.socket], None] | bytes], Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a server whose connections get some bytes, or what a function does with them."""
+    with ExitStack() as stack:
+
+        def begin(answer: Callable[[socket.socket], None] | bytes) -> Server:
+            server = Server(
+                tmp_path / "s", answer if callable(answer) else lambda connection: connection.sendall(answer)
+            )
+            stack.callback(server.close)
+            return server
+
+        yield begin
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, sys.path))
+    return {"HOME": str(tmp_path), "KEPT_SOCKET": str(tmp_path / "s"), "PYTHONPATH": path, "LANG": "C.UTF-8"}
+
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    def command(*argv: str | bytes, stdin: bytes | None = None, **more: str) -> subprocess.CompletedProcess[bytes]:
+        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT, *argv],
+            env={**environment, **more},
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            **source,
+        )
+
+    return command
+
+
+def test_what_the_daemon_says_is_printed_and_its_code_is_the_exit_code(start: Start, run: Run) -> None:
+    start(result(3, "out\n", "err\n"))
+    done = run("status")
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
+
+
+def test_arguments_arrive_as_they_were_typed(start: Start, run: Run) -> None:
+    argv = ["memory", "set", 'a "quoted" \\ key', "line\nbreak\ttab\x01", "é 漢 😀", "", "--tag", "-x"]
+    server = start(result())
+    assert run(*argv).returncode == 0
+    assert server.params == {"argv": argv}
+
+
+def test_a_reply_in_many_pieces_is_one_reply(start: Start, run: Run) -> None:
+    def answer(connection: socket.socket) -> None:
+        for byte in result(0, "blue é\n"):
+            connection.send(bytes([byte]))
+
+    start(answer)
+    assert run("memory", "get", "k").stdout == "blue é\n".encode()
+
+
+def test_a_long_output_is_printed_whole(start: Start, run: Run) -> None:
+    text = "0123456789abcde\n" * 200_000
+    start(result(0, text))
+    assert run("memory", "list").stdout == text.encode()
+
+
+def test_output_is_utf8_whatever_the_terminal_claims(start: Start, run: Run) -> None:
+    start(result(0, "漢 😀\n", "é\n"))
+    done = run("status", PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+    assert (done.stdout, done.stderr) == ("漢 😀\n".encode(), "é\n".encode())
+
+
+def test_half_a_character_is_replaced_not_a_crash(start: Start, run: Run) -> None:
+    start(b'{"jsonrpc":"2.0","id":1,"result":{"code":0,"out":"a\\ud800b"}}\n')
+    done = run("status")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"a?b", b"")
+
+
+def test_an_output_that_does_not_wait_gets_everything(start: Start, environment: dict[str, str]) -> None:
+    text = "0123456789abcde\n" * 50_000
+    start(result(0, text))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, "status"], env=environment, stdout=writer) as process:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as whole:
+            assert whole.read() == text.encode()
+        assert process.wait(SECONDS) == 0
+
+
+def test_a_lone_dash_sends_standard_input(start: Start, run: Run) -> None:
+    server = start(result())
+    assert run("memory", "set", "k", "-", stdin='say "é"\n'.encode()).returncode == 0
+    assert server.params == {"argv": ["memory", "set", "k", "-"], "stdin": 'say "é"\n'}
+
+
+def test_standard_input_is_left_alone_without_a_lone_dash(start: Start, run: Run) -> None:
+    server = start(result())
+    run("memory", "set", "k", "--x", "a-b", stdin=b"private")
+    assert "stdin" not in server.params
+
+
+def test_more_standard_input_than_a_message_holds_is_refused(start: Start, run: Run) -> None:
+    server = start(result())
+    done = run("memory", "set", "k", "-", stdin=b"x" * (16 * 1024 * 1024 + 1))
+    assert done.returncode == 2
+    assert b"16777216 bytes" in done.stderr
+    assert server.received == []
+
+
+def test_standard_input_that_is_not_utf8_is_refused(start: Start, run: Run) -> None:
+    server = start(result())
+    done = run("memory", "set", "k", "-", stdin=b"ok\xff")
+    assert done.returncode == 2
+    assert b"at byte 2" in done.stderr
+    assert server.received == []
+
+
+def test_an_argument_that_is_not_utf8_is_refused(start: Start, run: Run) -> None:
+    server = start(result())
+    done = run("memory", "get", b"\xff\xfe")
+    assert done.returncode == 2
+    assert b"not UTF-8" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert server.received == []
+
+
+def test_without_a_socket_the_command_runs_here(run: Run) -> None:
+    done = run("status", "--json")
+    assert (done.returncode, done.stdout) == (7, b"local status --json")
+
+
+def test_behind_a_stale_socket_the_command_runs_here_and_finds_standard_input(run: Run, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(tmp_path / "s"))
+    done = run("memory", "set", "k", "-", stdin=b"value")
+    assert (done.returncode, done.stdout) == (7, b"local memory set k - stdin=value")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [result(local=True), b'{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no such method"}}\n'],
+    ids=["local", "error"],
+)
+def test_what_the_daemon_hands_back_runs_here_with_the_standard_input_that_was_read(
+    start: Start, run: Run, reply: bytes
+) -> None:
+    start(reply)
+    done = run("session", "import", "-", stdin="é".encode())
+    assert (done.returncode, done.stdout) == (7, "local session import - stdin=é".encode())
+
+
+def test_a_command_whose_answer_is_lost_is_not_run_again(start: Start, run: Run) -> None:
+    server = start(lambda connection: None)
+    done = run("remember", "this")
+    assert (done.returncode, done.stdout) == (69, b"")
+    assert b"may have been carried out" in done.stderr
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 400 Bad Request\n", b"[1]\n", b"\xff\n", b"[" * 100_000 + b"\n"], ids=range(4)
+)
+def test_what_does_not_speak_the_protocol_is_not_taken_for_the_daemon(start: Start, run: Run, reply: bytes) -> None:
+    start(reply)
+    done = run("status")
+    assert (done.returncode, done.stdout) == (69, b"")
+    assert b"not kept's daemon" in done.stderr
+
+
+def test_a_place_that_cannot_be_used_is_a_usage_error(run: Run) -> None:
+    done = run("status", KEPT_SOCKET="/" + "x" * 200)
+    assert done.returncode == 2
+    assert b"Set KEPT_SOCKET to a shorter path" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
+def test_a_socket_in_another_users_folder_gets_nothing(start: Start, run: Run, tmp_path: Path) -> None:
+    server = start(result())
+    os.chown(tmp_path, 12_345, -1)
+    done = run("remember", "private")
+    assert done.returncode == 69
+    assert b"another user" in done.stderr
+    assert server.received == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to listen as somebody else")
+def test_a_daemon_that_runs_as_another_user_gets_nothing(start: Start, run: Run) -> None:
+    server = start(result())
+    os.seteuid(12_345)
+    try:
+        server.listener.listen()  # the kernel reports who called listen()
+    finally:
+        os.seteuid(0)
+    done = run("remember", "private")
+    assert done.returncode == 69
+    assert b"another user" in done.stderr
+    assert server.received == []
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(start: Start, environment: dict[str, str]) -> None:
+    start(result(0, "line\n" * 100_000))
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "status"],
+        env=environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=SECONDS,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_cannot_be_written_is_an_error(start: Start, environment: dict[str, str]) -> None:
+    start(result(0, "line\n"))
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, "status"],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"can't be written" in done.stderr
+
+
+def test_ctrl_c_ends_it_without_a_traceback(start: Start, environment: dict[str, str]) -> None:
+    release = Event()
+    server = start(lambda connection: void(release.wait(SECONDS)))
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, "status"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert server.asked.wait(SECONDS)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS)
+    release.set()
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def void(_: object) -> None:
+    """Drop a value where nothing may be returned."""
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [({}, {"columns": 123, "terminal": True}), ({"NO_COLOR": "1"}, {"columns": 123})],
+    ids=["colour", "NO_COLOR"],
+)
+def test_a_terminal_gets_its_width_and_colour_unless_that_is_unwanted(
+    start: Start, environment: dict[str, str], more: dict[str, str], expected: dict[str, Any]
+) -> None:
+    server = start(result(0, "blue"))
+    main, child = pty.openpty()
+    try:
+        ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 123, 0, 0))
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, "status"],
+            env={**environment, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=child,
+            timeout=SECONDS,
+            check=True,
+        )
+        assert select.select([main], [], [], SECONDS)[0]
+        assert os.read(main, 100) == b"blue"
+    finally:
+        os.close(main)
+        os.close(child)
+    assert server.params == {"argv": ["status"], **expected}
+
+
+def test_the_common_path_loads_nothing_heavy(start: Start, environment: dict[str, str]) -> None:
+    start(result(0, "blue\n"))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "from kept.__main__ import main; main()", "memory", "get", "k"],
+        env=environment,
+        capture_output=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    assert done.stdout == b"blue\n"
+    loaded = set(re.findall(r"\| +([\w.]+)$", done.stderr.decode(), re.MULTILINE))
+    assert {"_socket", "_json", "kept.paths"} <= loaded
+    heavy = "anyio apsw argparse cryptography dataclasses enum json msgspec pathlib re rich socket structlog typing"
+    assert loaded.isdisjoint(heavy.split())
+    assert {name for name in loaded if name.startswith("kept")} == {"kept", "kept.__main__", "kept.paths", "kept.trust"}
