@@ -26,7 +26,7 @@ VALUE_BYTES = 1024 * 1024
 R = TypeVar("R")
 T = TypeVar("T")
 
-_NO_CONTROL = "^(?![\\s\\S]*[\\u0000-\\u001f\\u007f])"
+_NO_CONTROL = "^(?![\\s\\S]*[\\u0000-\\u001f\\u007f-\\u009f])"
 
 Name = Annotated[
     str,

@@ -6,7 +6,7 @@ any other request of this peer, with every check.
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import anyio
 
@@ -22,10 +22,17 @@ from .methods import serves
 R = TypeVar("R")
 
 
+class Ask(Protocol):
+    """Carries out a call."""
+
+    def __call__(self, request: Call[R], /) -> R:
+        """The result. Raises what the daemon refuses with."""
+        ...
+
+
 @serves
 async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
     """Each call of the command goes the way of any other request of this peer."""
-    from kept.cli import answer  # noqa: PLC0415 - only a daemon that is asked for it pays for the command line.
 
     def ask(request: Call[R]) -> R:
         prepared = plan(type(request))
@@ -35,4 +42,11 @@ async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
             raise from_wire(reply.error)
         return cast("R", reply.result)
 
-    return await anyio.to_thread.run_sync(answer, call, ask)
+    return await anyio.to_thread.run_sync(_answer, call, ask)
+
+
+def _answer(call: RunCommand, ask: Ask) -> CommandResult:
+    # Loaded by the first command, and here in the thread: it takes longer than the loop should be held up.
+    from kept.cli import answer  # noqa: PLC0415
+
+    return answer(call, ask)

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import apsw
@@ -42,7 +43,7 @@ class Home:
     def mirror(self) -> Mirror:
         return Mirror(self._folder, self._store, self._bus, self._clock, lambda: self._config, tuple, ACTOR)
 
-    async def do(self, call: Call[object]) -> None:
+    async def do(self, call: Call[Any]) -> None:
         def run(db: apsw.Connection) -> Written:
             log = ChangeLog(db, self._clock.now(), ACTOR, call.method)
             HANDLERS[type(call)].run(WriteCtx(db, self._clock, ACTOR, self._config, log), call)

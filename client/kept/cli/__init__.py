@@ -1,0 +1,44 @@
+"""The command line, as a function: `answer` runs it in the daemon for the thin script, `main` in the client by itself.
+
+Both run the same `run(argv, call, surface)`. Owns words, help, completion and the drawing of results; knows methods
+from `kept.wire` only. Refuses to open a socket or touch `sys`, which `process` alone does.
+"""
+
+from __future__ import annotations
+
+from ..wire.daemon import CommandResult, RunCommand
+from .run import run
+from .surface import FINE, WITHOUT_END, Caller, NeedsCaller, Surface
+
+__all__ = ["answer", "main", "run"]
+
+
+def answer(request: RunCommand, call: Caller) -> CommandResult:
+    """What a command line prints, run in the daemon; may run in several threads at once.
+
+    `local` is set, at once and with nothing done, where only the caller's process can run it.
+    """
+    out: list[str] = []
+    err: list[str] = []
+    text = request.stdin
+    surface = Surface(
+        out.append,
+        err.append,
+        columns=request.columns or WITHOUT_END,
+        terminal=request.columns is not None,
+        colour=request.terminal,
+    )
+    if text is not None:
+        surface = surface.reading(text)
+    try:
+        code = run(request.argv, call, surface)
+    except NeedsCaller:
+        return CommandResult(code=FINE, local=True)
+    return CommandResult(code=code, out="".join(out), err="".join(err))
+
+
+def main(argv: list[str]) -> int:
+    """Run a command line in this process, with a connection of its own; the exit code."""
+    from .process import main as run_here  # noqa: PLC0415 - the daemon has no use for it
+
+    return run_here(argv)

@@ -1,0 +1,152 @@
+"""Help: all commands, one domain, or one command, as text of a given width."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from .fields import Field, Kind
+from .methods import about as about_domain
+from .methods import is_write
+from .parse import EVERYWHERE, Command
+from .registry import domains, everything, find
+
+_WIDEST = 100
+"""Longer lines are hard to read, however wide the terminal is."""
+
+_INDENT = 24
+
+
+_TAKES: dict[Kind, str] = {"text": "TEXT", "number": "N", "choice": "WORD", "time": "TIME", "any": "JSON", "flag": ""}
+
+
+def about(words: Sequence[str], columns: int) -> str:
+    """Help for the command, else the domain, that `words` name; for everything without words. Raises `UsageError`."""
+    if not words:
+        return _overview(columns)
+    name = words[0].replace("_", "-")
+    is_command = (name,) in everything()
+    if len(words) == 1 and name in domains() and not is_command:
+        return _of_domain(name, columns)
+    text = _of_command(find(words)[0], columns)
+    if len(words) == 1 and name in domains():
+        also = ", ".join(command.name for command in domains()[name])
+        text += f"\nAlso: {also}.\n"
+    return text
+
+
+def _overview(columns: int) -> str:
+    """`kept --help`."""
+    width = _width(columns)
+    short = [command for command in everything().values() if len(command.words) == 1 and not command.hidden]
+    parts = [
+        "usage: kept COMMAND [ARGUMENTS]\n",
+        "Every day:",
+        *_rows([(_call_of(command), command.summary) for command in short], width),
+        "\nEvery method, as kept DOMAIN VERB:",
+        *_rows([(name, _verbs(name)) for name in domains()], width),
+        "\nEverywhere:",
+        *_rows(_everywhere(), width),
+        "\nkept help COMMAND and kept help DOMAIN tell more.",
+        "Exit codes: 0 fine, 1 the daemon refused, 2 usage, 69 no daemon.",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _of_domain(domain: str, columns: int) -> str:
+    """`kept DOMAIN --help`."""
+    rows = [(" ".join(command.words[1:]), command.summary) for command in domains()[domain]]
+    lines = [f"usage: kept {domain} VERB [ARGUMENTS]\n", about_domain(domain) + ".\n", *_rows(rows, _width(columns))]
+    return "\n".join([*lines, f"\nkept {domain} VERB --help tells more."]) + "\n"
+
+
+def _of_command(command: Command, columns: int) -> str:
+    """`kept COMMAND --help`."""
+    width = _width(columns)
+    by_position = command.positional
+    options = [field for field in command.fields if field not in by_position]
+    common = [field for field in options if is_write(command) and field.every_write]
+    own = [field for field in options if field not in common]
+    parts = [usage(command), ""]
+    parts += [textwrap.fill(paragraph, width) + "\n" for paragraph in command.description.split("\n\n")]
+    parts += _group("Arguments:", [(field.label, _about(field)) for field in by_position], width)
+    parts += _group("Options:", [(_option(field), _about(field)) for field in own], width)
+    parts += _group("Options of every write:", [(_option(field), _about(field)) for field in common], width)
+    everywhere = ", ".join(name for name, _ in _everywhere())
+    parts += [f"Everywhere: {everywhere}.", ""]
+    if by_position:
+        example = by_position[-1]
+        note = f"An argument can also be an option ({_option(example)}). - reads it from standard input."
+        parts.append(textwrap.fill(note, width) + "\n")
+    if command.examples:
+        parts += ["Examples:", *(f"  {example}" for example in command.examples), ""]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def usage(command: Command) -> str:
+    """The usage line."""
+    required = [field for field in command.fields if field.required and field.name not in command.by_position]
+    options = [_option(field) for field in required]
+    rest = "" if len(required) + len(command.by_position) == len(command.fields) else "[OPTIONS]"
+    return " ".join(filter(None, ["usage: kept", _call_of(command), *options, rest]))
+
+
+def _call_of(command: Command) -> str:
+    return " ".join([command.name, *(_argument(field) for field in command.positional)])
+
+
+def _argument(field: Field) -> str:
+    label = field.label.removesuffix("S") + "..." if field.many else field.label
+    return label if field.required else f"[{label}]"
+
+
+def _option(field: Field) -> str:
+    if field.kind == "flag":
+        return f"{field.option}, --no-{field.option[2:]}" if field.default else field.option
+    return f"{field.option} {_TAKES[field.kind]}"
+
+
+def _about(field: Field) -> str:
+    facts = []
+    if field.choices:
+        facts.append(" | ".join(field.choices))
+    if field.limits and field.limits not in field.help:
+        facts.append(field.limits)
+    if field.kind == "any":
+        facts.append("JSON, or else text")
+    if field.kind == "time":
+        facts.append("RFC 3339, a date, '2h ago' or +3d")
+    if field.many:
+        facts.append("may be repeated")
+    if field.default not in (None, (), ""):
+        facts.append(f"default {field.default}")
+    details = f"({'; '.join(facts)})" if facts else ""
+    return f"{field.help} {details}".strip()
+
+
+def _verbs(name: str) -> str:
+    return f"{' '.join(command.words[1] for command in domains()[name])}. {about_domain(name)}."
+
+
+def _everywhere() -> list[tuple[str, str]]:
+    return [(f"--{option.name} {option.takes}".strip(), option.help) for option in EVERYWHERE]
+
+
+def _group(title: str, rows: Sequence[tuple[str, str]], width: int) -> list[str]:
+    return [title, *_rows(rows, width), ""] if rows else []
+
+
+def _rows(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    for name, text in rows:
+        head = f"  {name}"
+        lines = textwrap.wrap(text, max(width - _INDENT, 20)) or [""]
+        if len(head) > _INDENT - 2:
+            yield head
+        else:
+            lines[0] = head.ljust(_INDENT) + lines[0]
+            yield lines.pop(0).rstrip()
+        yield from (" " * _INDENT + line for line in lines)
+
+
+def _width(columns: int) -> int:
+    return max(40, min(columns, _WIDEST))

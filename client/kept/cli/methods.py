@@ -1,0 +1,107 @@
+"""The commands that come from the methods: `kept DOMAIN VERB` for each call there is. No list: the catalog is the
+list."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from ..wire import Call, Write
+from ..wire.catalog import calls
+from ..wire.daemon import RunCommand
+from .fields import fields_of
+from .parse import Command, convert, did_you_mean
+from .render import render, show_json
+from .surface import FINE, Caller, Surface, UsageError
+
+EXAMPLES = {
+    "memory.set": (
+        "kept memory set editor.indent 4",
+        'kept memory set build \'{"tool": "uv"}\' --tags ci --priority 8',
+    ),
+    "memory.get": ("kept memory get editor.indent",),
+    "memory.list": ("kept memory list --prefix editor. --json",),
+    "memory.search": ('kept memory search "build tool"',),
+    "decision.add": ('kept decision add "use SQLite" --reasoning "one file"',),
+    "decision.list": ("kept decision list --status open",),
+    "action.log": ('kept action log "ran the tests" --details \'{"failed": 2}\'',),
+    "action.list": ("kept action list --since 1d",),
+    "error.record": ('kept error record "deploy failed" --context \'{"exit": 1}\'',),
+    "component.set": ("kept component set web degraded --health 60",),
+    "context.bundle": ("kept context bundle --format markdown --budget-tokens 1000",),
+}
+"""What help shows; a test runs each through the parser."""
+
+_NO_START = frozenset({"daemon.stop", "daemon.status", "daemon.reload"})
+"""Methods about a daemon that runs: starting one to ask it would answer another question."""
+
+
+def reachable() -> Mapping[str, type[Call[Any]]]:
+    """The methods that have a command: all but the command line itself, which could call itself until the daemon has no
+    thread left."""
+    return {name: call for name, call in calls().items() if call is not RunCommand}
+
+
+def commands() -> Iterator[Command]:
+    """A command per method."""
+    for name, call in reachable().items():
+        domain, _, verb = name.partition(".")
+        yield Command(
+            words=(domain.replace("_", "-"), verb.replace("_", "-")),
+            params=call,
+            run=run_method,
+            by_position=tuple(field.name for field in fields_of(call) if field.required),
+            examples=EXAMPLES.get(name, ()),
+            starts=name not in _NO_START,
+        )
+
+
+def run_method(request: Call[Any], call: Caller, surface: Surface) -> int:
+    """Ask, and show the answer."""
+    render(request, call(request), surface)
+    return FINE
+
+
+def about(domain: str) -> str:
+    """What a domain is for: the first sentence of its module in `kept.wire`."""
+    call = next(call for name, call in calls().items() if name.partition(".")[0].replace("_", "-") == domain)
+    _, _, text = (sys.modules[call.__module__].__doc__ or "").partition(": ")
+    text = text.split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
+    return text[:1].upper() + text[1:]
+
+
+def is_write(command: Command) -> bool:
+    """Whether the command is a method that changes something."""
+    return issubclass(command.params, Write)
+
+
+class Rpc(Struct, frozen=True, kw_only=True):
+    """Call any method with its parameters as one JSON object; prints the result as JSON."""
+
+    method: Annotated[str, Meta(min_length=1, max_length=200, description="The method's name, such as memory.get.")]
+    params: Annotated[Any, Meta(description="Its parameters, a JSON object.")] = None
+
+
+def rpc(wanted: Rpc, call: Caller, surface: Surface) -> int:
+    """Run `kept rpc METHOD [JSON]`."""
+    request = reachable().get(wanted.method)
+    if request is None:
+        raise UsageError(
+            "no such method", did_you_mean(wanted.method, reachable()) or "kept rpc rpc.discover lists them."
+        )
+    if not isinstance(wanted.params, (dict, type(None))):
+        raise UsageError("PARAMS must be a JSON object", f"For example kept rpc {wanted.method} '{{\"limit\": 5}}'")
+    show_json(call(convert(wanted.params or {}, request, fields_of(request))), surface)
+    return FINE
+
+
+RPC = Command(
+    ("rpc",),
+    Rpc,
+    rpc,
+    by_position=("method", "params"),
+    examples=('kept rpc memory.get \'{"key": "editor.indent"}\'', "kept rpc rpc.discover"),
+)

@@ -1,0 +1,231 @@
+"""Words to parameters: what a command is, and how its arguments are read.
+
+Written by hand, and small, because of three rules that argparse doesn't keep: a parser is shared by the daemon's
+threads, so it may not change while it reads; arguments and options may be mixed, in the same way on every Python;
+and nothing but `run` decides about output and exit codes.
+
+Rules: `--name VALUE` or `--name=VALUE`; `--flag` and `--no-flag`; `--` ends the options; `-` reads standard input;
+everything else, also what begins with one dash, is an argument by position. A required field may be given by
+position or as an option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from .fields import Field, fields_of
+from .surface import Caller, NeedsCaller, Surface, UsageError
+
+Runner = Callable[[Any, Caller, Surface], int]
+
+_PLACE = re.compile(r" - at `\$\.(?P<field>[a-z_0-9]+)(?:\[[0-9.]*\])?.*`$")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: the words that name it, the Struct of its parameters, and the function that runs it.
+
+    `by_position` names the fields that are taken by position, in order; only the last may be a tuple, which takes
+    the rest. `starts` says whether it may start the daemon; `hidden` keeps it out of help.
+    """
+
+    words: tuple[str, ...]
+    params: type[Struct]
+    run: Runner
+    by_position: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    starts: bool = True
+    hidden: bool = False
+
+    @property
+    def name(self) -> str:
+        """As it is typed, without `kept`."""
+        return " ".join(self.words)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Its arguments."""
+        return fields_of(self.params)
+
+    @property
+    def positional(self) -> tuple[Field, ...]:
+        """The fields that are taken by position."""
+        known = {field.name: field for field in self.fields}
+        return tuple(known[name] for name in self.by_position)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its description."""
+        return self.description.split("\n", 1)[0].split(". ", 1)[0].rstrip(".:")
+
+    @property
+    def description(self) -> str:
+        """The docstring of its parameters, as paragraphs of one line each."""
+        paragraphs = (self.params.__doc__ or "").strip().split("\n\n")
+        return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+class HelpWanted(Exception):
+    """`--help` was among the words."""
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """An option that every command takes."""
+
+    name: str
+    takes: str
+    help: str
+
+
+EVERYWHERE = (
+    Everywhere("json", "", "Print the result, or the error, as one JSON document."),
+    Everywhere("no-start", "", "Fail (exit code 69) where the daemon isn't running, instead of starting it."),
+    Everywhere("socket", "PATH", "The daemon's socket, instead of the one that KEPT_HOME and XDG_RUNTIME_DIR give."),
+    Everywhere("help", "", "Show this help."),
+)
+_EVERYWHERE = {option.name: option for option in EVERYWHERE}
+
+
+def parse(command: Command, words: Sequence[str], surface: Surface) -> tuple[Any, Surface]:
+    """The command's parameters, and the surface with `json` set where `--json` was among the words.
+
+    Raises `UsageError`, `HelpWanted`, or `NeedsCaller` where `-` stands for an input that isn't at hand.
+    """
+    reading = _Reading(command, surface)
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            reading.arguments += [(literal, True) for literal in rest]
+        elif word == "-h" or (word.startswith("--") and len(word) > 2):
+            reading.option(word, rest)
+        else:
+            reading.arguments.append((word, False))
+    reading.place_arguments()
+    return reading.finish(), replace(surface, json=surface.json or reading.json)
+
+
+class _Reading:
+    """The state of one parse."""
+
+    def __init__(self, command: Command, surface: Surface) -> None:
+        self.command = command
+        self.surface = surface
+        self.json = False
+        self.arguments: list[tuple[str, bool]] = []
+        self.given: dict[str, Any] = {}
+        self.has_input = False
+
+    def option(self, word: str, rest: Iterator[str]) -> None:
+        name, has_value, value = word.removeprefix("--").partition("=")
+        if word == "-h" or name == "help":
+            raise HelpWanted
+        fields = {field.option[2:]: field for field in self.command.fields}
+        if name in fields and fields[name].kind != "flag":
+            self.put(fields[name], value if has_value else _next(name, rest))
+        elif name in _EVERYWHERE:
+            takes = _EVERYWHERE[name].takes
+            if bool(has_value) and not takes:
+                raise UsageError(f"--{name} takes no value")
+            if takes and not has_value:
+                _next(name, rest)
+            if takes and self.surface.inside:
+                # It names another daemon than the one that this runs in.
+                raise NeedsCaller
+            self.json = self.json or name == "json"
+        elif name.removeprefix("no-") in fields and not has_value:
+            field = fields.get(name) or fields[name.removeprefix("no-")]
+            if field.kind != "flag":
+                raise UsageError(f"no option --{name}", f"--{field.option[2:]} {field.label} sets it.")
+            self.given[field.name] = field.option[2:] == name
+        else:
+            known = [*fields, *_EVERYWHERE]
+            raise UsageError(f"kept {self.command.name} has no option --{name}", did_you_mean(name, known, "--"))
+
+    def put(self, field: Field, text: str, literal: bool = False) -> None:
+        if field.name in self.given and not field.many:
+            raise UsageError(f"{field.option} is given twice")
+        if text == "-" and not literal:
+            text = self.read_input()
+        value = field.read(text, self.surface.now)
+        if field.many:
+            self.given.setdefault(field.name, []).append(value)
+        else:
+            self.given[field.name] = value
+
+    def read_input(self) -> str:
+        if self.has_input:
+            raise UsageError("only one argument can be -, which reads standard input")
+        self.has_input = True
+        text = self.surface.stdin()
+        return text.removesuffix("\n")
+
+    def place_arguments(self) -> None:
+        """Each word goes to the next field that wants one; a tuple takes what is left."""
+        slots = [field for field in self.command.positional if field.name not in self.given]
+        if len(self.arguments) > len(slots) and not (slots and slots[-1].many):
+            takes = " ".join(field.label for field in self.command.positional) or "no arguments"
+            raise UsageError(
+                f"too many arguments: kept {self.command.name} takes {takes}",
+                "Put text that has spaces into quotes."
+                if self.command.by_position
+                else f"See kept {self.command.name} --help.",
+            )
+        for index, (word, literal) in enumerate(self.arguments):
+            self.put(slots[min(index, len(slots) - 1)], word, literal)
+
+    def finish(self) -> Any:
+        missing = [field for field in self.command.fields if field.required and field.name not in self.given]
+        if missing:
+            by_position = self.command.by_position
+            names = ", ".join(field.label if field.name in by_position else field.option for field in missing)
+            raise UsageError(f"missing {names}", f"See kept {self.command.name} --help.")
+        return convert(self.given, self.command.params, self.command.fields)
+
+
+def convert(given: Any, params: type[Struct], fields: Sequence[Field]) -> Any:
+    """`given` as the Struct. A refusal becomes a `UsageError` that names the argument and what it must be, not its
+    value."""
+    try:
+        return msgspec.convert(given, params)
+    except msgspec.ValidationError as refusal:
+        raise _explain(str(refusal), fields) from None
+
+
+def _explain(refusal: str, fields: Sequence[Field]) -> UsageError:
+    place = _PLACE.search(refusal)
+    field = next((each for each in fields if place and each.name == place["field"]), None)
+    if field is None or place is None:
+        return UsageError(refusal)
+    if "matching regex" in refusal:
+        # It quotes the expression, which tells people nothing.
+        reason = "holds a character that is not allowed there"
+    elif "`array` of length" in refusal:
+        often = "often" if "<=" in refusal else "seldom"
+        return UsageError(f"{field.label} is given too {often}", f"Put text that has spaces into quotes. {field.help}")
+    elif field.limits and "=" in refusal:
+        reason = f"must {'have' if field.kind == 'text' else 'be'} {field.limits}"
+    else:
+        reason = "is not right: " + refusal[: place.start()].replace("`", "").lower()
+    return UsageError(f"{field.label} {reason}", field.help)
+
+
+def _next(name: str, rest: Iterator[str]) -> str:
+    value = next(rest, None)
+    if value is None or (value.startswith("--") and len(value) > 2) or value == "--":
+        raise UsageError(f"--{name} needs a value", f"A value that begins with -- is written --{name}=VALUE.")
+    return value
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """A hint with the nearest of `known`, or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"Did you mean {prefix}{near[0]}?" if near else ""

@@ -1,0 +1,160 @@
+"""The command line in a process of its own: its streams, its connection, and what becomes of a daemon that isn't
+there."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO, TypeVar
+
+from ..client import Client
+from ..faults import Fault, NoDaemon
+from ..frames import MESSAGE_BYTES
+from ..paths import BadPlace, Paths, find
+from ..trust import Untrusted
+from ..wire import Call
+from ..wire.event import Event, Lost
+from .registry import find as find_command
+from .run import before_arguments, in_order, run, tell
+from .surface import NO_DAEMON, USAGE, WITHOUT_END, Surface, UsageError
+
+R = TypeVar("R")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
+    surface = Surface(
+        _writer(sys.stdout),
+        _writer(sys.stderr),
+        columns=_columns() or WITHOUT_END,
+        terminal=sys.stdout.isatty(),
+        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        stdin=_read_stdin,
+        json="--json" in before_arguments(argv),
+    )
+    try:
+        process = Process(find(_environment(argv)), _may_start(argv))
+    except BadPlace as fault:
+        tell(surface, str(fault), "", {"type": "usage"})
+        return USAGE
+    try:
+        return run(argv, process, surface.at_home(process))
+    except (Fault, Untrusted) as fault:
+        tell(surface, str(fault), "", {"type": "no_daemon"})
+        return NO_DAEMON
+    finally:
+        process.close()
+
+
+class Process:
+    """This process, as a command's `Caller` and its `Here`. Connects when it is first asked."""
+
+    def __init__(self, paths: Paths, start: bool) -> None:
+        self._paths = paths
+        self._client = Client(paths, start=start)
+        # Where no daemon may be started, none is waited for.
+        self._opened = start
+
+    def __call__(self, call: Call[R], /) -> R:
+        """Ask the daemon."""
+        with _reaching():
+            self._open()
+            return self._client.call(call)
+
+    def follow(self, topics: tuple[str, ...] | None, since: int | None) -> Iterator[Event | Lost]:
+        """The changes as they come, across restarts of the daemon."""
+        with _reaching():
+            self._open()
+        with self._client.subscribe(topics, since) as changes:
+            yield from changes
+
+    def start(self) -> bool:
+        """Start the daemon unless it runs; whether it had to be started."""
+        from ..start import serves, start  # noqa: PLC0415 - only for `kept daemon start`
+
+        if serves(self._paths.socket):
+            return False
+        with _reaching():
+            start(self._paths)
+        return True
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        self._client.close()
+
+    def _open(self) -> None:
+        if not self._opened:
+            self._client.open()
+            self._opened = True
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Makes a folder or a log that can't be made into the plain `NoDaemon` that it means."""
+    try:
+        yield
+    except OSError as fault:
+        raise NoDaemon(f"the daemon can't be started: {fault}") from None
+
+
+def _may_start(argv: Sequence[str]) -> bool:
+    if "--no-start" in before_arguments(argv):
+        return False
+    try:
+        command, _ = find_command(in_order(argv))
+    except UsageError:
+        return False
+    return command.starts
+
+
+def _environment(argv: Sequence[str]) -> dict[str, str]:
+    """The environment, with the socket that `--socket` names."""
+    environment = dict(os.environ)
+    options = list(before_arguments(argv))
+    for at, word in enumerate(options):
+        name, has_value, value = word.partition("=")
+        if name == "--socket" and (has_value or options[at + 1 :]):
+            environment["KEPT_SOCKET"] = os.path.abspath(value if has_value else options[at + 1])
+    return environment
+
+
+def _writer(stream: TextIO) -> _Writer:
+    if isinstance(stream, io.TextIOWrapper):
+        # As the thin script does: UTF-8, whatever the terminal's declared encoding.
+        stream.reconfigure(encoding="utf-8", errors="replace")
+    return _Writer(stream)
+
+
+class _Writer:
+    """Writes through, so that a program that reads `kept watch` sees each line when it comes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _columns() -> int:
+    """The terminal's width; 0 where the output goes to none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def _read_stdin() -> str:
+    # The type has no None, yet that is what Python sets where the descriptor is closed.
+    if not sys.stdin:
+        raise UsageError("there is no standard input to read")
+    whole = sys.stdin.buffer.read(MESSAGE_BYTES + 1)
+    if len(whole) > MESSAGE_BYTES:
+        raise UsageError(f"standard input is longer than {MESSAGE_BYTES} bytes")
+    try:
+        return whole.decode()
+    except UnicodeDecodeError as fault:
+        raise UsageError(f"standard input is not UTF-8 (at byte {fault.start})") from None

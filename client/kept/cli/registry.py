@@ -1,0 +1,54 @@
+"""Every command there is, by its words; and which one a command line means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+
+from .everyday import EVERYDAY
+from .local import LOCAL
+from .methods import RPC, commands
+from .parse import Command, did_you_mean
+from .shell import SHELL
+from .surface import UsageError
+
+
+@cache
+def everything() -> Mapping[tuple[str, ...], Command]:
+    """All commands by their words: the everyday ones in the order of help, then a command per method, sorted.
+
+    A command written by hand stands in for the method of the same words.
+    """
+    found: dict[tuple[str, ...], Command] = {}
+    for command in (*EVERYDAY, *LOCAL, RPC, *SHELL, *commands()):
+        found.setdefault(command.words, command)
+    return MappingProxyType(found)
+
+
+@cache
+def domains() -> Mapping[str, tuple[Command, ...]]:
+    """The commands of two words, by the first, both sorted."""
+    found: dict[str, list[Command]] = {}
+    for command in everything().values():
+        if len(command.words) == 2:
+            found.setdefault(command.words[0], []).append(command)
+    return MappingProxyType({name: tuple(sorted(found[name], key=lambda each: each.words)) for name in sorted(found)})
+
+
+def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
+    """The command that `words` begin with, and the words after its name. Raises `UsageError`."""
+    names = [word.replace("_", "-") for word in words[:2]]
+    for length in (2, 1):
+        command = everything().get(tuple(names[:length]))
+        if command is not None and len(words) >= length:
+            return command, words[length:]
+    first, *more = names
+    if first not in domains():
+        known = {command.words[0] for command in everything().values() if not command.hidden}
+        raise UsageError("no such command", did_you_mean(first, known) or "kept --help lists the commands.")
+    verbs = [command.words[1] for command in domains()[first]]
+    hint = did_you_mean(more[0], verbs, f"kept {first} ") if more else ""
+    raise UsageError(
+        f"kept {first} needs one of: {', '.join(verbs)}", hint or f"kept {first} --help tells what they do."
+    )

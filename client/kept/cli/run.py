@@ -1,0 +1,98 @@
+"""The core of the command line: words, a `Caller` and a `Surface` in, an exit code out. The one place that tells
+refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..wire.errors import InvalidParams, KeptError
+from .help import about as help_about
+from .parse import HelpWanted, parse
+from .registry import domains, find
+from .surface import FINE, REFUSED, USAGE, Caller, Surface, UsageError
+from .text import as_json, clean
+
+
+def run(argv: Sequence[str], call: Caller, surface: Surface) -> int:
+    """Run a command line (without the program's name); the exit code.
+
+    Raises `NeedsCaller` in the daemon for what only the caller's process can do, before anything was done. Errors of
+    the connection itself, and faults, pass through.
+    """
+    # An error is told as JSON also where the words could not be read to their end.
+    surface = replace(surface, json=surface.json or "--json" in before_arguments(argv))
+    words = in_order(argv)
+    try:
+        return _run(words, call, surface)
+    except UsageError as refusal:
+        tell(surface, refusal.message, refusal.hint, {"type": "usage"})
+        return USAGE
+    except KeptError as refusal:
+        tell(
+            surface,
+            refusal.message,
+            _hint(refusal, words),
+            {"code": refusal.code, "type": refusal.type, **refusal.data},
+        )
+        return REFUSED
+
+
+def _run(words: Sequence[str], call: Caller, surface: Surface) -> int:
+    if not words or words[0] in {"--help", "-h"} or (words[0] in domains() and words[1:2] in (["--help"], ["-h"])):
+        surface.out(help_about(words[:1] if words and words[0] in domains() else (), surface.columns))
+        return FINE if words else USAGE
+    if words[0] == "--version":
+        surface.line(f"kept {version()}")
+        return FINE
+    command, rest = find(words)
+    try:
+        wanted, surface = parse(command, rest, surface)
+    except HelpWanted:
+        surface.out(help_about(command.words, surface.columns))
+        return FINE
+    return command.run(wanted, call, surface)
+
+
+def before_arguments(argv: Sequence[str]) -> Sequence[str]:
+    """The words before `--`: those that can be options."""
+    return argv[: argv.index("--")] if "--" in argv else argv
+
+
+def in_order(argv: Sequence[str]) -> list[str]:
+    """The words with those options that stand before the command moved behind it."""
+    words = list(argv)
+    moved: list[str] = []
+    while words and words[0].partition("=")[0] in {"--json", "--no-start", "--socket"}:
+        word = words.pop(0)
+        moved.append(word if word != "--socket" or not words else f"--socket={words.pop(0)}")
+    end = len(before_arguments(words))
+    return [*words[:end], *moved, *words[end:]] if words else []
+
+
+def tell(surface: Surface, message: str, hint: str, data: dict[str, object]) -> None:
+    """A refusal on the error stream: a line and a hint, or one JSON document."""
+    if surface.json:
+        code = data.pop("code", None)
+        error: dict[str, object] = {"message": message, "data": {**data, "hint": hint}}
+        surface.err(as_json({"error": {"code": code, **error} if code is not None else error}, 0) + "\n")
+        return
+    surface.err(f"kept: {clean(message)}\n")
+    if hint:
+        surface.err(f"hint: {clean(hint)}\n")
+
+
+def _hint(refusal: KeptError, words: Sequence[str]) -> str:
+    if isinstance(refusal, InvalidParams) and refusal.hint == InvalidParams.default_hint:
+        return f"kept {find(words)[0].name} --help describes the arguments."
+    return refusal.hint
+
+
+def version() -> str:
+    """The version of this distribution; 0.0.0 in a source tree that was never installed."""
+    from importlib import metadata  # noqa: PLC0415 - slow, and seldom asked for
+
+    try:
+        return metadata.version("kept")
+    except metadata.PackageNotFoundError:
+        return "0.0.0"

@@ -1,0 +1,112 @@
+"""What a command stands on: where its words go, how wide the paper is, and whose process it runs in.
+
+A command is a function of its parameters, a `Caller` and a `Surface`. It never touches `sys`, so that the same
+command runs in the daemon for the thin script and in the client by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from ..wire import Call
+
+R = TypeVar("R")
+
+FINE = 0
+REFUSED = 1
+USAGE = 2
+NO_DAEMON = 69
+"""EX_UNAVAILABLE of sysexits.h."""
+
+WITHOUT_END = 10_000
+"""Columns where the output goes to a file or a program: lines are as long as they are."""
+
+
+class Caller(Protocol):
+    """Asks the daemon: gives the call's result, or raises `kept.wire.errors.KeptError`."""
+
+    def __call__(self, call: Call[R], /) -> R:
+        """The result of `call`."""
+        ...
+
+
+class Here(Protocol):
+    """The client's own process, for commands that stream or start things."""
+
+    def follow(self, topics: tuple[str, ...] | None, since: int | None) -> Iterator[Any]:
+        """`Event` and `Lost` as they come, without end."""
+        ...
+
+    def start(self) -> bool:
+        """Start the daemon unless it runs; whether it had to be started."""
+        ...
+
+
+class UsageError(Exception):
+    """The words are not a command. `hint` is the next step. Never holds a value that was typed."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NeedsCaller(Exception):
+    """The command needs the caller's terminal, files or standard input, and runs in the daemon. Raised before any
+    effect."""
+
+
+def _no_input() -> str:
+    raise NeedsCaller
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Where a command's words go.
+
+    `out` and `err` take text; `columns` is the width in cells; `terminal` whether people read it as it comes, `colour`
+    whether escape sequences are welcome; `stdin` reads all of the standard input, once; `here` is the client's
+    process, None in the daemon; `now` is the time that ages are told from; `json` asks for one JSON document.
+    """
+
+    out: Callable[[str], object]
+    err: Callable[[str], object]
+    columns: int = 80
+    terminal: bool = False
+    colour: bool = False
+    stdin: Callable[[], str] = _no_input
+    here: Here | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    json: bool = False
+
+    @property
+    def inside(self) -> bool:
+        """Whether this runs in the daemon."""
+        return self.here is None
+
+    def reading(self, text: str) -> Surface:
+        """The same, with `text` as the standard input."""
+        return replace(self, stdin=lambda: text)
+
+    def at_home(self, here: Here) -> Surface:
+        """The same, in the client's own process."""
+        return replace(self, here=here)
+
+    def line(self, text: str) -> None:
+        """One line out."""
+        self.out(text + "\n")
+
+    def note(self, text: str) -> None:
+        """One line beside the output; programs that read JSON are spared it."""
+        if not self.json:
+            self.err(text + "\n")
+
+
+def the_caller(surface: Surface) -> Here:
+    """The caller's process; raises `NeedsCaller` in the daemon."""
+    if surface.here is None:
+        raise NeedsCaller
+    return surface.here

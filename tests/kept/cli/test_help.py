@@ -1,0 +1,77 @@
+"""Help."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from rich.cells import cell_len
+
+from kept.cli.methods import EXAMPLES, reachable
+from kept.cli.parse import parse
+from kept.cli.registry import domains, everything, find
+from kept.cli.surface import Surface
+
+from .typing_at import Recorder, type_in
+
+
+def test_help_names_every_command_and_every_domain(recorder: Recorder) -> None:
+    out = type_in("--help", recorder).out
+    first_words = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
+    shown = {command.words[0] for command in everything().values() if not command.hidden}
+    assert shown | set(domains()) <= first_words
+    assert type_in("help", recorder).out == out
+    assert "complete" not in first_words
+
+
+def test_every_domain_and_command_has_help_that_fits(recorder: Recorder) -> None:
+    topics = ["", *domains(), *(command.name for command in everything().values())]
+    for topic in topics:
+        for words in (f"{topic} --help", f"help {topic}"):
+            printed = type_in(words, recorder, columns=72)
+            assert (printed.code, printed.err) == (0, "")
+            lines = [line for line in printed.out.splitlines() if not line.startswith(("usage", "  kept", "  git"))]
+            assert max(map(cell_len, lines)) <= 72, topic
+    assert recorder.calls == []
+
+
+def test_help_for_a_command_shows_its_arguments_options_ranges_and_defaults(recorder: Recorder) -> None:
+    out = type_in("memory set --help", recorder).out
+    assert out.startswith("usage: kept memory set KEY VALUE [OPTIONS]\n")
+    assert "--priority N" in out
+    assert "(1 to 10)" in out
+    assert "default global" in out
+    assert "Options of every write:" in out
+    assert "  kept memory set editor.indent 4\n" in out
+
+
+def test_a_required_option_is_in_the_usage_line(recorder: Recorder) -> None:
+    assert type_in("decide --help", recorder).out.startswith("usage: kept decide TEXT... --why TEXT [OPTIONS]\n")
+
+
+def test_a_word_that_is_both_a_command_and_a_domain_has_help_for_both(recorder: Recorder) -> None:
+    out = type_in("context --help", recorder).out
+    assert "usage: kept context [OPTIONS]" in out
+    assert "bundle" in out
+
+
+@pytest.mark.parametrize("words", ["help nope", "nope --help", "memory nope --help"])
+def test_help_for_what_is_not_there_is_a_usage_error(recorder: Recorder, words: str) -> None:
+    assert type_in(words, recorder).code == 2
+
+
+def test_every_example_is_a_command_that_can_be_typed(recorder: Recorder) -> None:
+    assert EXAMPLES.keys() <= reachable().keys()
+    for command in everything().values():
+        for example in command.examples:
+            words = example.removeprefix('eval "$(').removesuffix(')"').split(" | ")
+            line = next(part for part in words if part.startswith("kept "))
+            found, rest = find(shlex.split(line)[1:])
+            assert found is command, example
+            parse(command, rest, Surface(str, str).reading("text"))
+
+
+def test_the_version_is_told(recorder: Recorder) -> None:
+    printed = type_in("--version", recorder)
+    assert printed.code == 0
+    assert printed.out.startswith("kept ")

@@ -1,0 +1,78 @@
+"""Commands that run in the caller's process, with a process that a test plays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from kept.wire import Actor
+from kept.wire.daemon import Status
+from kept.wire.event import Change, Event, Lost, SubscriptionId
+
+from .test_everyday import daemon_status
+from .typing_at import NOW, Recorder, type_in
+
+
+def event(seq: int, label: str) -> Event:
+    change = Change(
+        seq=seq,
+        at=NOW,
+        actor=Actor(client="nvim\x1b", uid=1, pid=2),
+        method="memory.set",
+        entity="memory",
+        entity_id="1",
+        label=label,
+    )
+    return Event(subscription_id=SubscriptionId("1"), change=change)
+
+
+class Played:
+    """A client's process: gives the events that it was made with, and says whether it started a daemon."""
+
+    def __init__(self, *events: Event | Lost, starts: bool = False) -> None:
+        self.events = events
+        self.starts = starts
+        self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
+
+    def follow(self, topics: tuple[str, ...] | None, since: int | None) -> Iterator[Event | Lost]:
+        self.asked.append((topics, since))
+        return iter(self.events)
+
+    def start(self) -> bool:
+        return self.starts
+
+
+LOST = Lost(subscription_id=SubscriptionId("1"), resume_from=3, until=9)
+
+
+def test_watch_prints_a_harmless_line_per_change_and_what_was_passed_over() -> None:
+    here = Played(event(1, "editor\n\x1b[31m"), LOST)
+    printed = type_in("watch", Recorder(), here=here, terminal=False)
+    assert printed.out == "2026-01-01T00:00:00Z  memory.set          editor \ufffd[31m  (nvim\ufffd)\n"
+    assert printed.err == "passed over changes 4 to 9: kept event list --since 3\n"
+    assert here.asked == [(None, None)]
+
+
+def test_watch_gives_programs_one_json_document_per_line() -> None:
+    here = Played(event(1, "a"), LOST, event(10, "b"))
+    printed = type_in("watch memory decision.add --since 0 --json", Recorder(), here=here)
+    lines = [json.loads(line) for line in printed.out.splitlines()]
+    assert lines[0]["change"]["label"] == "a"
+    assert (lines[1]["resume_from"], lines[1]["until"]) == (3, 9)
+    assert len(lines) == 3
+    assert here.asked == [(("memory", "decision.add"), 0)]
+
+
+def test_a_subscription_by_its_method_follows_as_well() -> None:
+    here = Played(event(1, "a"))
+    assert "memory.set" in type_in("event subscribe --topics memory", Recorder(), here=here).out
+    assert here.asked == [(("memory",), None)]
+
+
+def test_daemon_start_tells_whether_it_had_to() -> None:
+    recorder = Recorder({Status: daemon_status()})
+    assert type_in("daemon start", recorder, here=Played(starts=True)).out == "keptd is running (pid 7)\n"
+    assert type_in("daemon start", recorder, here=Played()).out == "keptd runs already (pid 7, for 2 h)\n"
+    told = json.loads(type_in("daemon start --json", recorder, here=Played(starts=True)).out)
+    assert told["started"] is True
+    assert told["daemon"]["pid"] == 7
