@@ -59,7 +59,7 @@ class Rooms:
             return written
         with self.reader:
             read: R = run(ReadCtx(self.reader, self.clock, caller, self.config, self.self_reports), call)
-            return read
+        return read
 
     def changes(self) -> list[tuple[str, str, str]]:
         """What the change log holds: method, entity, label."""

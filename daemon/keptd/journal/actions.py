@@ -24,7 +24,7 @@ def log(db: apsw.Connection, call: LogAction, at: int, actor: str) -> Action:
     (row,) = db.execute(
         "INSERT INTO action (id, action, details, project, session_id, created_at, latest_at, actor) "
         "VALUES (:id, :action, :details, :project, :session_id, :at, "
-        "max(:at, coalesce((SELECT max(latest_at) FROM action), :at)), :actor) "
+        f"{TABLE.latest}, :actor) "
         f"RETURNING {TABLE.columns}",
         {
             "id": new_id(),

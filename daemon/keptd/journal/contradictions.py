@@ -17,6 +17,17 @@ GLOBAL = "global"
 """The scope of memories that belong to no project."""
 
 
+QUERY = """
+    SELECT c.project, c.key, d.id, d.decision, d.created_at
+    FROM json_each(:keys) AS wanted
+    CROSS JOIN decision_contradicts AS c INDEXED BY decision_contradicts_by_key
+        ON c.key = wanted.value AND (c.project = :project OR c.project IS NULL)
+    CROSS JOIN decision AS d ON d.seq = c.decision
+    ORDER BY d.seq
+"""
+"""What `contradictions` asks, oldest decision first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """The decision that makes a memory untrue."""
@@ -34,12 +45,7 @@ def contradictions(
     A decision of `project` speaks of that project's memories and of the global ones, one without a project of the
     global ones only, and decisions of other projects of nothing here. Costs one look in an index for each of `keys`.
     """
-    rows = db.execute(
-        "SELECT c.project, c.key, d.id, d.decision, d.created_at FROM json_each(?) AS wanted "
-        "CROSS JOIN decision_contradicts AS c ON c.key = wanted.value AND (c.project = ? OR c.project IS NULL) "
-        "CROSS JOIN decision AS d ON d.seq = c.decision ORDER BY d.seq",
-        (encode_value("keys", list(keys)), project),
-    )
+    rows = db.execute(QUERY, {"keys": encode_value("keys", list(keys)), "project": project})
     found: dict[tuple[str, str], Contradiction] = {}
     for its_project, key, decision_id, decision, created_at in rows:
         contradiction = Contradiction(decision_id, decision, to_time(created_at))

@@ -48,7 +48,7 @@ def add(db: apsw.Connection, call: AddDecision, at: int, actor: str) -> Decision
         "INSERT INTO decision (id, decision, reasoning, alternatives, supersedes, contradicts, project, session_id, "
         "created_at, latest_at, updated_at, actor) "
         "VALUES (:id, :decision, :reasoning, :alternatives, :supersedes, :contradicts, :project, :session_id, :at, "
-        "max(:at, coalesce((SELECT max(latest_at) FROM decision), :at)), :at, :actor) "
+        f"{TABLE.latest}, :at, :actor) "
         f"RETURNING {TABLE.columns}",
         {
             "id": new_id(),

@@ -30,7 +30,7 @@ def record(db: apsw.Connection, call: RecordError, at: int, actor: str) -> Recor
     (row,) = db.execute(
         "INSERT INTO error (id, error, context, project, session_id, created_at, latest_at, updated_at, actor) "
         "VALUES (:id, :error, :context, :project, :session_id, :at, "
-        "max(:at, coalesce((SELECT max(latest_at) FROM error), :at)), :at, :actor) "
+        f"{TABLE.latest}, :at, :actor) "
         f"RETURNING {TABLE.columns}",
         {
             "id": new_id(),
