@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test tour types lint api api-check coverage bench lock clean
+.PHONY: help setup test crash tour types lint api api-check coverage bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 test: $(STAMP) ## run the whole suite
 	$(PY) -m pytest
+
+crash: $(STAMP) ## kill a real daemon 50 times under load, and start it from 16 processes at once
+	KEPT_CRASH_ROUNDS=$${KEPT_CRASH_ROUNDS:-50} $(PY) -m pytest tests/crash
 
 tour: $(STAMP) ## see what kept does, on this repository's own history
 	$(VENV)/bin/kept tour .
@@ -53,7 +56,7 @@ coverage: $(STAMP) ## run the suite and say what it doesn't reach
 	$(PY) -m coverage report
 
 bench: $(STAMP) ## measure against peers; prints ratios, passes or fails nothing
-	@set -e; for program in tests/bench/[a-z]*.py; do echo "== $$program"; $(PY) "$$program"; done
+	@set -e; for program in tests/bench/[a-z]*.py; do name=$$(basename "$$program" .py); echo "== $$name"; $(PY) -m "tests.bench.$$name"; done
 
 lock: $(STAMP) ## make requirements.lock anew
 	@$(PIP) install 'uv>=0.9'

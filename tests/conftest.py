@@ -1,11 +1,37 @@
-"""What all tests share: the loops on which an asynchronous test runs."""
+"""What all tests share: the loops on which an asynchronous test runs, and a home whose paths are short."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
 import pytest
+
+from .harness import Daemon, Peer, running
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test that is marked `anyio` runs on both."""
     return str(request.param)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty folder near the root: a socket's path has at most 107 bytes, and `tmp_path` can be longer."""
+    with tempfile.TemporaryDirectory(prefix="kept-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def daemon(home: Path, anyio_backend: object) -> AsyncIterator[Daemon]:
+    """A daemon with the default limits."""
+    async with running(home) as started:
+        yield started
+
+
+@pytest.fixture
+async def peer(daemon: Daemon) -> Peer:
+    """A raw connection to it."""
+    return await daemon.connect()

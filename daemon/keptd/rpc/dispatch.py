@@ -12,10 +12,9 @@ where it was raised and answered without it.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import anyio
 import apsw
@@ -25,7 +24,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
 from kept.wire import Actor, Read, Write
-from kept.wire.errors import Busy, Cancelled, InternalError, KeptError, StorageFailed
+from kept.wire.errors import Busy, Cancelled, KeptError, StorageFailed
 
 from ..bus import Bus
 from ..clock import Clock
@@ -36,13 +35,12 @@ from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.readers import ReadJob
 from ..store.writer import Outcome, WriteJob, Written
+from .boundary import guarded, unforeseen
 from .control import ControlCtx, Daemon
 from .peer import Peer, Pending
 from .prepare import Cancel, Method, Refusal, Task, Work, prepare
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 RETRY_AFTER_MS = 50
 
@@ -90,6 +88,7 @@ class Dispatcher:
         self.config = config
         for peer in peers:
             peer.context = None
+            peer.queued_bytes = config.limits.queued_bytes
 
     def prepare(self, line: bytes) -> Work | list[Work]:
         """Read and check a line. May run in any thread."""
@@ -150,41 +149,43 @@ class Dispatcher:
         except FAULTS as fault:
             self._refuse(work.request_id, _read_failed(fault), sink)
         except Exception as fault:  # noqa: BLE001 - the one boundary: what nobody foresaw is logged and answered.
-            self._refuse(work.request_id, _unforeseen(work.method, fault), sink)
+            self._refuse(work.request_id, unforeseen(work.method.name, fault), sink)
         else:
             self._answer(work.request_id, result, sink)
 
     def _later(self, peer: Peer, work: Task, sink: Sink, start: Callable[[Peer, Task, Sink], Pending]) -> None:
         """Start what is answered later, so that it can be cancelled; or refuse it where too much is in flight."""
-        if peer.in_flight >= self.config.limits.in_flight:
-            limit = self.config.limits.in_flight
-            busy = Busy(
-                f"{limit} requests are in flight on this connection", retry_after_ms=RETRY_AFTER_MS, limit=limit
-            )
-            self._refuse(work.request_id, busy, sink)
+        limit = self.config.limits.in_flight
+        if peer.in_flight >= limit:
+            crowded = f"{limit} requests are in flight on this connection"
+            self._refuse(work.request_id, Busy(crowded, retry_after_ms=RETRY_AFTER_MS, limit=limit), sink)
             return
-        peer.in_flight += 1
+        if peer.held and not peer.fits(work.size):
+            heavy = "too many bytes wait on this connection"
+            self._refuse(work.request_id, Busy(heavy, retry_after_ms=RETRY_AFTER_MS), sink)
+            return
+        peer.began(work.size)
         started = start(peer, work, sink)
         if not isinstance(work.request_id, UnsetType):
             peer.pending[work.request_id] = started
 
-    def _finish(self, peer: Peer, request_id: RequestId | UnsetType, result: Any, sink: Sink) -> None:
+    def _finish(self, peer: Peer, work: Task, result: Any, sink: Sink) -> None:
         """Answer what was started by `_later`."""
-        if not isinstance(request_id, UnsetType):
-            peer.pending.pop(request_id, None)
+        if not isinstance(work.request_id, UnsetType):
+            peer.pending.pop(work.request_id, None)
         if isinstance(result, KeptError):
-            self._refuse(request_id, result, sink)
+            self._refuse(work.request_id, result, sink)
         else:
-            self._answer(request_id, result, sink)
-        peer.finished()
+            self._answer(work.request_id, result, sink)
+        peer.finished(work.size)
 
     def _read_heavy(self, peer: Peer, work: Task, sink: Sink) -> Pending:
         def run(db: apsw.Connection) -> bytes:
             context = ReadCtx(db, self._clock, peer.actor, self.config, self._self_reports)
-            return _guarded(work.method, lambda: _encode(work.method.run(context, work.call)))
+            return guarded(work.method.name, lambda: _encode(work.method.run(context, work.call)))
 
         def done(outcome: bytes | KeptError) -> None:
-            self._finish(peer, work.request_id, Raw(outcome) if isinstance(outcome, bytes) else outcome, sink)
+            self._finish(peer, work, Raw(outcome) if isinstance(outcome, bytes) else outcome, sink)
 
         def progress(seconds: float) -> None:
             if work.request_id is not UNSET and peer.fits(0):
@@ -197,7 +198,7 @@ class Dispatcher:
 
     def _write(self, peer: Peer, work: Task, sink: Sink) -> Pending:
         def done(outcome: Outcome) -> None:
-            self._finish(peer, work.request_id, Raw(outcome.result) if isinstance(outcome, Written) else outcome, sink)
+            self._finish(peer, work, Raw(outcome.result) if isinstance(outcome, Written) else outcome, sink)
 
         job = WriteJob(
             partial(self._apply, work.method, work.call, peer.actor),
@@ -211,7 +212,7 @@ class Dispatcher:
 
     def _apply(self, method: Method, call: Write[Any], actor: Actor, db: apsw.Connection) -> Written:
         """A write, inside its savepoint, on the writer's thread."""
-        return _guarded(method, lambda: self._apply_once(method, call, actor, db))
+        return guarded(method.name, lambda: self._apply_once(method, call, actor, db))
 
     def _apply_once(self, method: Method, call: Write[Any], actor: Actor, db: apsw.Connection) -> Written:
         key, mark = call.idempotency_key, b""
@@ -242,7 +243,7 @@ class Dispatcher:
             self._later(peer, work, sink, partial(self._control_task, context))
             return
         try:
-            result = _guarded(work.method, lambda: work.method.run(context, work.call))
+            result = guarded(work.method.name, lambda: work.method.run(context, work.call))
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
         else:
@@ -259,8 +260,8 @@ class Dispatcher:
                 except KeptError as refusal:
                     result = refusal
                 except Exception as fault:  # noqa: BLE001 - the same boundary, for what runs as a task.
-                    result = _unforeseen(work.method, fault)
-            self._finish(peer, work.request_id, result, sink)
+                    result = unforeseen(work.method.name, fault)
+            self._finish(peer, work, result, sink)
 
         peer.spawn(task)
         return scope
@@ -302,14 +303,16 @@ class BatchReply:
 
     def fits(self, size: int) -> bool:
         """Whether the peer could take the array with this reply."""
-        return self._peer.fits(self._size + size)
+        return self._peer.fits(size)
 
     def send(self, line: bytes) -> None:
         """Take one reply; the last one sends them all."""
         self._size += len(line)
+        self._peer.held += len(line)
         self._replies.append(line)
         self._missing -= 1
         if not self._missing:
+            self._peer.held -= self._size
             self._peer.send(b"[" + b",".join(self._replies) + b"]")
 
 
@@ -333,23 +336,6 @@ class Answer:
         """The reply, when it is there."""
         await self._given.wait()
         return self._reply
-
-
-def _guarded(method: Method, run: Callable[[], T]) -> T:
-    """Run a handler; what nobody foresaw becomes an `InternalError`, what the storage raises stays what it is."""
-    try:
-        return run()
-    except (KeptError, *FAULTS):
-        raise
-    except Exception as fault:  # noqa: BLE001 - the same boundary, on the threads of the store.
-        raise _unforeseen(method, fault) from None
-
-
-def _unforeseen(method: Method, fault: Exception) -> InternalError:
-    """Log where a handler failed, without the exception's text, which may hold what the request carried."""
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(fault.__traceback__)]
-    log.error("handler failed", method=method.name, error=type(fault).__name__, places=places[-8:])
-    return InternalError(f"{method.name} failed in the daemon")
 
 
 def _read_failed(fault: apsw.Error) -> StorageFailed:

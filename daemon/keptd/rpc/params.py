@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Raw
 
-from kept.wire import Call
+from kept.wire import Call, Write
 from kept.wire.errors import InvalidParams, KeptError, TooLarge
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_INSIDE = re.compile(r"\[\.\.\.\].*", re.DOTALL)
+"""Inside of a value typed any, whose names are the caller's own."""
+
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$")
 _PLAIN_NAME = re.compile(r"[a-z_]{1,40}")
@@ -36,9 +39,9 @@ class Params:
             raise TooLarge("the parameters nest too deeply") from None
 
     def _explain(self, reason: str) -> KeptError:
-        names = self._call.__struct_fields__
+        names = _own_first(self._call.__struct_fields__)
         found = _PATH.search(reason)
-        path = found["path"] if found else ""
+        path = _INSIDE.sub("", found["path"]) if found else ""
         reason = _PATH.sub("", reason)
         if reason.startswith("Expected `object`, got `array`") and not path:
             return InvalidParams(
@@ -50,18 +53,25 @@ class Params:
             shown = f" {name}" if _PLAIN_NAME.fullmatch(name) else ""
             close = difflib.get_close_matches(name[:40], names, 1)
             hint = f"Did you mean {close[0]}?" if close else f"{self._call.method} takes {_list(names)}."
-            return InvalidParams(f"{self._call.method} has no parameter{shown}", hint=hint, field=shown.strip() or None)
+            return _refusal(f"{self._call.method} has no parameter{shown}", shown.strip(), hint)
         if missing := _MISSING.match(reason):
             field = f"{path}.{missing['name']}".lstrip(".")
-            return InvalidParams(f"{field} is required", hint=f"{self._call.method} takes {_list(names)}.", field=field)
+            return _refusal(f"{field} is required", field, f"{self._call.method} takes {_list(names)}.")
         if reason.startswith("Invalid enum value"):
             choices = _choices(get_type_hints(self._call).get(path))
             reason = f"Expected one of {_list(choices)}" if choices else "Expected another value"
-        if "matching regex" in reason:
-            reason = "Expected text without control characters" if "0000" in reason else "Expected another form of text"
-        return InvalidParams(
-            f"{path or 'params'}: {reason[:1].lower()}{reason[1:]}".replace("`", ""), field=path or None
-        )
+        if "matching regex" in reason and "0000" in reason:
+            reason = "Expected text without control characters"
+        return _refusal(f"{path or 'params'}: {reason[:1].lower()}{reason[1:]}".replace("`", ""), path)
+
+
+def _refusal(message: str, field: str, hint: str | None = None) -> InvalidParams:
+    return InvalidParams(message, hint=hint, field=field) if field else InvalidParams(message, hint=hint)
+
+
+def _own_first(names: Iterable[str]) -> tuple[str, ...]:
+    """What every write takes comes last."""
+    return tuple(sorted(names, key=Write.__struct_fields__.__contains__))
 
 
 def _list(names: tuple[str, ...]) -> str:

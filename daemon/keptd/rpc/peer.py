@@ -39,12 +39,16 @@ class Following(Protocol):
 class Peer:
     """One connection. Lives on the loop's thread."""
 
-    def __init__(self, number: int, uid: int, pid: int, queued_bytes: int) -> None:
+    def __init__(self, number: int, uid: int, pid: int, queued_bytes: int, announce: Callable[[Peer], None]) -> None:
+        """`announce` is told that there are bytes to send; once, until `announced` is taken back."""
         self.number = number
         self.uid = uid
         self.pid = pid
         self.outbox = bytearray()
+        self.queued_bytes = queued_bytes
         self.in_flight = 0
+        self.held = 0
+        """Bytes that wait outside of the outbox: requests in flight, and batches that are not complete."""
         self.pending: dict[RequestId, Pending] = {}
         self.subscriptions: dict[str, Following] = {}
         self.subscribed = 0
@@ -54,7 +58,8 @@ class Peer:
         self.closed = False
         self.corked = False
         """True while a chunk is being worked off, whose replies leave together at its end."""
-        self._queued_bytes = queued_bytes
+        self.announced = False
+        self._announce = announce
         self._actor: Actor | None = None
         self._filled = anyio.Event()
         self._emptied = anyio.Event()
@@ -73,7 +78,7 @@ class Peer:
 
     def fits(self, size: int) -> bool:
         """Whether that many bytes more may be queued."""
-        return len(self.outbox) + size <= self._queued_bytes
+        return len(self.outbox) + self.held + size <= self.queued_bytes
 
     def send(self, line: bytes) -> None:
         """Queue a message; dropped when the peer has gone."""
@@ -81,17 +86,18 @@ class Peer:
             return
         self.outbox += line
         self.outbox += b"\n"
-        if not self.corked:
-            self._filled.set()
+        if not self.corked and not self.announced:
+            self.announced = True
+            self._announce(self)
 
     def uncork(self) -> None:
-        """What is queued may leave."""
+        """What is queued may leave, as soon as the peer takes it."""
         self.corked = False
         if self.outbox:
             self._filled.set()
 
     async def filled(self) -> None:
-        """Wait until something may leave, or the peer has gone."""
+        """Wait until something may leave that could not be sent at once, or the peer has gone."""
         while (self.corked or not self.outbox) and not self.closed:
             self._filled = anyio.Event()
             await self._filled.wait()
@@ -105,20 +111,30 @@ class Peer:
     async def drained(self) -> None:
         """Wait until the peer reads: returns at once while little is queued."""
         while len(self.outbox) > HIGH_WATER and not self.closed:
-            self._emptied = anyio.Event()
-            await self._emptied.wait()
+            await self._eased()
 
-    def finished(self) -> None:
-        """A request has been answered."""
+    def began(self, size: int) -> None:
+        """A request of that many bytes is in flight."""
+        self.in_flight += 1
+        self.held += size
+
+    def finished(self, size: int) -> None:
+        """A request of that many bytes has been answered."""
         self.in_flight -= 1
+        self.held -= size
         if self.in_flight == 0:
             self._emptied.set()
 
     async def idle(self) -> None:
         """Wait until every request is answered and every byte has left."""
         while (self.in_flight or self.outbox) and not self.closed:
+            await self._eased()
+
+    async def _eased(self) -> None:
+        # Several wait at once (the reading side, every subscription): they share one event, so that none is forgotten.
+        if self._emptied.is_set():
             self._emptied = anyio.Event()
-            await self._emptied.wait()
+        await self._emptied.wait()
 
     def close(self) -> None:
         """The connection is gone: nothing more is queued, and who waits goes on."""

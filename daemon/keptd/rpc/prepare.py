@@ -19,6 +19,7 @@ from kept.wire.errors import KeptError, MethodNotFound, ParseError, TooLarge
 
 from ..config import Config
 from ..domain import Handler
+from .boundary import guarded
 from .guard import guard
 from .params import Params
 
@@ -70,6 +71,8 @@ _decode_cancel = msgspec.json.Decoder(Cancel).decode
 def prepare(line: bytes, methods: Mapping[str, Method], config: Config) -> Work | list[Work]:
     """Read a line; a list for a batch."""
     limits = config.limits
+    if fault := _not_utf8(line):
+        return Refusal(None, fault)
     if too_deep(line, limits.depth):
         return Refusal(None, TooLarge(f"the message nests deeper than {limits.depth}", limit=limits.depth))
     if line[0] != 0x5B and line.lstrip()[:1] != b"[":
@@ -85,6 +88,16 @@ def prepare(line: bytes, methods: Mapping[str, Method], config: Config) -> Work 
     return [_prepare_one(message, len(bytes(message)), methods, config) for message in batch]
 
 
+def _not_utf8(line: bytes) -> ParseError | None:
+    # The decoder passes over strings that it is not asked for, and those of the parameters, without looking at them.
+    if not line.isascii():
+        try:
+            line.decode()
+        except UnicodeDecodeError as fault:
+            return ParseError(f"not a JSON text: byte {fault.start} is not UTF-8")
+    return None
+
+
 def _prepare_one(line: bytes | Raw, size: int, methods: Mapping[str, Method], config: Config) -> Work:
     try:
         request = decode_request(line)
@@ -96,12 +109,15 @@ def _prepare_one(line: bytes | Raw, size: int, methods: Mapping[str, Method], co
     if method is None:
         return _prepare_unknown(request)
     try:
-        call: Call[Any] = method.decode(request.params)
-        if isinstance(call, Write):
-            call = guard(call, config.secrets.on_secret)
+        call = guarded(method.name, lambda: _checked(method, request, config))
     except KeptError as refusal:
         return Refusal(request.id, refusal)
     return Task(request.id, method, call, size)
+
+
+def _checked(method: Method, request: Request, config: Config) -> Call[Any]:
+    call: Call[Any] = method.decode(request.params)
+    return guard(call, config.secrets.on_secret) if isinstance(call, Write) else call
 
 
 def _prepare_unknown(request: Request) -> Work:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 from contextlib import suppress
@@ -45,16 +46,21 @@ class Server:
         self._owner = owner
         self._accepted = 0
         self._accepting = anyio.CancelScope()
+        self._ready: list[Peer] = []
+        self._some_ready = anyio.Event()
         self.ended = anyio.Event()
 
     async def serve(self) -> None:
         """Accept until `drain` is called, then return when the last connection has ended; cancelling cuts them off."""
-        async with anyio.create_task_group() as tasks:
-            with self._accepting:
-                while True:
-                    await anyio.wait_readable(self._listener)
-                    if connection := await self._accept():
-                        self._admit(tasks, connection)
+        async with anyio.create_task_group() as sending:
+            sending.start_soon(self._send_ready)
+            async with anyio.create_task_group() as tasks:
+                with self._accepting:
+                    while True:
+                        await anyio.wait_readable(self._listener)
+                        if connection := await self._accept():
+                            self._admit(tasks, connection)
+            sending.cancel_scope.cancel()
         self.ended.set()
 
     def drain(self) -> None:
@@ -97,7 +103,7 @@ class Server:
             _turn_away(connection, encode_failure(None, full))
         else:
             self._accepted += 1
-            peer = Peer(self._accepted, uid, pid, limits.queued_bytes)
+            peer = Peer(self._accepted, uid, pid, limits.queued_bytes, self._announce)
             self.peers[peer] = connection
             tasks.start_soon(self._serve_peer, peer, connection)
 
@@ -129,6 +135,8 @@ class Server:
                 if peer.outbox:
                     _send(peer, connection)
                 peer.uncork()
+            if _is_gone(connection):
+                peer.close()
         except OSError:
             peer.close()
         finally:
@@ -147,8 +155,26 @@ class Server:
             peer.uncork()
             await peer.drained()
 
+    def _announce(self, peer: Peer) -> None:
+        self._ready.append(peer)
+        self._some_ready.set()
+
+    async def _send_ready(self) -> None:
+        """Send what is answered later. A commit answers many peers; waking a task for each costs more than sending."""
+        while True:
+            await self._some_ready.wait()
+            self._some_ready = anyio.Event()
+            ready, self._ready = self._ready, []
+            for peer in ready:
+                peer.announced = False
+                connection = self.peers.get(peer)
+                if connection is None or peer.corked or not peer.outbox:
+                    continue
+                _send(peer, connection)
+                peer.uncork()
+
     async def _send_all(self, peer: Peer, connection: socket.socket) -> None:
-        """Send what could not be sent at once, and what is answered later."""
+        """Send what could not be sent at once."""
         while True:
             await peer.filled()
             if not _send(peer, connection):
@@ -181,6 +207,13 @@ def _send(peer: Peer, connection: socket.socket) -> bool:
         return False
     peer.sent(count)
     return True
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the peer has ended both sides, so that nobody reads any more; not where it has only asked everything."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return any(found & select.POLLHUP for _, found in poll.poll(0))
 
 
 def _turn_away(connection: socket.socket, reply: bytes) -> None:
