@@ -40,7 +40,7 @@ Tags = Annotated[tuple[Tag, ...], Meta(max_length=32, description="Up to 32 tags
 Text = Annotated[str, Meta(min_length=1, max_length=65_536)]
 """Prose: 1 to 65,536 characters."""
 
-Query = Annotated[str, Meta(min_length=1, max_length=1000)]
+Query = Annotated[str, Meta(min_length=1, max_length=1000, description="Words to search for.")]
 """Words to search for."""
 
 Syntax = Annotated[
@@ -48,7 +48,7 @@ Syntax = Annotated[
     Meta(description="`words`: every word counts as itself. `fts5`: the query is an SQLite FTS5 expression."),
 ]
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$")]
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$", description="An entity's id.")]
 """An entity's id on the wire: a UUIDv7 unless its domain gives another form."""
 
 Limit = Annotated[int, Meta(ge=1, le=1000, description="How many items at most, 1 to 1000.")]

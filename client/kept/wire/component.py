@@ -12,7 +12,7 @@ from .errors import Conflict, Denied, NotFound
 ComponentId = NewType("ComponentId", str)
 
 ComponentName = Annotated[Name, Meta(description="The component's name; `keptd.` is the daemon's own.")]
-Status = Literal["operational", "degraded", "down", "unknown"]
+Status = Annotated[Literal["operational", "degraded", "down", "unknown"], Meta(description="How it is.")]
 Health = Annotated[int, Meta(ge=0, le=100, description="0 (dead) to 100.")]
 
 

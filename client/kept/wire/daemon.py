@@ -133,7 +133,10 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
 
     method = "cli.run"
 
-    argv: Annotated[tuple[Annotated[str, Meta(max_length=4_194_304)], ...], Meta(max_length=1000)]
+    argv: Annotated[
+        tuple[Annotated[str, Meta(max_length=4_194_304)], ...],
+        Meta(max_length=1000, description="The words after `kept`."),
+    ]
     columns: (
         Annotated[int, Meta(ge=1, le=10_000, description="Width of the terminal that the output goes to, if any.")]
         | None

@@ -97,4 +97,4 @@ class Unsubscribe(Control[Unsubscribed], frozen=True, kw_only=True):
     method = "event.unsubscribe"
     errors = (NotFound,)
 
-    id: SubscriptionId
+    id: Annotated[SubscriptionId, Meta(max_length=64, description="The subscription's id.")]

@@ -15,7 +15,7 @@ Key = Annotated[Name, Meta(description="The entry's key, unique in its scope.")]
 Scope = Annotated[Name, Meta(description="`global`, or a project's id.")]
 Category = Annotated[Name, Meta(description="What kind of thing this is, for listing.")]
 Priority = Annotated[int, Meta(ge=1, le=10, description="1 (least) to 10; the context bundle takes the highest first.")]
-Tier = Literal["persistent"]
+Tier = Annotated[Literal["persistent"], Meta(description="How it is kept: `persistent` means on disk.")]
 
 
 class Memory(Struct, frozen=True, kw_only=True):

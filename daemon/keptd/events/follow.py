@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import anyio
+import structlog
 from anyio.lowlevel import checkpoint
 
 from kept.frames import encode_notification
@@ -13,6 +14,9 @@ from kept.wire.event import Change, Event, Lost, SubscriptionId
 from ..bus import Bus
 from ..rpc.peer import Peer
 from ..store import Store, changes
+from ..store.database import FAULTS
+
+log = structlog.get_logger(__name__)
 
 _PAGE = 200
 
@@ -22,6 +26,7 @@ class Follower:
 
     What was asked for with `since` is replayed whole. After that, a subscriber that is more than `lag` changes
     behind is told `lost`, with the range that it was not sent, and goes on from the end of the log.
+    So is one for which the log can't be read.
     """
 
     def __init__(
@@ -63,7 +68,12 @@ class Follower:
     def _send_page(self) -> None:
         # Read first: what is committed up to here is on the page, or past its end.
         newest = self._bus.seq
-        page = changes.after(self._store.inline, self.seq, self._topics, _PAGE)
+        try:
+            page = changes.after(self._store.inline, self.seq, self._topics, _PAGE)
+        except FAULTS:
+            log.exception("events can't be read")
+            self._skip()
+            return
         for change in page:
             self._peer.send(encode_notification("event", Event(subscription_id=self._name, change=change)))
         self.seq = page[-1].seq if len(page) == _PAGE else max(newest, _last(page))
