@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar, cast
 
 import anyio
+from anyio.lowlevel import RunVar
 
 from kept.calls import plan
 from kept.calls import request as line_for
@@ -20,6 +21,11 @@ from .control import ControlCtx
 from .methods import serves
 
 R = TypeVar("R")
+
+THREADS = 16
+"""Command lines that run at once; more wait."""
+
+_limiters: RunVar[anyio.CapacityLimiter] = RunVar("command line threads")
 
 
 class Ask(Protocol):
@@ -42,7 +48,18 @@ async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
             raise from_wire(reply.error)
         return cast("R", reply.result)
 
-    return await anyio.to_thread.run_sync(_answer, call, ask)
+    limiter = _limiter()
+    return await anyio.to_thread.run_sync(_answer, call, ask, limiter=limiter)
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """Threads of its own, so that slow command lines hold up nothing but each other. One for each loop."""
+    try:
+        return _limiters.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(THREADS)
+        _limiters.set(limiter)
+        return limiter
 
 
 def _answer(call: RunCommand, ask: Ask) -> CommandResult:

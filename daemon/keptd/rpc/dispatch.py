@@ -34,8 +34,9 @@ from ..store import Store, receipts
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.readers import ReadJob
+from ..store.unforeseen import unforeseen
 from ..store.writer import Outcome, WriteJob, Written
-from .boundary import guarded, unforeseen
+from .boundary import guarded
 from .control import ControlCtx, Daemon
 from .peer import Peer, Pending
 from .prepare import Cancel, Method, Refusal, Task, Work, prepare
@@ -108,12 +109,15 @@ class Dispatcher:
         self._refuse(None, too_large(self.config.limits.message_bytes), peer)
 
     async def ask(self, peer: Peer, line: bytes) -> bytes:
-        """Run one request as `peer` and give its reply: the same path, without the socket."""
+        """Run one request as `peer` would and give its reply: the same path, without the socket.
+
+        It has ids and limits of its own, since it is made on behalf of a request of the peer's that is in flight.
+        """
         work = self.prepare(line)
         if isinstance(work, (list, Cancel)):
             raise TypeError("one request at a time")
         answer = Answer()
-        self._execute(peer, work, answer)
+        self._execute(peer.aside(), work, answer)
         return await answer.wait()
 
     def _execute(self, peer: Peer, work: Work, sink: Sink) -> None:
@@ -192,7 +196,7 @@ class Dispatcher:
                 elapsed = {"id": work.request_id, "elapsed_ms": round(seconds * 1000)}
                 peer.send(encode_notification("$/progress", elapsed))
 
-        job = ReadJob(run, done, progress, self._clock.monotonic() + self.config.storage.read_seconds)
+        job = ReadJob(run, done, progress, self._clock.monotonic() + self.config.storage.read_seconds, peer.number)
         self._store.readers.submit(job)
         return job
 

@@ -76,6 +76,13 @@ class Peer:
         self._actor = actor
         self.context = None
 
+    def aside(self) -> Peer:
+        """The same caller, with nothing in flight, for what is asked on its behalf inside the daemon."""
+        inner = Peer(self.number, self.uid, self.pid, self.queued_bytes, self._announce)
+        inner.spawn = self.spawn
+        inner.actor = self.actor
+        return inner
+
     def fits(self, size: int) -> bool:
         """Whether that many bytes more may be queued."""
         return len(self.outbox) + self.held + size <= self.queued_bytes

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
 import apsw
 
@@ -21,6 +20,7 @@ from kept.wire.errors import Cancelled, DeadlinePassed, KeptError, StorageFailed
 from ..clock import Clock
 from .completions import Completions
 from .database import FAULTS, open_reader
+from .turns import Turns
 from .unforeseen import unforeseen
 
 _STEPS = 10_000
@@ -37,6 +37,8 @@ class ReadJob:
     done: Callable[[bytes | KeptError], None]
     progress: Callable[[float], None]
     deadline: float
+    owner: object = None
+    """Who asks; everybody gets the same share of the threads."""
     cancelled: bool = False
 
     def cancel(self) -> None:
@@ -50,7 +52,7 @@ class Readers:
     def __init__(self, path: Path, count: int, clock: Clock, completions: Completions, vfs: str = "") -> None:
         self._clock = clock
         self._completions = completions
-        self._queue: SimpleQueue[ReadJob | None] = SimpleQueue()
+        self._queue: Turns[ReadJob] = Turns()
         connections = [open_reader(path, vfs) for _ in range(count)]
         self._threads = [
             threading.Thread(target=self._serve, args=(db,), name=f"keptd-reader-{number}", daemon=True)
@@ -63,13 +65,12 @@ class Readers:
             thread.start()
 
     def submit(self, job: ReadJob) -> None:
-        """Queue a read; any free thread takes it."""
-        self._queue.put(job)
+        """Queue a read; any free thread takes it when its owner has the turn."""
+        self._queue.put(job.owner, job)
 
     def stop(self) -> None:
         """Finish what is queued and close. Blocks until done."""
-        for _ in self._threads:
-            self._queue.put(None)
+        self._queue.close()
         for thread in self._threads:
             thread.join()
 
