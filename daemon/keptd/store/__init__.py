@@ -6,6 +6,7 @@ Refuses to know any domain's tables: those come as migrations and handlers. `Sto
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from ..clock import Clock
 from ..config import Storage
 from ..domain import SelfReport
 from . import changes, receipts
+from .ballast import Ballast
 from .completions import Completions
-from .database import open_reader, open_writer
-from .migrations import Migration, migrate
+from .database import FAULTS, UnusableDatabase, open_reader, open_writer
+from .migrations import ChangedMigration, Migration, NewerDatabase, migrate
 from .readers import Readers
 from .writer import Writer
 
@@ -50,7 +52,7 @@ class Store:
         `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed."""
         self.path = path
         self.completions = Completions()
-        _migrate(path, migrations, clock, vfs)
+        _migrate(path, migrations, config, clock, vfs)
         self.writer = Writer(path, config, clock, self.completions, committed, vfs)
         self.readers = Readers(path, config.readers, clock, self.completions, vfs)
         self.inline = open_reader(path, vfs)
@@ -97,11 +99,33 @@ class Store:
             log.warning("checkpoint failed", fault=type(fault).__name__)
 
 
-def _migrate(path: Path, rooms: Sequence[tuple[str, tuple[Migration, ...]]], clock: Clock, vfs: str) -> None:
-    db = open_writer(path, vfs)
+def _migrate(
+    path: Path, rooms: Sequence[tuple[str, tuple[Migration, ...]]], config: Storage, clock: Clock, vfs: str
+) -> None:
+    sets = [("changes", changes.MIGRATIONS), ("receipts", receipts.MIGRATIONS), *rooms]
     try:
-        sets = [("changes", changes.MIGRATIONS), ("receipts", receipts.MIGRATIONS), *rooms]
-        for name in migrate(db, sets, clock.now()):
-            log.info("migrated", migration=name)
-    finally:
-        db.close()
+        db = _open_first(path, config, vfs)
+        try:
+            for name in migrate(db, sets, clock.now()):
+                log.info("migrated", migration=name)
+        except (NewerDatabase, ChangedMigration):
+            # Refused is untouched: what a crash left in the log stays there.
+            db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            raise
+        finally:
+            db.close()
+    except FAULTS as fault:
+        room = os.statvfs(path.parent)
+        raise UnusableDatabase(
+            f"{path} can't be used ({type(fault).__name__}: {fault}); "
+            f"its disk has {room.f_bavail * room.f_frsize} bytes left"
+        ) from None
+
+
+def _open_first(path: Path, config: Storage, vfs: str) -> apsw.Connection:
+    """Even reads need some room, for the memory that connections share. On a full disk the ballast gives it."""
+    try:
+        return open_writer(path, vfs)
+    except (apsw.FullError, apsw.IOError, apsw.CantOpenError):
+        Ballast(path, config.ballast_bytes).release_all()
+        return open_writer(path, vfs)

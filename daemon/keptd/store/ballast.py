@@ -10,22 +10,22 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+START_BYTES = 256 * 1024
+"""What stays for a start on a disk without any room: the memory that connections share is a file of 32 KiB, and a
+deletion or two should go through."""
+
 
 class Ballast:
-    """A reserve of `size` bytes at `path`; 0 means none is kept."""
+    """A reserve of `size` bytes beside the database; 0 means none is kept."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
+    def __init__(self, database: Path, size: int) -> None:
+        self._path = database.with_name("ballast")
         self._size = size
 
     def hold(self) -> bool:
         """Take up the room, if the disk has twice as much free; True where the reserve is there. Never raises."""
-        held = self._held()
-        if held > self._size:
-            # It was made with a larger setting, which no longer holds.
-            self.release()
-            held = 0
-        if held == self._size:
+        self._keep(self._size)  # It may have been made with a larger setting.
+        if self._held() == self._size:
             return True
         try:
             room = os.statvfs(self._path.parent)
@@ -38,9 +38,18 @@ class Ballast:
         return True
 
     def release(self) -> None:
-        """Give the room back to the file system. Never raises: where that fails, there is no more room than before."""
+        """Give the room back, but for what the next start may need."""
+        self._keep(min(self._size // 4, START_BYTES))
+
+    def release_all(self) -> None:
+        """Give all of the room back."""
+        self._keep(0)
+
+    def _keep(self, size: int) -> None:
+        # Where this fails, there is no more room than before.
         with suppress(OSError):
-            os.truncate(self._path, 0)
+            if self._held() > size:
+                os.truncate(self._path, size)
 
     def _held(self) -> int:
         try:

@@ -6,6 +6,8 @@ assumed) and an SQLite without FTS5. Knows no table.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import apsw
@@ -40,7 +42,10 @@ class UnusableDatabase(Exception):
 
 def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     """The read-write connection: WAL, `synchronous=FULL`, no automatic checkpoint (a failing one would raise from a
-    COMMIT that is durable)."""
+    COMMIT that is durable). The names of the database and of its log are on the disk when it returns.
+
+    Raises `UnusableDatabase`, or what apsw raises where the disk fails.
+    """
     db = apsw.Connection(str(path), vfs=vfs or None)
     db.set_busy_timeout(_BUSY_MS)
     if db.pragma("page_count") == 0:
@@ -55,6 +60,7 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     db.pragma("synchronous", "FULL")
     db.wal_autocheckpoint(0)
     _tune(db)
+    _sync_folder(path.parent)
     return db
 
 
@@ -65,6 +71,20 @@ def open_reader(path: Path, vfs: str = "") -> apsw.Connection:
     _tune(db)
     db.pragma("query_only", True)
     return db
+
+
+def _sync_folder(folder: Path) -> None:
+    """SQLite does this for a log that it makes, but only once, and only the connection that made it: it stays undone
+    where that sync fails, or another connection's comes first."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as fault:
+        if fault.errno != errno.EINVAL:  # Said by file systems whose folders need no sync.
+            raise UnusableDatabase(f"{folder} can't be synced: {fault.strerror}") from None
 
 
 def _tune(db: apsw.Connection) -> None:

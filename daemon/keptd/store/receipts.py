@@ -7,6 +7,7 @@ reply, a crash or an unknown outcome gets the first result and changes nothing.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import apsw
 import msgspec
@@ -34,7 +35,7 @@ MIGRATIONS = (
 _encode = msgspec.json.Encoder().encode
 
 
-def fingerprint(call: Call[object]) -> bytes:
+def fingerprint(call: Call[Any]) -> bytes:
     """What makes two requests the same: the method and every parameter."""
     return hashlib.blake2b(_encode(call), digest_size=16, key=call.method.encode()).digest()
 

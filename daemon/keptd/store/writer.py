@@ -36,6 +36,7 @@ from .unforeseen import unforeseen
 
 log = structlog.get_logger(__name__)
 
+_DAMAGED = "the database is damaged: only reads go on"
 _FULL = "the disk is full: reads go on, and calls that make room"
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
@@ -102,7 +103,7 @@ class Writer:
         self._completions = completions
         self._committed = committed
         self._vfs = vfs
-        self._ballast = Ballast(path.with_name("ballast"), config.ballast_bytes)
+        self._ballast = Ballast(path, config.ballast_bytes)
         self._queue: SimpleQueue[WriteJob | None] = SimpleQueue()
         self._db = open_writer(path, vfs)
         self._watch_wal()
@@ -112,9 +113,9 @@ class Writer:
         self.stats = WriterStats(clock.now())
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Begin to serve. Without room for the ballast the disk counts as full: what is left is for what makes room."""
         if not self._ballast.hold():
-            log.warning("no room for the ballast", bytes=self._config.ballast_bytes)
+            self._set_state("full", _FULL)
         self._thread.start()
 
     def submit(self, job: WriteJob) -> None:
@@ -267,6 +268,8 @@ class Writer:
             # The log can't be moved without room for it: the next try has what the ballast gives.
             self._ballast.release()
             obstacle = "the disk failed, and is full"
+        except (apsw.CorruptError, apsw.NotADBError):
+            obstacle = _DAMAGED
         except (apsw.Error, UnusableDatabase) as fault:
             obstacle = f"the disk still fails ({type(fault).__name__})"
         if obstacle:
@@ -289,7 +292,7 @@ class Writer:
         found = [str(row[0]) for row in self._db.execute("PRAGMA quick_check(5)")]
         if found != ["ok"]:
             log.error("the check found damage", findings=len(found))
-            return f"the database is damaged ({len(found)} findings): only reads go on"
+            return _DAMAGED
         busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
         if busy:
             return "waiting for reads to end, after the disk failed"
