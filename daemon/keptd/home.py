@@ -14,7 +14,6 @@ from stat import S_ISDIR
 
 from kept.paths import Paths
 
-
 _WRITABLE_BY_OTHERS = 0o022
 
 

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 from . import Actor, Control, Name, Time
 from .errors import InvalidParams
 
-
 HOME_TAKEN = 75
 """The exit code of a daemon that finds another one in its home, for now: EX_TEMPFAIL of sysexits.h."""
 
