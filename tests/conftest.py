@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,14 @@ from .harness import Daemon, Peer, running
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test that is marked `anyio` runs on both."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """A daemon's entry point sets the process's; the next test gets the usual one back."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

@@ -47,6 +47,8 @@ class Rooms:
         sets = [("changes", changes.MIGRATIONS), *((domain.name, domain.migrations) for domain in domains)]
         migrate(self.writer, sets, self.clock.now())
         self.reader = open_reader(folder / "kept.db")
+        self.full = False
+        """What the handlers are told of the disk."""
         self.self_reports: Callable[[], Sequence[SelfReport]] = tuple
         self.handlers = {handler.call: handler for domain in domains for handler in domain.handlers}
 
@@ -55,7 +57,7 @@ class Rooms:
         if isinstance(call, Write):
             log = changes.ChangeLog(self.writer, self.clock.now(), caller, call.method)
             with self.writer:
-                written: R = run(WriteCtx(self.writer, self.clock, caller, self.config, log), call)
+                written: R = run(WriteCtx(self.writer, self.clock, caller, self.config, log, self.full), call)
             return written
         with self.reader:
             read: R = run(ReadCtx(self.reader, self.clock, caller, self.config, self.self_reports), call)

@@ -33,7 +33,7 @@ LAYERS = (
 )
 """The daemon from the bottom to the top; the rooms belong to the sixth."""
 
-CLIENT_ONLY = ("kept.cli.process", "kept.cli.tour", "kept.cli.history")
+CLIENT_ONLY = ("kept.cli.process", "kept.cli.tour", "kept.cli.moments")
 """The command line's modules that belong to the caller's process, and never run in the daemon."""
 
 REACHES_OUT = frozenset(

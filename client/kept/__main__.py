@@ -46,9 +46,24 @@ REPLY_BYTES = 64 * 1024 * 1024
 
 CHUNK_BYTES = 1024 * 1024
 
+QUIET_SECONDS = 5
+"""After so long without a byte the daemon is asked whether it lives: a command may take long, an answer to that not."""
+
+QUIET_TOLD = 2
+QUIET_MOST = 24
+"""How often the daemon may be quiet, one time after the other, until that is told, and until it is given up."""
+
+COMMAND, PING = 1, 2
+"""The ids of the two requests."""
+
+NOT_RUN = (-32601, -32602, -32007)
+"""Refusals of a daemon that did nothing: it knows no `cli.run`, knows it otherwise, or is busy (`kept.wire.errors`)."""
+
+REFUSED = 1
 USAGE = 2
 NO_DAEMON = 69
 INTERRUPTED = 130
+UNKNOWN = "the command may have been carried out, so look before you repeat it"
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended."""
 
@@ -62,7 +77,7 @@ class Refusal(Exception):
 
 
 class Handover(Exception):
-    """`kept.cli` has to run here; what was read of standard input is in `stdin`."""
+    """`kept.cli` has to run here, as nothing was done yet; what was read of standard input is in `stdin`."""
 
     def __init__(self, stdin: bytes | None = None) -> None:
         super().__init__()
@@ -109,12 +124,27 @@ def _remote(argv: list[str]) -> int:
     connection = _connect()
     stdin = _read_stdin() if "-" in argv else None
     reply = _exchange(connection, _request(argv, stdin), stdin)
+    error = reply.get("error")
+    if isinstance(error, dict):
+        if reply.get("id") is None or error.get("code") in NOT_RUN:
+            raise Handover(stdin)
+        # It may have been carried out, in part or whole: run again here, it could be stored twice.
+        return _tell(argv, error)
     result = reply.get("result")
-    if not isinstance(result, dict) or result.get("local"):
+    if not isinstance(result, dict):
+        raise _stranger()
+    if result.get("local"):
         raise Handover(stdin)
     _write(1, result.get("out", ""))
     _write(2, result.get("err", ""))
-    return int(result.get("code", 1))
+    return int(result.get("code", REFUSED))
+
+
+def _tell(argv: list[str], error: dict[str, Any]) -> int:
+    """Show an error of the daemon as the command line shows it, and give the exit code."""
+    from kept.cli import refused  # noqa: PLC0415 - loads what the common path does without
+
+    return refused(argv, error)
 
 
 def _connect() -> socket:
@@ -126,6 +156,7 @@ def _connect() -> socket:
         path = find(os.environ).socket
         check_socket(path)
         connection = socket(AF_UNIX, SOCK_STREAM)
+        connection.settimeout(QUIET_SECONDS)
         connection.connect(path)
         check_peer(connection)
     except BadPlace as fault:
@@ -163,10 +194,10 @@ def _request(argv: list[str], stdin: bytes | None) -> bytes:
     if os.isatty(1):
         params.append(f'"columns":{_columns()}')
         if not os.environ.get("NO_COLOR"):
-            params.append('"terminal":true')
+            params.append('"colour":true')
     if stdin is not None:
         params.append(f'"stdin":{quote(stdin.decode())}')
-    return f'{{"jsonrpc":"2.0","id":1,"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
+    return f'{{"jsonrpc":"2.0","id":{COMMAND},"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
 
 
 def _columns() -> int:
@@ -177,29 +208,73 @@ def _columns() -> int:
     return min(found, 10_000) or 80
 
 
+class _Quiet:
+    """Counts how often, one time after the other, the daemon has let `QUIET_SECONDS` pass."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.told = False
+
+    def again(self) -> None:
+        """Once more. Says so on standard error when it is long, once, and raises `Refusal` when it is too long."""
+        self.times += 1
+        if self.times >= QUIET_TOLD and not self.told:
+            self.told = True
+            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this)\n")
+        if self.times >= QUIET_MOST:
+            raise Refusal(f"the daemon has not answered for {QUIET_SECONDS * QUIET_MOST} seconds; {UNKNOWN}", NO_DAEMON)
+
+
 def _exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[str, Any]:
     """Send the request and return the reply.
 
     A request that could not be sent whole was not carried out, so `kept.cli` may run it. One that was sent and never
     answered may have been, so it is not repeated: that could store something twice.
     """
-    try:
-        connection.sendall(request)
-    except OSError:
-        raise Handover(stdin) from None
+    quiet = _Quiet()
+    rest = memoryview(request)
+    while rest:
+        try:
+            rest = rest[connection.send(rest) :]
+            quiet.times = 0
+        except TimeoutError:
+            quiet.again()
+        except OSError:
+            raise Handover(stdin) from None
+    while True:
+        for line in _receive(connection, quiet).split(b"\n")[:-1]:
+            reply = _decode(line)
+            if reply.get("id") != PING:
+                return reply
+
+
+def _receive(connection: socket, quiet: _Quiet) -> bytes:
+    """One or more whole lines. While none comes, the daemon is asked now and then whether it lives."""
     parts: list[bytes] = []
     size = 0
     while not parts or not parts[-1].endswith(b"\n"):
         try:
             part = connection.recv(CHUNK_BYTES)
+        except TimeoutError:
+            quiet.again()
+            _ping(connection)
+            continue
         except OSError:
             part = b""
+        quiet.times = 0
         size += len(part)
         if not part or size > REPLY_BYTES:
             what = "its answer is too long" if part else "the connection ended before the answer"
-            raise Refusal(f"{what}; the command may have been carried out, so look before you repeat it", NO_DAEMON)
+            raise Refusal(f"{what}; {UNKNOWN}", NO_DAEMON)
         parts.append(part)
-    return _decode(b"".join(parts))
+    return b"".join(parts)
+
+
+def _ping(connection: socket) -> None:
+    try:
+        connection.send(b'{"jsonrpc":"2.0","id":%d,"method":"daemon.ping"}\n' % PING)
+    except OSError:
+        return  # What has become of the connection shows when it is read from.
 
 
 class _JsonContext:
@@ -221,8 +296,12 @@ def _decode(line: bytes) -> dict[str, Any]:
     except (ValueError, StopIteration, RecursionError):
         reply = None
     if not isinstance(reply, dict):
-        raise Refusal("what listens on the socket is not kept's daemon", NO_DAEMON)
+        raise _stranger()
     return reply
+
+
+def _stranger() -> Refusal:
+    return Refusal("what listens on the socket is not kept's daemon", NO_DAEMON)
 
 
 def _write(descriptor: int, text: str) -> None:
@@ -240,7 +319,7 @@ def _write(descriptor: int, text: str) -> None:
             raise
         except OSError as fault:
             if descriptor == 1:
-                raise Refusal(f"the output can't be written: {fault.strerror}", 1) from None
+                raise Refusal(f"the output can't be written: {fault.strerror}", REFUSED) from None
             return
 
 

@@ -1,5 +1,5 @@
-"""A call as bytes and its reply as a result, for every kind of client; and what may be repeated after a lost
-connection.
+"""A call as bytes and its reply as a result, for every kind of client; which calls may be repeated after a lost
+connection, and which daemons can be talked to.
 
 Knows no socket. Owns the idempotency keys: a write without one gets one, so that it can be sent twice and counts once.
 """
@@ -7,7 +7,6 @@ Knows no socket. Owns the idempotency keys: a write without one gets one, so tha
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable
 from functools import cache
@@ -18,22 +17,17 @@ from msgspec import UNSET, Struct, UnsetType
 
 from .faults import BadReply, OtherProtocol
 from .frames import MESSAGE_BYTES, too_large
-from .wire import PROTOCOL_VERSION, Call, Control, Write
+from .wire import Call, Control, Write
 from .wire.catalog import result_type
 from .wire.daemon import Discover, Hello, Ping, Status, Welcome
-from .wire.errors import Busy, KeptError, StorageFailed
 
 R = TypeVar("R")
 
 REPLY_BYTES = 64 * 1024 * 1024
 """The longest reply that a client takes."""
 
-STORAGE_TRIES = 4
-"""How often a write is sent while the daemon's disk fails."""
-
-_FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 1.0
-_GROWTH = 1.7
+OLDEST_PROTOCOL = 1
+"""The oldest protocol that has all that this client asks for."""
 
 _HARMLESS: tuple[type[Call[Any]], ...] = (Hello, Ping, Status, Discover)
 """The control calls that change nothing."""
@@ -107,47 +101,12 @@ def unexpected(call: type[Call[Any]], fault: Exception) -> BadReply:
 
 
 def check_protocol(welcome: Welcome) -> None:
-    """Raises `OtherProtocol` unless the daemon speaks this client's version."""
-    if welcome.protocol != PROTOCOL_VERSION:
-        older = (
-            "daemon: restart it with `kept daemon stop`"
-            if welcome.protocol < PROTOCOL_VERSION
-            else "client: upgrade it"
-        )
+    """Raises `OtherProtocol` for a daemon that is too old for this client.
+
+    A newer one is no obstacle: what a protocol adds to results is passed over by whoever does not know it.
+    """
+    if welcome.protocol < OLDEST_PROTOCOL:
         raise OtherProtocol(
             f"the daemon ({welcome.name} {welcome.version}) speaks protocol {welcome.protocol}, "
-            f"this client {PROTOCOL_VERSION}; the older one is the {older}"
+            f"this client needs {OLDEST_PROTOCOL} or later: restart the daemon with `kept daemon stop`"
         )
-
-
-class Patience:
-    """How long one call goes on trying: until a deadline, with growing pauses. Counts failures of the disk apart."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-        self._pause = _FIRST_PAUSE
-        self._storage_tries = 0
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline; not negative."""
-        return max(0.0, self._end - time.monotonic())
-
-    def pause(self) -> float | None:
-        """How long to wait before the next try; None where the deadline comes first. Never the same for two clients."""
-        wanted = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients, guards nothing
-        self._pause = min(self._pause * _GROWTH, _LONGEST_PAUSE)
-        return wanted if wanted < self.left else None
-
-    def after(self, refusal: KeptError) -> float | None:
-        """How long to wait before repeating what was refused so; None where repeating is of no use."""
-        if isinstance(refusal, Busy):
-            asked = refusal.data.get("retry_after_ms")
-            seconds = (
-                asked / 1000 if isinstance(asked, (int, float)) and asked > 0 else (self.pause() or _LONGEST_PAUSE)
-            )
-            return seconds if seconds < self.left else None
-        if isinstance(refusal, StorageFailed):
-            self._storage_tries += 1
-            return self.pause() if self._storage_tries < STORAGE_TRIES else None
-        return None

@@ -14,10 +14,10 @@ from anyio.abc import SocketAttribute, UNIXSocketStream
 from .calls import REPLY_BYTES, Plan
 from .faults import BadReply, NoReply
 from .frames import Splitter, decode_incoming, encode_notification
-from .link import WINDOW, Broken, Pending, outcome
+from .link import WINDOW, Broken, Ticket, take
 from .trust import check_peer, check_socket
 from .wire import Call
-from .wire.errors import KeptError, ParseError, TooLarge, from_wire
+from .wire.errors import KeptError, ParseError
 
 
 async def open_stream(path: str) -> UNIXSocketStream:
@@ -32,15 +32,14 @@ async def open_stream(path: str) -> UNIXSocketStream:
     return stream
 
 
-class _Waiting(Pending):
-    """A call that a task waits for; `size` is that of its line."""
+class _Waiting(Ticket):
+    """A call that a task waits for."""
 
-    __slots__ = ("answered", "size")
+    __slots__ = ("answered",)
 
     def __init__(self, call: Call[Any], how: Plan, size: int) -> None:
-        super().__init__(call, how)
+        super().__init__(call, how, size)
         self.answered = anyio.Event()
-        self.size = size
 
     def settle(self, outcome: Any) -> None:
         """Note what came of it, and wake the task."""
@@ -134,23 +133,8 @@ class Channel:
         """Settle the call that this answers. Raises what is about the connection as a whole."""
         if line is None:
             raise BadReply(f"the daemon's reply is longer than {REPLY_BYTES} bytes")
-        message = decode_incoming(line)
-        if message.method:
-            return
-        if message.id is None and message.error is not None:
-            self._refused(from_wire(message.error))
-            return
-        waiting = self._waiting.pop(message.id, None) if isinstance(message.id, int) else None
         # A reply that nobody waits for is to a request that was cancelled.
-        if waiting is not None:
-            waiting.settle(outcome(waiting, message))
-
-    def _refused(self, refusal: KeptError) -> None:
-        # The daemon read no id where the line was longer than its own limit: that is the longest of those that wait.
-        if not isinstance(refusal, TooLarge) or not self._waiting:
-            raise refusal
-        longest = max(self._waiting, key=lambda number: self._waiting[number].size)
-        self._waiting.pop(longest).settle(refusal)
+        take(decode_incoming(line), self._waiting)
 
     def _end(self, reason: Exception) -> None:
         self.broken = True

@@ -7,26 +7,24 @@ several clients.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from .calls import Patience, plan, with_key
+from .calls import plan, with_key
 from .faults import ConnectionLost, Fault, NoDaemon
-from .link import Broken, Link, Pending
+from .link import Broken, Link, Ticket
 from .paths import Paths
+from .patience import Patience
+from .settings import DEFAULTS, Settings
 from .subscription import Subscription
 from .wire import Call
 from .wire.daemon import Hello
 from .wire.errors import Busy, KeptError, StorageFailed
 
 R = TypeVar("R")
-
-PATIENCE_SECONDS = 30.0
-REPLY_SECONDS = 60.0
 
 
 class Client:
@@ -36,22 +34,10 @@ class Client:
     It may be used by several threads, which take turns; not across a fork.
     """
 
-    def __init__(
-        self,
-        paths: Paths,
-        hello: Hello | None = None,
-        *,
-        environ: Mapping[str, str] = os.environ,
-        start: bool = True,
-        patience: float = PATIENCE_SECONDS,
-        reply_seconds: float = REPLY_SECONDS,
-    ) -> None:
+    def __init__(self, paths: Paths, hello: Hello | None = None, settings: Settings = DEFAULTS) -> None:
         self.paths = paths
         self._hello = hello
-        self._environ = environ
-        self._start = start
-        self._patience = patience
-        self._reply_seconds = reply_seconds
+        self._settings = settings
         self._lock = threading.Lock()
         self._link: Link | None = None
 
@@ -69,10 +55,12 @@ class Client:
             self._drop()
 
     def open(self) -> None:
-        """Connect now, starting the daemon where that is allowed. Raises `NoDaemon` at once where it is not."""
+        """Connect now, starting the daemon where that is allowed. Where it is not, and there is none, raises
+        `NoDaemon` at once."""
         with self._lock:
             if self._link is None:
-                self._link = self._connect(Patience(self._patience if self._start else 0))
+                patience = Patience(self._settings.patience, await_daemon=self._settings.start)
+                self._link = self._connect(patience)
 
     def call(self, call: Call[R]) -> R:
         """The result of a call. A write without an idempotency key gets one."""
@@ -97,7 +85,7 @@ class Client:
                     raise
                 else:
                     return result
-            pending = Pending(call, how)
+            pending = Ticket(call, how)
             if refusal is not None:
                 pending.settle(refusal)
             self._settle([pending])
@@ -113,7 +101,7 @@ class Client:
         carried out even where one is refused; then the first refusal is raised, or, with `return_errors`, each stands
         in the place of its result.
         """
-        pending = [Pending(with_key(call), plan(type(call))) for call in calls]
+        pending = [Ticket(with_key(call), plan(type(call))) for call in calls]
         with self._lock:
             self._settle(pending)
         if not return_errors:
@@ -128,12 +116,12 @@ class Client:
             lambda patience: self._connect(patience, reply_seconds=0),
             None if topics is None else tuple(topics),
             since,
-            self._patience,
+            self._settings.patience,
         )
 
-    def _settle(self, calls: list[Pending]) -> None:
+    def _settle(self, calls: list[Ticket]) -> None:
         """Settle every call, repeating what may be repeated."""
-        patience = Patience(self._patience)
+        patience = Patience(self._settings.patience)
         while True:
             _reopen(calls, patience)
             waiting = [one for one in calls if not one.done]
@@ -156,17 +144,17 @@ class Client:
                 self._drop()
                 raise
 
-    def _attempt(self, waiting: list[Pending], patience: Patience) -> None:
+    def _attempt(self, waiting: list[Ticket], patience: Patience) -> None:
         if self._link is not None and not all(one.plan.repeatable for one in waiting) and self._link.ended():
             # The daemon ended while nothing was asked: noticed now, what can't be repeated is not put at risk.
             self._drop()
         if self._link is None:
             self._link = self._connect(patience)
-        self._link.pipeline(waiting, self._reply_seconds)
+        self._link.pipeline(waiting, self._settings.reply_seconds)
 
     def _connect(self, patience: Patience, reply_seconds: float | None = None) -> Link:
-        """A new connection, as soon as there is somebody to connect to."""
-        seconds = self._reply_seconds if reply_seconds is None else reply_seconds
+        """A new connection, as soon as there is somebody to connect to, and room."""
+        seconds = self._settings.reply_seconds if reply_seconds is None else reply_seconds
         while True:
             try:
                 return Link(self.paths.socket, self._hello, seconds)
@@ -179,7 +167,7 @@ class Client:
                 continue
             except OSError as fault:
                 raise NoDaemon(f"{self.paths.socket} can't be connected to: {fault.strerror}") from None
-            if self._start:
+            if self._settings.start:
                 self._start_daemon(patience)
             pause = patience.pause()
             if pause is None:
@@ -189,7 +177,7 @@ class Client:
     def _start_daemon(self, patience: Patience) -> None:
         from .start import start  # noqa: PLC0415 - only where no daemon runs, which is rare
 
-        start(self.paths, max(patience.left, 0.1), self._environ)
+        start(self.paths, max(patience.left, 0.1), self._settings.environ)
 
     def _drop(self) -> None:
         if self._link is not None:
@@ -203,7 +191,7 @@ def _wait(pause: float | None, refusal: KeptError) -> None:
     time.sleep(pause)
 
 
-def _give_up_unrepeatable(calls: list[Pending]) -> None:
+def _give_up_unrepeatable(calls: list[Ticket]) -> None:
     for one in calls:
         if one.sent and not one.done and not one.plan.repeatable:
             one.settle(
@@ -211,7 +199,7 @@ def _give_up_unrepeatable(calls: list[Pending]) -> None:
             )
 
 
-def _reopen(calls: list[Pending], patience: Patience) -> None:
+def _reopen(calls: list[Ticket], patience: Patience) -> None:
     """Those calls that were refused for the moment only wait again, after the pause that the daemon needs."""
     for kind in (Busy, StorageFailed):
         refused = [one for one in calls if one.done and isinstance(one.outcome, kind)]

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .client import PATIENCE_SECONDS, REPLY_SECONDS, Client
+from .client import Client
 from .paths import find
+from .settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
 from .wire.daemon import Hello
 
 if TYPE_CHECKING:
@@ -35,14 +36,8 @@ def connect(
 
     Raises `kept.faults.NoDaemon`, `kept.trust.Untrusted`, or `kept.paths.BadPlace`.
     """
-    found = Client(
-        find(environ),
-        _hello(client, version, user, project, session),
-        environ=environ,
-        start=start,
-        patience=patience,
-        reply_seconds=reply_seconds,
-    )
+    settings = Settings(environ=environ, start=start, patience=patience, reply_seconds=reply_seconds)
+    found = Client(find(environ), _hello(client, version, user, project, session), settings)
     found.open()
     return found
 
@@ -62,14 +57,8 @@ def connect_async(
     """The same for asyncio and trio, as a context: `async with kept.connect_async() as client`."""
     from .stream import AsyncClient  # noqa: PLC0415 - anyio is no dependency of the blocking client
 
-    return AsyncClient(
-        find(environ),
-        _hello(client, version, user, project, session),
-        environ=environ,
-        start=start,
-        patience=patience,
-        reply_seconds=reply_seconds,
-    )
+    settings = Settings(environ=environ, start=start, patience=patience, reply_seconds=reply_seconds)
+    return AsyncClient(find(environ), _hello(client, version, user, project, session), settings)
 
 
 def _hello(

@@ -30,4 +30,4 @@ class BadReply(Fault):
 
 
 class OtherProtocol(Fault):
-    """The daemon speaks another version of the protocol than this client."""
+    """The daemon speaks a version of the protocol that is too old for this client."""

@@ -184,11 +184,6 @@ class BadRequest(InvalidRequest):
         self.request_id = request_id
 
 
-def encode_call(request_id: int | str, method: str, params: Any) -> bytes:
-    """A request as a line."""
-    return _encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}) + b"\n"
-
-
 def encode_result(request_id: RequestId, result: Any) -> bytes:
     """A reply, without the end of the line (it may become part of a batch)."""
     return _encode(Result(request_id, result))

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,15 +38,16 @@ class Broken(Exception):
         self.sent = sent
 
 
-class Pending:
+class Ticket:
     """A call on its way: `outcome` is its result, the daemon's refusal, or a fault; `done` says whether there is
-    one."""
+    one. `size` is that of the line which asks for it, once that was made."""
 
-    __slots__ = ("call", "done", "outcome", "plan", "sent")
+    __slots__ = ("call", "done", "outcome", "plan", "sent", "size")
 
-    def __init__(self, call: Call[Any], how: Plan) -> None:
+    def __init__(self, call: Call[Any], how: Plan, size: int = 0) -> None:
         self.call = call
         self.plan = how
+        self.size = size
         self.sent = False
         self.done = False
         self.outcome: Any = None
@@ -155,7 +156,7 @@ class Link:
             raise Broken("the daemon closed the connection")
         return chunk
 
-    def pipeline(self, calls: Iterable[Pending], seconds: float) -> None:
+    def pipeline(self, calls: Iterable[Ticket], seconds: float) -> None:
         """Send the calls in order, without waiting for each reply, and settle each. Raises as `exchange` does.
 
         Replies are read while requests are sent, so that neither side waits for the other with full buffers.
@@ -182,13 +183,13 @@ def _among(lines: list[bytes], call: Call[Any], how: Plan, fault: Exception) -> 
 class _Pipeline:
     """One run of `Link.pipeline`: what is still to send, what is being sent, and what waits for a reply."""
 
-    def __init__(self, link: Link, connection: socket.socket, waiting: deque[Pending], seconds: float) -> None:
+    def __init__(self, link: Link, connection: socket.socket, waiting: deque[Ticket], seconds: float) -> None:
         self._link = link
         self._socket = connection
         self._waiting = waiting
         self._timeout = int(seconds * 1000) or None
         self._out = memoryview(b"")
-        self._asked: dict[int, Pending] = {}
+        self._asked: dict[int, Ticket] = {}
         self._splitter = Splitter(REPLY_BYTES)
 
     def run(self) -> None:
@@ -210,15 +211,16 @@ class _Pipeline:
         lines: list[bytes] = []
         size = len(self._out)
         while self._waiting and size < _CHUNK and len(self._asked) < WINDOW:
-            pending = self._waiting.popleft()
+            ticket = self._waiting.popleft()
             number = self._link.next_number()
             try:
-                line = request(number, pending.call, pending.plan.head)
+                line = request(number, ticket.call, ticket.plan.head)
             except TooLarge as refusal:
-                pending.settle(refusal)
+                ticket.settle(refusal)
                 continue
-            pending.sent = True
-            self._asked[number] = pending
+            ticket.sent = True
+            ticket.size = len(line)
+            self._asked[number] = ticket
             lines.append(line)
             size += len(line)
         if lines:
@@ -245,40 +247,48 @@ class _Pipeline:
             if line is None:
                 raise BadReply(f"the daemon's reply is longer than {REPLY_BYTES} bytes")
             try:
-                self._take(decode_incoming(line))
+                message = decode_incoming(line)
             except ParseError as fault:
                 raise BadReply(fault.message) from None
-
-    def _take(self, message: Incoming) -> None:
-        if message.method:
-            return
-        if message.id is None and message.error is not None:
-            self._refused(from_wire(message.error))
-            return
-        pending = self._asked.pop(message.id, None) if isinstance(message.id, int) else None
-        if pending is None:
-            raise BadReply("a reply came to a request that was not made")
-        pending.settle(outcome(pending, message))
-
-    def _refused(self, refusal: KeptError) -> None:
-        # The daemon read no id where the line was longer than its own limit: that is the longest of those that wait.
-        if not isinstance(refusal, TooLarge) or not self._asked:
-            raise refusal
-        longest = max(self._asked, key=lambda number: len(request(number, *_of(self._asked[number]))))
-        self._asked.pop(longest).settle(refusal)
+            if not take(message, self._asked):
+                raise BadReply("a reply came to a request that was not made")
 
 
-def _of(pending: Pending) -> tuple[Call[Any], bytes]:
-    return pending.call, pending.plan.head
+T = TypeVar("T", bound=Ticket)
 
 
-def outcome(pending: Pending, message: Incoming) -> Any:
+def take(message: Incoming, waiting: dict[int, T]) -> bool:
+    """Settle the call, of those that wait, that a message answers; False where none of them is meant.
+
+    Raises a refusal that is about the connection as a whole.
+    """
+    if message.method:
+        return True
+    if message.id is None and message.error is not None:
+        _take_nameless(from_wire(message.error), waiting)
+        return True
+    ticket = waiting.pop(message.id, None) if isinstance(message.id, int) else None
+    if ticket is None:
+        return False
+    ticket.settle(outcome(ticket, message))
+    return True
+
+
+def _take_nameless(refusal: KeptError, waiting: dict[int, T]) -> None:
+    # The daemon read no id where the line was longer than its own limit: that is the longest of those that wait.
+    if not isinstance(refusal, TooLarge) or not waiting:
+        raise refusal
+    longest = max(waiting, key=lambda number: waiting[number].size)
+    waiting.pop(longest).settle(refusal)
+
+
+def outcome(ticket: Ticket, message: Incoming) -> Any:
     """The result in a reply, or the daemon's refusal, or a `BadReply`."""
     if message.error is not None:
         return from_wire(message.error)
     if not bytes(message.result):
-        return BadReply(f"the reply to {pending.call.method} has neither result nor error")
+        return BadReply(f"the reply to {ticket.call.method} has neither result nor error")
     try:
-        return pending.plan.decode_result(message.result)
+        return ticket.plan.decode_result(message.result)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        return unexpected(type(pending.call), fault)
+        return unexpected(type(ticket.call), fault)

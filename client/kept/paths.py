@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SOCKET_PATH_BYTES = 107
 """The longest path that a Unix socket can have on Linux: `sun_path` is 108 bytes with the final NUL (unix(7))."""
 
+HOME_TAKEN = 75
+"""The exit code of a daemon that finds another one in its home, for now: EX_TEMPFAIL of sysexits.h."""
+
 
 class BadPlace(ValueError):
     """The environment names a place that can't be used. The text says which variable to change."""
@@ -95,7 +98,8 @@ def find(environment: Mapping[str, str], is_usable: Callable[[str], bool] = is_o
 
     `KEPT_HOME` moves everything below one folder; `KEPT_SOCKET` names the socket, whatever else holds. `is_usable`
     tells whether a runtime folder can hold the socket. Raises `BadPlace` where one of the two variables is no absolute
-    path, where there is no home folder, and for a socket path longer than `SOCKET_PATH_BYTES`.
+    path, where there is no home folder, for a path that is not UTF-8 (it could be shown in no reply), and for a socket
+    path longer than `SOCKET_PATH_BYTES`.
     """
     home = _absolute(environment, "KEPT_HOME")
     if home is not None:
@@ -110,6 +114,8 @@ def find(environment: Mapping[str, str], is_usable: Callable[[str], bool] = is_o
         in_session = os.path.isabs(session) and is_usable(session)
         runtime = os.path.join(session, "kept") if in_session else os.path.join(state, "run")
     socket = _absolute(environment, "KEPT_SOCKET") or os.path.join(runtime, "keptd.sock")
+    for path in (socket, data, state, config):
+        _check_text(path)
     size = len(os.fsencode(socket))
     if size > SOCKET_PATH_BYTES:
         raise BadPlace(
@@ -117,6 +123,15 @@ def find(environment: Mapping[str, str], is_usable: Callable[[str], bool] = is_o
             "Set KEPT_SOCKET to a shorter path in a folder of your own."
         )
     return Paths(socket=socket, data_dir=data, state_dir=state, config_file=config)
+
+
+def _check_text(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise BadPlace(
+            f"{path!r} is not UTF-8.\nSet KEPT_HOME, and KEPT_SOCKET if it is set, to paths that are."
+        ) from None
 
 
 def _absolute(environment: Mapping[str, str], name: str) -> str | None:

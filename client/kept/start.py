@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .faults import NoDaemon, StartFailed
-from .paths import Paths
+from .paths import HOME_TAKEN, Paths
 from .trust import check_folder, check_peer, check_socket
-from .wire.daemon import HOME_TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

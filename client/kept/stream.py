@@ -8,8 +8,7 @@ open.
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,12 +16,13 @@ from typing import Any, Self, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from .calls import Patience, Plan, check_protocol, plan, request, with_key
+from .calls import Plan, check_protocol, plan, request, with_key
 from .channel import Channel, open_stream
-from .client import PATIENCE_SECONDS, REPLY_SECONDS
 from .faults import ConnectionLost, NoDaemon
 from .link import Broken
 from .paths import Paths
+from .patience import Patience
+from .settings import DEFAULTS, Settings
 from .subscription import Follower
 from .wire import Call
 from .wire.daemon import Hello
@@ -38,22 +38,10 @@ class AsyncClient:
     Every method may raise a daemon's refusal (`kept.wire.errors`), a `kept.faults.Fault`, or `kept.trust.Untrusted`.
     """
 
-    def __init__(
-        self,
-        paths: Paths,
-        hello: Hello | None = None,
-        *,
-        environ: Mapping[str, str] = os.environ,
-        start: bool = True,
-        patience: float = PATIENCE_SECONDS,
-        reply_seconds: float = REPLY_SECONDS,
-    ) -> None:
+    def __init__(self, paths: Paths, hello: Hello | None = None, settings: Settings = DEFAULTS) -> None:
         self.paths = paths
         self._hello = hello
-        self._environ = environ
-        self._start = start
-        self._patience = patience
-        self._reply_seconds = reply_seconds
+        self._settings = settings
         self._tasks: TaskGroup | None = None
         self._channel: Channel | None = None
         self._connecting = anyio.Lock()
@@ -62,7 +50,7 @@ class AsyncClient:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         try:
-            await self._open(Patience(self._patience if self._start else 0))
+            await self._open(Patience(self._settings.patience, await_daemon=self._settings.start))
         except BaseException:
             await self._end()
             raise
@@ -102,7 +90,7 @@ class AsyncClient:
 
     async def _exchange(self, channel: Channel, call: Call[Any], how: Plan) -> Any:
         number = channel.next_number()
-        return await channel.exchange(number, request(number, call, how.head), call, how, self._reply_seconds)
+        return await channel.exchange(number, request(number, call, how.head), call, how, self._settings.reply_seconds)
 
     @asynccontextmanager
     async def subscribe(
@@ -154,7 +142,7 @@ class AsyncClient:
                 nobody = NoDaemon(f"no daemon answers at {self.paths.socket}; start it with: kept daemon start")
             except OSError as fault:
                 raise NoDaemon(f"{self.paths.socket} can't be connected to: {fault.strerror}") from None
-            if self._start:
+            if self._settings.start:
                 await self._start_daemon(patience)
             pause = patience.pause()
             if pause is None:
@@ -165,11 +153,11 @@ class AsyncClient:
         from .start import start  # noqa: PLC0415 - only where no daemon runs, which is rare
 
         # Not abandoned when cancelled: it holds the lock, and ends within its own deadline.
-        await anyio.to_thread.run_sync(start, self.paths, max(patience.left, 0.1), self._environ)
+        await anyio.to_thread.run_sync(start, self.paths, max(patience.left, 0.1), self._settings.environ)
 
     def patience(self) -> Patience:
         """What one call may take, as of now."""
-        return Patience(self._patience)
+        return Patience(self._settings.patience)
 
     async def pause(self, patience: Patience, lost: Broken) -> None:
         """Wait before the next try. Raises `NoDaemon` where there is no time for one."""
@@ -190,6 +178,8 @@ class AsyncSubscription:
         self._client = client
         self._follower = Follower(topics, since)
         self._stream: anyio.abc.UNIXSocketStream | None = None
+        self._closed = False
+        self._resuming = anyio.CancelScope()
 
     @property
     def seq(self) -> int:
@@ -201,7 +191,7 @@ class AsyncSubscription:
 
     async def __anext__(self) -> Event | Lost:
         while not self._follower.ready:
-            if self._stream is None:
+            if self._closed or self._stream is None:
                 raise StopAsyncIteration
             try:
                 self._follower.feed(await self._stream.receive())
@@ -214,24 +204,37 @@ class AsyncSubscription:
 
     async def close(self) -> None:
         """End it; an iteration that waits in another task ends too."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await anyio.aclose_forcefully(stream)
+        self._closed = True
+        self._resuming.cancel()
+        if self._stream is not None:
+            await anyio.aclose_forcefully(self._stream)
 
     async def resume(self) -> None:
-        """Subscribe, on a new connection, from the place that was reached."""
+        """Subscribe, on a new connection, from the place that was reached; unless it is closed meanwhile."""
         patience = self._client.patience()
-        while True:
-            self._stream = await self._client.connect(patience)
-            try:
-                await self._stream.send(self._follower.ask())
-                while not self._follower.begun:
-                    self._follower.feed(await self._stream.receive())
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                await self._stream.aclose()
-                await self._client.pause(patience, Broken("the daemon closed the connection", sent=False))
-            else:
-                return
+        with anyio.CancelScope() as self._resuming:
+            while not self._closed:
+                self._stream = await self._client.connect(patience)
+                try:
+                    await self._ask(self._stream)
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
+                    await self._stream.aclose()
+                    await self._client.pause(patience, Broken("the daemon closed the connection", sent=False))
+                except Busy as refusal:
+                    await self._stream.aclose()
+                    await _wait(patience, refusal)
+                except anyio.ClosedResourceError:
+                    break
+                else:
+                    break
+        if self._closed and self._stream is not None:
+            # It was closed when this stream could not be seen yet.
+            await anyio.aclose_forcefully(self._stream)
+
+    async def _ask(self, stream: anyio.abc.UNIXSocketStream) -> None:
+        await stream.send(self._follower.ask())
+        while not self._follower.begun:
+            self._follower.feed(await stream.receive())
 
 
 async def _wait(patience: Patience, refusal: KeptError) -> None:

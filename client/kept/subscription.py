@@ -8,7 +8,6 @@ to read it.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -16,11 +15,12 @@ from typing import Self
 
 import msgspec
 
-from .calls import REPLY_BYTES, Patience, plan, request
+from .calls import REPLY_BYTES, plan, request
 from .faults import BadReply, NoDaemon
 from .frames import Splitter, decode_incoming
-from .link import Broken, Link, Pending, outcome
-from .wire.errors import ParseError, from_wire
+from .link import Broken, Link, Ticket, outcome
+from .patience import Patience
+from .wire.errors import Busy, ParseError, from_wire
 from .wire.event import Event, Lost, Subscribe
 from .wire.event import Subscription as Place
 
@@ -36,13 +36,13 @@ class Follower:
         self.seq = since
         self.ready: deque[Event | Lost] = deque()
         self._topics = topics
-        self._asked: Pending | None = None
+        self._asked: Ticket | None = None
         self._splitter = Splitter(REPLY_BYTES)
 
     def ask(self) -> bytes:
         """The request that begins, or resumes, the subscription on a new connection."""
         call = Subscribe(topics=self._topics, since=self.seq)
-        self._asked = Pending(call, plan(Subscribe))
+        self._asked = Ticket(call, plan(Subscribe))
         self._splitter = Splitter(REPLY_BYTES)
         return request(0, call, self._asked.plan.head)
 
@@ -104,7 +104,8 @@ class Subscription:
         self._follower = Follower(topics, since)
         self._closed = threading.Event()
         self._reading = threading.Lock()
-        self._link = self._resume()
+        self._link: Link
+        self._resume()
 
     @property
     def seq(self) -> int:
@@ -127,15 +128,10 @@ class Subscription:
             if self._closed.is_set():
                 raise StopIteration
             try:
-                with self._reading:
-                    chunk = self._link.chunk()
-                self._follower.feed(chunk)
+                self._receive()
             except Broken:
                 self._link.close()
-                if not self._closed.is_set():
-                    self._link = self._resume()
-                    if self._closed.is_set():
-                        self._link.close()
+                self._resume()
         return self._follower.ready.popleft()
 
     def close(self) -> None:
@@ -146,22 +142,41 @@ class Subscription:
         with self._reading:
             self._link.close()
 
-    def _resume(self) -> Link:
+    def _receive(self) -> None:
+        with self._reading:
+            chunk = self._link.chunk()
+        self._follower.feed(chunk)
+
+    def _resume(self) -> None:
+        """Subscribe, on a new connection, from the place that was reached; unless it is closed meanwhile."""
         patience = Patience(self._patience)
-        while True:
-            link = self._connect(patience)
+        while not self._closed.is_set():
+            self._link = self._connect(patience)
             try:
-                link.send(self._follower.ask())
-                while not self._follower.begun:
-                    self._follower.feed(link.chunk())
+                self._ask()
             except Broken as lost:
-                link.close()
-                pause = patience.pause()
-                if pause is None:
-                    raise NoDaemon(f"the connection to the daemon was lost again and again: {lost}") from None
-                time.sleep(pause)
+                self._link.close()
+                gone = NoDaemon(f"the connection to the daemon was lost again and again: {lost}")
+                self._wait(patience.pause(), gone)
+            except Busy as refusal:
+                self._link.close()
+                self._wait(patience.after(refusal), refusal)
             except BaseException:
-                link.close()
+                self._link.close()
                 raise
             else:
-                return link
+                return
+
+    def _ask(self) -> None:
+        if self._closed.is_set():
+            # It was when there was another link that could be shut.
+            self._link.shut()
+        self._link.send(self._follower.ask())
+        while not self._follower.begun:
+            self._receive()
+
+    def _wait(self, pause: float | None, otherwise: Exception) -> None:
+        """Wait for so long, or until it is closed; where there is no time left, raise what was the matter."""
+        if not self._closed.is_set() and pause is None:
+            raise otherwise from None
+        self._closed.wait(pause)

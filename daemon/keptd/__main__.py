@@ -1,7 +1,7 @@
 """`keptd`: reads the command line and the settings, opens the log, and runs the daemon until it is told to stop.
 
-Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used, 2 for a wrong command line or
-setting, 75 where another daemon has the home.
+Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used or a thread of the store failed,
+2 for a wrong command line or setting, 75 where another daemon has the home.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from pathlib import Path
 
 import anyio
 
-from kept.paths import BadPlace, find
-from kept.wire.daemon import HOME_TAKEN
+from kept.paths import HOME_TAKEN, BadPlace, find
 
 from . import VERSION, config, log
 from .home import HomeTaken, UnusableHome
 from .rpc.listen import UnusableSocket
 from .store.database import UnusableDatabase
 from .store.migrations import ChangedMigration, NewerDatabase
-from .supervisor import Supervisor
+from .supervisor import Broken, Supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     supervisor = Supervisor(paths, settings, lambda: config.load(Path(paths.config_file), os.environ, arguments.set))
     try:
         anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
-    except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration) as refusal:
+    except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration, Broken) as refusal:
         sys.stderr.write(f"keptd: {refusal}\n")
         return HOME_TAKEN if isinstance(refusal, HomeTaken) else 1
     return 0

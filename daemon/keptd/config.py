@@ -75,7 +75,7 @@ class Storage(Struct, frozen=True, kw_only=True):
 
     batch: Annotated[int, _whole(1, 65_536, "Requests in one commit.", reload=False)] = 256
     batch_bytes: Annotated[int, _whole(64 * _KIB, 256 * _MIB, "Bytes of requests in one commit.", reload=False)] = (
-        8 * _MIB
+        4 * _MIB
     )
     checkpoint_frames: Annotated[
         int,
@@ -89,9 +89,13 @@ class Storage(Struct, frozen=True, kw_only=True):
     ballast_bytes: Annotated[
         int,
         _whole(
-            0, 1024 * _MIB, "Size of the file that is given up on a full disk, so that deletions work.", reload=False
+            0,
+            1024 * _MIB,
+            "Size of the file that is given up on a full disk, so that deletions work. A small one makes the "
+            "write-ahead log and the commits small; 0 means that a full disk can only be helped from outside.",
+            reload=False,
         ),
-    ] = 8 * _MIB
+    ] = 32 * _MIB
     readers: Annotated[int, _whole(1, 64, "Threads for heavy reads.", reload=False)] = 2
     read_seconds: Annotated[float, _seconds(0.01, 3600, "Deadline of a heavy read, in seconds.", reload=True)] = 10
     write_seconds: Annotated[

@@ -66,6 +66,8 @@ class WriteCtx:
     caller: Actor
     config: Config
     changes: ChangeLog
+    full: bool = False
+    """True while the disk is full: what makes room keeps no copy of what it removes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ async def _sweep(store: Store, clock: Clock, config: Config, sweep: Sweep, actor
     def run(db: apsw.Connection) -> Written:
         nonlocal removed
         changes = ChangeLog(db, clock.now(), actor, sweep.name)
-        removed = sweep.run(WriteCtx(db, clock, actor, config, changes), ROWS)
+        full = store.writer.stats.state == "full"
+        removed = sweep.run(WriteCtx(db, clock, actor, config, changes, full), ROWS)
         return Written(b"", changes.last_seq)
 
     try:

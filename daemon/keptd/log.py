@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -89,23 +90,28 @@ class RotatingFile:
         self._path = path
         self._limit = limit
         self._kept = kept
+        self._lock = Lock()
         self._fd = _open(path)
         self._size = os.fstat(self._fd).st_size
 
     def write(self, text: str) -> None:
         """Write a line, in a new file where it would pass the limit, or drop it."""
-        length = len(text.encode())
-        if self._size and self._size + length > self._limit:
-            self._rotate()
-        _write(self._fd, text)
-        self._size += length
+        length = len(text.encode(errors="backslashreplace"))
+        with self._lock:
+            if self._size and self._size + length > self._limit:
+                self._rotate()
+            _write(self._fd, text)
+            self._size += length
 
     def flush(self) -> None:
         """Nothing is held back."""
 
     def close(self) -> None:
-        """Nothing can be written after this."""
-        os.close(self._fd)
+        """Nothing is written after this: a line that still comes is dropped."""
+        with self._lock:
+            descriptor, self._fd = self._fd, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _rotate(self) -> None:
         try:
@@ -119,8 +125,10 @@ class RotatingFile:
             # The folder is gone or full: go on in the file at hand, and look again after as many bytes.
             self._size = 0
             return
-        if os.path.sameopenfile(_STDERR, self._fd):
-            os.dup2(fresh, _STDERR)
+        # Standard error may be closed.
+        with contextlib.suppress(OSError):
+            if os.path.sameopenfile(_STDERR, self._fd):
+                os.dup2(fresh, _STDERR)
         os.close(self._fd)
         self._fd, self._size = fresh, 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,7 +47,14 @@ DOMAINS: tuple[Domain, ...] = (
 DRAIN_SECONDS = 10
 """How long a stop waits for clients to take their last replies."""
 
+MIRROR_SECONDS = 5
+"""How long a stop waits for the mirror."""
+
 logger = structlog.get_logger(__name__)
+
+
+class Broken(Exception):
+    """A thread of the store met what nobody foresaw; everything else was ended in order. The log says where."""
 
 
 class Supervisor:
@@ -71,7 +79,7 @@ class Supervisor:
         self._started = 0.0
 
     async def run(self) -> None:
-        """Serve until `stop`, SIGTERM or SIGINT. Raises what makes a start impossible."""
+        """Serve until `stop`, SIGTERM or SIGINT. Raises what makes a start impossible, and `Broken`."""
         self._stopping = anyio.Event()
         handlers = check(calls(), [handler for domain in DOMAINS for handler in domain.handlers])
         home.prepare(self._paths)
@@ -97,6 +105,8 @@ class Supervisor:
         finally:
             lock.release()
         logger.info("stopped")
+        if self._store.mistake is not None:
+            raise Broken("a thread of the daemon failed, so it has ended; the log says where")
 
     async def _serve(self) -> None:
         listener = listen(Path(self._paths.socket))
@@ -106,7 +116,8 @@ class Supervisor:
                 tasks.start_soon(self._store.completions.deliver)
                 tasks.start_soon(self._store.maintain)
                 tasks.start_soon(self._heed_signals)
-                mirror = self._mirror()
+                tasks.start_soon(self._heed_death)
+                mirror = self._following = self._mirror()
                 tasks.start_soon(mirror.follow)
                 sweeps = [RECEIPTS, *(sweep for domain in DOMAINS for sweep in domain.sweeps)]
                 tasks.start_soon(keep_house, self._store, self._clock, lambda: self._config, sweeps, self._actor)
@@ -115,18 +126,34 @@ class Supervisor:
                 self._ready()
                 await self._stopping.wait()
                 await self._drain()
-                await mirror.catch_up()
+                # Before what may take its time: who comes now starts another daemon, or waits for one.
+                self._close(listener)
+                with anyio.move_on_after(MIRROR_SECONDS):
+                    await mirror.catch_up()
                 tasks.cancel_scope.cancel()
         finally:
-            listener.close()
-            with suppress(FileNotFoundError):
-                os.unlink(self._paths.socket)
+            self._close(listener)
+
+    def _close(self, listener: socket.socket) -> None:
+        if listener.fileno() < 0:
+            return
+        listener.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._paths.socket)
 
     async def _drain(self) -> None:
         logger.info("stopping", connections=len(self._server.peers))
         self._server.drain()
         with anyio.move_on_after(DRAIN_SECONDS):
             await self._server.ended.wait()
+        self._server.cut_off()
+        await self._server.ended.wait()
+
+    async def _heed_death(self) -> None:
+        """A store that can only refuse is of no use: the next daemon begins anew."""
+        await self._store.dead.wait()
+        logger.critical("a thread of the store died", exc_info=self._store.mistake)
+        self.stop()
 
     async def _heed_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -155,6 +182,7 @@ class Supervisor:
         self._config = config.apply(self._config, found)
         self._dispatcher.configure(self._config, self._server.peers)
         log.configure(self._config.log, self._paths)
+        self._following.reload()
         logger.info("reloaded", applied=list(applied), needs_restart=list(waiting))
         return Reloaded(applied=applied, needs_restart=waiting)
 

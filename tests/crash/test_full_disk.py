@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
@@ -75,3 +76,28 @@ def test_a_daemon_that_ends_on_a_full_disk_starts_there_again(tmp_path: Path, en
         room.fill()
         check_full(client)
         finish(place, room, client, taken)
+
+
+def test_large_values_that_filled_a_disk_are_deleted_one_by_one_until_writes_work_again(tmp_path: Path) -> None:
+    settings = {"KEPT_STORAGE_BALLAST_BYTES": str(8 * 1024 * 1024)}
+    with small_disk(tmp_path, "60m") as room, home(tmp_path, **settings) as place, place.connect() as client:
+        taken: list[str] = []
+        while client.call(Status()).storage.state == "ok":
+            with suppress(StorageFull):
+                client.call(SetMemory(key=f"k{len(taken)}", value=f"{len(taken)} ".ljust(500_000, "x")))
+                taken.append(f"k{len(taken)}")
+        room.fill()
+        deleted = 0
+        for key in taken:
+            if client.call(Status()).storage.state == "ok":
+                break
+            client.call(DeleteMemory(key=key))
+            deleted += 1
+        assert client.call(Status()).storage.state == "ok"
+        assert 0 < deleted < len(taken)
+        client.call(SetMemory(key="after", value="x" * 500_000))
+        assert client.call(GetMemory(key=taken[-1])).key == taken[-1]
+        place.end(SIGTERM)
+        with stored(place) as db:
+            keys = {str(key) for (key,) in db.execute("SELECT key FROM memory")}
+    assert keys == {*taken[deleted:], "after"}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, assert_type
 
 import pytest
 
 import kept
-from kept.calls import STORAGE_TRIES
 from kept.client import Client
 from kept.faults import BadReply, ConnectionLost, NoDaemon, NoReply, OtherProtocol
+from kept.patience import STORAGE_TRIES
 from kept.wire.daemon import Ping, Status, Stop
 from kept.wire.errors import Busy, KeptError, MethodNotFound, NotFound, StorageFailed, StorageFull, TooLarge
 from kept.wire.memory import GetMemory, Memory, SetMemory
@@ -127,6 +127,15 @@ def test_a_call_waits_for_a_daemon_that_is_away(tmp_path: Path) -> None:
 def test_without_a_daemon_and_leave_to_start_one_connecting_fails_at_once(tmp_path: Path) -> None:
     with pytest.raises(NoDaemon):
         client(tmp_path, patience=3600)
+
+
+def test_connecting_waits_for_room_though_not_for_a_daemon(tmp_path: Path) -> None:
+    full = once(refusal(None, Busy.code, retry_after_ms=1), CUT, method="daemon.hello")
+    with serving(tmp_path, full) as server, client(tmp_path, "tester", start=False):
+        assert server.methods == ["daemon.hello", "daemon.hello"]
+    always = lambda _: [refusal(None, Busy.code, retry_after_ms=1), CUT]  # noqa: E731
+    with serving(tmp_path, always), pytest.raises(Busy):
+        client(tmp_path, "tester", start=False, patience=0.05)
 
 
 def test_a_stale_socket_is_no_daemon(tmp_path: Path) -> None:
@@ -336,11 +345,18 @@ def test_a_daemon_that_does_not_answer_is_given_up_and_not_asked_again(tmp_path:
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("protocol", [0, 2])
-def test_a_daemon_of_another_protocol_is_refused_by_name(tmp_path: Path, protocol: int) -> None:
-    other = once(line({"id": 1, "result": {**WELCOME, "protocol": protocol}}), method="daemon.hello")
-    with serving(tmp_path, other), pytest.raises(OtherProtocol, match=f"protocol {protocol}"):
+def speaking(protocol: int) -> Callable[[Request], Iterable[Step] | None]:
+    return once(line({"id": 1, "result": {**WELCOME, "protocol": protocol}}), method="daemon.hello")
+
+
+def test_a_daemon_of_an_older_protocol_is_refused_by_name(tmp_path: Path) -> None:
+    with serving(tmp_path, speaking(0)), pytest.raises(OtherProtocol, match="protocol 0"):
         client(tmp_path, "tester")
+
+
+def test_a_daemon_of_a_newer_protocol_is_served(tmp_path: Path) -> None:
+    with serving(tmp_path, speaking(2)), client(tmp_path, "tester") as kept_client:
+        kept_client.call(Ping())
 
 
 def test_hello_carries_the_names(tmp_path: Path) -> None:

@@ -109,6 +109,12 @@ def test_paths_cannot_be_changed() -> None:
     assert hash(paths) == hash(find({"KEPT_HOME": "/k"}))
 
 
+@pytest.mark.parametrize("name", ["KEPT_HOME", "KEPT_SOCKET", "HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"])
+def test_a_place_that_is_not_utf_8_is_refused_because_no_reply_could_name_it(name: str) -> None:
+    with pytest.raises(BadPlace, match="UTF-8"):
+        find({"HOME": "/h", name: os.fsdecode(b"/bad\xff")}, always)
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["HOME", "KEPT_HOME", "KEPT_SOCKET", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_STATE_HOME"]),

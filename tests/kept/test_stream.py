@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 import kept
 from kept.faults import BadReply, ConnectionLost, NoDaemon, NoReply, OtherProtocol
+from kept.patience import Patience
 from kept.stream import AsyncClient
 from kept.trust import Untrusted
 from kept.wire.daemon import Ping, Stop
@@ -191,7 +192,7 @@ async def test_a_request_that_is_too_large_harms_no_other(tmp_path: Path) -> Non
 
 
 async def test_another_protocol_and_an_untrusted_socket_are_refused(tmp_path: Path) -> None:
-    other = once(line({"id": 1, "result": {**WELCOME, "protocol": 2}}), method="daemon.hello")
+    other = once(line({"id": 1, "result": {**WELCOME, "protocol": 0}}), method="daemon.hello")
     with serving(tmp_path, other) as server:
         with pytest.raises(OtherProtocol):
             async with client(tmp_path, "tester"):
@@ -210,6 +211,13 @@ async def test_a_connection_that_ends_during_the_hello_is_made_again(tmp_path: P
         async with client(tmp_path, "tester", start=True) as one:
             await write(one, 1)
         assert server.methods == ["daemon.hello", "daemon.hello", "memory.set"]
+
+
+async def test_connecting_waits_for_room_though_not_for_a_daemon(tmp_path: Path) -> None:
+    full = once(refusal(None, Busy.code, retry_after_ms=1), CUT, method="daemon.hello")
+    with serving(tmp_path, full) as server:
+        async with client(tmp_path, "tester", start=False):
+            assert server.methods == ["daemon.hello", "daemon.hello"]
 
 
 async def test_a_client_out_of_its_context_says_so(tmp_path: Path) -> None:
@@ -250,3 +258,56 @@ async def test_closing_a_subscription_ends_its_iteration(tmp_path: Path) -> None
                 seen += 1
                 await changes.close()
             assert seen == 1
+
+
+async def test_a_subscription_that_is_turned_away_as_one_too_many_is_tried_again(tmp_path: Path) -> None:
+    full = [refusal(None, Busy.code, retry_after_ms=1), CUT]
+    times: Iterator[Iterable[Step]] = iter([full, [refusal({"id": 0}, Busy.code, retry_after_ms=1)]])
+    log = lambda request: next(times, [result(request, {"id": "s", "seq": 0}), change(1)])  # noqa: E731
+    with serving(tmp_path, log) as server:
+        async with client(tmp_path) as one, one.subscribe(since=0) as changes:
+            await anext(changes)
+        assert len(server.requests) == 3
+
+
+async def test_a_subscription_that_stays_turned_away_says_so(tmp_path: Path) -> None:
+    log = lambda request: [refusal(request, Busy.code, retry_after_ms=60_000)]  # noqa: E731
+    with serving(tmp_path, log), pytest.raises(Busy):
+        async with client(tmp_path) as one, one.subscribe(since=0):
+            pass
+
+
+async def test_a_subscription_closed_while_it_resumes_ends_and_leaves_no_connection(tmp_path: Path) -> None:
+    begun = once(result({"id": 0}, {"id": "s", "seq": 0}), CUT, method="event.subscribe")
+    with serving(tmp_path, begun):
+        async with client(tmp_path) as one, one.subscribe(since=0) as changes:
+            connect = one.connect
+            opened: list[anyio.abc.UNIXSocketStream] = []
+
+            async def closed_meanwhile(patience: Patience) -> anyio.abc.UNIXSocketStream:
+                opened.append(await connect(patience))
+                with anyio.CancelScope(shield=True):
+                    await changes.close()
+                return opened[-1]
+
+            one.connect = closed_meanwhile  # type: ignore[method-assign]
+            assert [each async for each in changes] == []
+            with pytest.raises(anyio.ClosedResourceError):
+                await opened.pop().receive()
+            assert opened == []
+
+
+async def test_a_subscription_closed_while_the_daemon_is_away_ends_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path, lambda request: [result(request, {"id": "s", "seq": 0}), CUT]) as server:
+        async with client(tmp_path, patience=3600) as one, one.subscribe(since=0) as changes:
+            server.stop()
+
+            async def read() -> None:
+                assert [each async for each in changes] == []
+
+            with anyio.fail_after(10):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(read)
+                    await anyio.wait_all_tasks_blocked()
+                    await changes.close()
+        server.start()

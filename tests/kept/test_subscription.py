@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +12,10 @@ import pytest
 import kept
 from kept.client import Client
 from kept.faults import BadReply, NoDaemon
-from kept.wire.errors import QuotaExceeded
+from kept.wire.errors import Busy, QuotaExceeded
 from kept.wire.event import Event, Lost
 
-from .scripted import CUT, Request, Step, change, environment, line, refusal, result, serving
+from .scripted import CUT, Request, Step, change, environment, line, once, refusal, result, serving
 
 
 def client(home: Path, patience: float = 5.0) -> Client:
@@ -128,3 +128,31 @@ def test_a_daemon_that_stays_away_ends_the_iteration_with_a_fault(tmp_path: Path
         with pytest.raises(NoDaemon):
             next(changes)
         server.start()
+
+
+def test_a_subscription_that_is_turned_away_as_one_too_many_is_tried_again(tmp_path: Path) -> None:
+    full = [refusal(None, Busy.code, retry_after_ms=1), CUT]
+    times: Iterator[Iterable[Step]] = iter([full, [refusal({"id": 0}, Busy.code, retry_after_ms=1)]])
+    log = lambda request: next(times, [result(request, {"id": "s", "seq": 0}), change(1)])  # noqa: E731
+    with serving(tmp_path, log) as server, client(tmp_path) as one, one.subscribe(since=0) as changes:
+        assert sequences(islice(changes, 1)) == [1]
+        assert len(server.requests) == 3
+
+
+def test_a_subscription_that_stays_turned_away_says_so(tmp_path: Path) -> None:
+    log = lambda request: [refusal(request, Busy.code, retry_after_ms=60_000)]  # noqa: E731
+    with serving(tmp_path, log), client(tmp_path) as one, pytest.raises(Busy):
+        one.subscribe()
+
+
+def test_closing_while_it_resumes_ends_the_iteration_though_the_daemon_is_silent(tmp_path: Path) -> None:
+    asked = threading.Event()
+    begun = once(result({"id": 0}, {"id": "s", "seq": 0}), CUT, method="event.subscribe")
+    with serving(tmp_path, lambda request: begun(request) or [asked.set]), client(tmp_path) as one:
+        changes = one.subscribe(since=0)
+        reading = threading.Thread(target=lambda: list(changes), daemon=True)
+        reading.start()
+        assert asked.wait(10)
+        changes.close()
+        reading.join(10)
+        assert not reading.is_alive()

@@ -16,6 +16,7 @@ import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fcntl import ioctl
+from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -115,10 +116,20 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
-    def command(*argv: str | bytes, stdin: bytes | None = None, **more: str) -> subprocess.CompletedProcess[bytes]:
+    def command(
+        *argv: str | bytes,
+        stdin: bytes | None = None,
+        stub: bool = True,
+        quiet: tuple[float, int, int] | None = None,
+        **more: str,
+    ) -> subprocess.CompletedProcess[bytes]:
         source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        script = SCRIPT if stub else "from kept.__main__ import main; main()"
+        if quiet is not None:
+            names = "script.QUIET_SECONDS, script.QUIET_TOLD, script.QUIET_MOST"
+            script = f"import kept.__main__ as script\n{names} = {quiet}\n{script}"
         return subprocess.run(
-            [sys.executable, "-c", SCRIPT, *argv],
+            [sys.executable, "-c", script, *argv],
             env={**environment, **more},
             capture_output=True,
             timeout=SECONDS,
@@ -230,10 +241,15 @@ def test_behind_a_stale_socket_the_command_runs_here_and_finds_standard_input(ru
     assert (done.returncode, done.stdout) == (7, b"local memory set k - stdin=value")
 
 
+def refusal(code: int, message: str = "no", number: int | None = 1, **data: Any) -> bytes:
+    error = {"code": code, "message": message, "data": data}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode() + b"\n"
+
+
 @pytest.mark.parametrize(
     "reply",
-    [result(local=True), b'{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no such method"}}\n'],
-    ids=["local", "error"],
+    [result(local=True), *map(refusal, (-32601, -32602, -32007)), refusal(-32603, number=None)],
+    ids=["local", "no such method", "other parameters", "busy", "not read"],
 )
 def test_what_the_daemon_hands_back_runs_here_with_the_standard_input_that_was_read(
     start: Start, run: Run, reply: bytes
@@ -241,6 +257,67 @@ def test_what_the_daemon_hands_back_runs_here_with_the_standard_input_that_was_r
     start(reply)
     done = run("session", "import", "-", stdin="é".encode())
     assert (done.returncode, done.stdout) == (7, "local session import - stdin=é".encode())
+
+
+@pytest.mark.parametrize("code", [-32603, -32009, -32800, -31000])
+def test_a_command_that_ended_in_an_error_is_not_run_again(start: Start, run: Run, code: int) -> None:
+    server = start(refusal(code, "a fault", hint="See the log."))
+    done = run("log", "this", stub=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"kept: a fault\nhint: See the log.\n")
+    assert len(server.received) == 1
+
+
+def test_an_error_of_the_daemon_is_one_json_document_where_that_is_asked_for(start: Start, run: Run) -> None:
+    start(refusal(-32603, "a fault", hint="See the log."))
+    told = json.loads(run("log", "this", "--json", stub=False).stderr)["error"]
+    assert (told["code"], told["message"], told["data"]["hint"]) == (-32603, "a fault", "See the log.")
+
+
+PONG = b'{"jsonrpc":"2.0","id":2,"result":{"time":"2026-01-01T00:00:00Z"}}\n'
+
+
+def test_a_command_may_take_long_while_the_daemon_lives(start: Start, run: Run) -> None:
+    asked: list[Any] = []
+
+    def answer(connection: socket.socket) -> None:
+        for line in islice(connection.makefile("rb"), 30):
+            asked.append(json.loads(line))
+            connection.send(PONG[:9])
+            connection.send(PONG[9:])
+        connection.send(PONG + result(0, "done\n") + PONG)
+
+    start(answer)
+    done = run("status", quiet=(0.01, 20, 25))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"done\n", b"")
+    assert [(each["method"], each["id"]) for each in asked] == [("daemon.ping", 2)] * 30
+
+
+def test_that_the_daemon_is_silent_is_told_once_and_its_answer_still_taken(start: Start, run: Run) -> None:
+    def answer(connection: socket.socket) -> None:
+        pings = connection.makefile("rb")
+        for _ in islice(pings, 5):
+            pass
+        connection.send(PONG)
+        for _ in islice(pings, 5):
+            pass
+        connection.send(result(0, "done\n"))
+
+    start(answer)
+    done = run("status", quiet=(0.01, 2, 10_000))
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"done\n", 1)
+    assert b"does not answer" in done.stderr
+    assert b"Ctrl-C" in done.stderr
+
+
+@pytest.mark.parametrize("stdin", [b"", b"x" * 10_000_000], ids=["unanswered", "not even read"])
+def test_a_daemon_that_stays_silent_is_given_up(run: Run, tmp_path: Path, stdin: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as stopped:
+        # As with a process that was stopped, the kernel connects, and nobody is there.
+        stopped.bind(str(tmp_path / "s"))
+        stopped.listen()
+        done = run("memory", "set", "k", "-", stdin=stdin, quiet=(0.01, 2, 4))
+    assert (done.returncode, done.stdout) == (69, b"")
+    assert b"has not answered" in done.stderr
 
 
 def test_a_command_whose_answer_is_lost_is_not_run_again(start: Start, run: Run) -> None:
@@ -342,7 +419,7 @@ def void(_: object) -> None:
 
 @pytest.mark.parametrize(
     ("more", "expected"),
-    [({}, {"columns": 123, "terminal": True}), ({"NO_COLOR": "1"}, {"columns": 123})],
+    [({}, {"columns": 123, "colour": True}), ({"NO_COLOR": "1"}, {"columns": 123})],
     ids=["colour", "NO_COLOR"],
 )
 def test_a_terminal_gets_its_width_and_colour_unless_that_is_unwanted(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ import structlog
 from kept.paths import Paths
 from keptd import log
 from keptd.config import Log
+from keptd.log import RotatingFile
 
 SCRIPT = """
 import os, sys
@@ -228,3 +230,49 @@ def test_what_a_library_logs_keeps_no_quotation(paths: Paths) -> None:
     )
     assert "ValueError" in line["exception"]
     assert "hunter2" not in Path(paths.log).read_text()
+
+
+def test_threads_that_write_at_once_lose_no_line_and_no_descriptor(tmp_path: Path) -> None:
+    file = RotatingFile(tmp_path / "log", limit=300, kept=2)
+    before = len(os.listdir("/proc/self/fd"))
+    faults: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for _ in range(400):
+                file.write("x" * 99 + "\n")
+        except BaseException as fault:  # noqa: BLE001 - whatever it is, the test tells it
+            faults.append(fault)
+
+    threads = [Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [path.stat().st_size for path in sorted(tmp_path.iterdir())] == [100, 300, 300]
+    file.close()
+
+
+def test_a_line_that_comes_after_the_end_is_dropped_and_goes_into_no_other_file(tmp_path: Path) -> None:
+    file = RotatingFile(tmp_path / "log")
+    file.close()
+    with (tmp_path / "other").open("wb") as other:
+        file.write("late\n")
+        assert other.tell() == 0
+    assert (tmp_path / "other").read_bytes() == b""
+    file.close()
+
+
+def test_a_file_is_set_aside_though_standard_error_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object) -> bool:
+        raise OSError(9, "Bad file descriptor")
+
+    file = RotatingFile(tmp_path / "log", limit=10)
+    monkeypatch.setattr(os.path, "sameopenfile", closed)
+    file.write("0123456\n")
+    file.write("7890123\n")
+    file.close()
+    assert (tmp_path / "log").read_text() == "7890123\n"
+    assert (tmp_path / "log.1").read_text() == "0123456\n"

@@ -6,11 +6,13 @@ from `kept.wire` only. Refuses to open a socket or touch `sys`, which `process` 
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..wire.daemon import CommandResult, RunCommand
 from .run import run
 from .surface import FINE, WITHOUT_END, Caller, NeedsCaller, Surface
 
-__all__ = ["answer", "main", "run"]
+__all__ = ["answer", "main", "refused", "run"]
 
 
 def answer(request: RunCommand, call: Caller) -> CommandResult:
@@ -26,7 +28,7 @@ def answer(request: RunCommand, call: Caller) -> CommandResult:
         err.append,
         columns=request.columns or WITHOUT_END,
         terminal=request.columns is not None,
-        colour=request.terminal,
+        colour=request.colour,
     )
     if text is not None:
         surface = surface.reading(text)
@@ -42,3 +44,10 @@ def main(argv: list[str]) -> int:
     from .process import main as run_here  # noqa: PLC0415 - the daemon has no use for it
 
     return run_here(argv)
+
+
+def refused(argv: list[str], error: dict[str, Any]) -> int:
+    """Tell, in this process, the error object with which the daemon answered a command line; the exit code."""
+    from .process import refused as tell  # noqa: PLC0415 - as above
+
+    return tell(argv, error)

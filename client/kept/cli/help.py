@@ -76,7 +76,10 @@ def _of_command(command: Command, columns: int) -> str:
     parts += [f"Everywhere: {everywhere}.", ""]
     if by_position:
         example = by_position[-1]
-        note = f"An argument can also be an option ({_option(example)}). - reads it from standard input."
+        note = (
+            f"An argument can also be an option ({_option(example)}). - reads it from standard input, and "
+            "so keeps it out of the list of processes."
+        )
         parts.append(textwrap.fill(note, width) + "\n")
     if command.examples:
         parts += ["Examples:", *(f"  {example}" for example in command.examples), ""]

@@ -8,17 +8,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from ..client import Client
 from ..faults import Fault, NoDaemon
 from ..frames import MESSAGE_BYTES
 from ..paths import BadPlace, Paths, find
+from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call
+from ..wire.errors import from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
-from .run import before_arguments, in_order, run, tell
+from .run import before_arguments, in_order, run, tell, tell_refusal
 from .surface import NO_DAEMON, USAGE, WITHOUT_END, Surface, UsageError
 
 R = TypeVar("R")
@@ -26,15 +28,7 @@ R = TypeVar("R")
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
-    surface = Surface(
-        _writer(sys.stdout),
-        _writer(sys.stderr),
-        columns=_columns() or WITHOUT_END,
-        terminal=sys.stdout.isatty(),
-        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
-        stdin=_read_stdin,
-        json="--json" in before_arguments(argv),
-    )
+    surface = _surface(argv)
     try:
         process = Process(find(_environment(argv)), _may_start(argv))
     except BadPlace as fault:
@@ -49,12 +43,30 @@ def main(argv: Sequence[str]) -> int:
         process.close()
 
 
+def refused(argv: Sequence[str], error: dict[str, Any]) -> int:
+    """Tell the error object with which the daemon answered a whole command line; the exit code."""
+    return tell_refusal(_surface(argv), from_wire(error), in_order(argv))
+
+
+def _surface(argv: Sequence[str]) -> Surface:
+    """This process's streams."""
+    return Surface(
+        _writer(sys.stdout),
+        _writer(sys.stderr),
+        columns=_columns() or WITHOUT_END,
+        terminal=sys.stdout.isatty(),
+        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        stdin=_read_stdin,
+        json="--json" in before_arguments(argv),
+    )
+
+
 class Process:
     """This process, as a command's `Caller` and its `Here`. Connects when it is first asked."""
 
     def __init__(self, paths: Paths, start: bool) -> None:
         self._paths = paths
-        self._client = Client(paths, start=start)
+        self._client = Client(paths, settings=Settings(start=start))
         # Where no daemon may be started, none is waited for.
         self._opened = start
 

@@ -43,7 +43,7 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
         command = everything().get(tuple(names[:length]))
         if command is not None and len(words) >= length:
             return command, words[length:]
-    first, *more = names
+    first, *more = names or [""]
     if first not in domains():
         known = {command.words[0] for command in everything().values() if not command.hidden}
         raise UsageError("no such command", did_you_mean(first, known) or "kept --help lists the commands.")

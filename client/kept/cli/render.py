@@ -130,7 +130,8 @@ def show_bundle(bundle: Bundle, surface: Surface) -> None:
 
 
 def _show_section(section: Section, surface: Surface) -> None:
-    left_out = f", {section.left_out} left out" if section.left_out else ""
+    at_least = "at least " if section.uncounted else ""
+    left_out = f", {at_least}{section.left_out:,} left out" if section.left_out else ""
     surface.line(f"{clean(section.title)} ({section.tokens} tokens{left_out})")
     for item in section.items:
         stale = f" [stale: {one_line(item.stale)}]" if item.stale else ""

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..wire.errors import InvalidParams, KeptError
+from ..wire.errors import KeptError
 from .help import about as help_about
+from .hints import hint_of
 from .parse import HelpWanted, parse
 from .registry import domains, find
 from .surface import FINE, REFUSED, USAGE, Caller, Surface, UsageError
@@ -29,13 +30,7 @@ def run(argv: Sequence[str], call: Caller, surface: Surface) -> int:
         tell(surface, refusal.message, refusal.hint, {"type": "usage"})
         return USAGE
     except KeptError as refusal:
-        tell(
-            surface,
-            refusal.message,
-            _hint(refusal, words),
-            {"code": refusal.code, "type": refusal.type, **refusal.data},
-        )
-        return REFUSED
+        return tell_refusal(surface, refusal, words)
 
 
 def _run(words: Sequence[str], call: Caller, surface: Surface) -> int:
@@ -82,10 +77,14 @@ def tell(surface: Surface, message: str, hint: str, data: dict[str, object]) -> 
         surface.err(f"hint: {clean(hint)}\n")
 
 
-def _hint(refusal: KeptError, words: Sequence[str]) -> str:
-    if isinstance(refusal, InvalidParams) and refusal.hint == InvalidParams.default_hint:
-        return f"kept {find(words)[0].name} --help describes the arguments."
-    return refusal.hint
+def tell_refusal(surface: Surface, refusal: KeptError, words: Sequence[str]) -> int:
+    """What the daemon refused to the command that `words` begin with; the exit code."""
+    try:
+        hint = hint_of(refusal, find(words)[0])
+    except UsageError:
+        hint = refusal.hint
+    tell(surface, refusal.message, hint, {"code": refusal.code, "type": refusal.type, **refusal.data})
+    return REFUSED
 
 
 def version() -> str:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from ..client import Client
 from ..faults import Fault, NoDaemon
 from ..paths import Paths, find
+from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call, Write
 from ..wire.context import BundleContext
@@ -31,7 +32,7 @@ from ..wire.daemon import Hello, Ping, Stop
 from ..wire.errors import KeptError, NotFound
 from ..wire.journal import Action, AddDecision, Decision, GetDecision, ListActions, LogAction
 from ..wire.memory import GetMemory, Memory, SetMemory
-from .history import History, read
+from .moments import History, read
 from .render import show_bundle, show_json
 from .surface import FINE, REFUSED, USAGE, Surface
 from .text import clean, one_line
@@ -104,7 +105,7 @@ class Tour:
 
     def client(self, name: str) -> Client:
         """A connection that says who it is, and never starts a daemon by itself."""
-        return Client(self._paths, Hello(client=name), start=False, patience=READY_SECONDS)
+        return Client(self._paths, Hello(client=name), Settings(start=False, patience=READY_SECONDS))
 
     def start(self) -> int:
         """Start the daemon and wait until it answers; its process id. Raises `NoDaemon` with its last words."""
@@ -119,7 +120,7 @@ class Tour:
             )
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            with suppress(NoDaemon), Client(self._paths, start=False, patience=0.1) as client:
+            with suppress(NoDaemon), Client(self._paths, settings=Settings(start=False, patience=0.1)) as client:
                 client.call(Ping())
                 return self._daemon.pid
             if self._daemon.poll() is not None or time.monotonic() > deadline:
@@ -136,7 +137,10 @@ class Tour:
         """Stop the daemon, whatever state it is in."""
         if self._daemon is None or self._daemon.poll() is not None:
             return
-        with suppress(KeptError, Fault, Untrusted), Client(self._paths, start=False, patience=1) as client:
+        with (
+            suppress(KeptError, Fault, Untrusted),
+            Client(self._paths, settings=Settings(start=False, patience=1)) as client,
+        ):
             client.call(Stop())
         try:
             self._daemon.wait(STOP_SECONDS)

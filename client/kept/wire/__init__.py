@@ -5,6 +5,10 @@ errors that it can raise, its docstring describes it, its fields are the paramet
 argument is the result. Parameter checks, OpenRPC, the command line, the typed client and the reference page all come
 from that class.
 
+A parameter with a few words to choose from is a `Literal`. In a result such a word is a plain `str`, since a later
+daemon may have more of them; a field that is added to a result later has a default, since an earlier daemon doesn't
+send it.
+
 Refuses to know about sockets, storage or the daemon: it imports the standard library and msgspec only.
 """
 
@@ -18,7 +22,7 @@ from msgspec import Meta, Struct
 from .errors import READ_ERRORS, WRITE_ERRORS, KeptError
 
 PROTOCOL_VERSION = 1
-"""Raised when a change to this package would break an older client."""
+"""Raised when something is added that a client may depend on: each client says which version it needs at least."""
 
 VALUE_BYTES = 1024 * 1024
 """The largest value typed *any*, in bytes of compact JSON."""
@@ -51,9 +55,18 @@ Syntax = Annotated[
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$", description="An entity's id.")]
 """An entity's id on the wire: a UUIDv7 unless its domain gives another form."""
 
+Project = Annotated[Name, Meta(description="A project's id.")]
+"""A project, where something belongs to one."""
+
+GLOBAL = "global"
+"""The scope of what belongs to no project."""
+
 Limit = Annotated[int, Meta(ge=1, le=1000, description="How many items at most, 1 to 1000.")]
 Cursor = Annotated[str, Meta(max_length=2000, description="`next_cursor` of the page before; opaque.")]
 Version = Annotated[int, Meta(ge=1, description="Refuse the change unless the entity has this version.")]
+VersionOrNone = Annotated[
+    int, Meta(ge=0, description="Refuse the change unless the entity has this version; 0: unless there is none yet.")
+]
 IdempotencyKey = Annotated[
     str,
     Meta(
@@ -76,6 +89,8 @@ class Call(Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=
     method: ClassVar[str]
     errors: ClassVar[tuple[type[KeptError], ...]] = ()
     common_errors: ClassVar[tuple[type[KeptError], ...]] = READ_ERRORS
+    keeps_text: ClassVar[bool] = False
+    """True where text of the call is stored, so that it is looked through for credentials first."""
 
 
 class Read(Call[R], Generic[R], frozen=True, kw_only=True):
@@ -86,6 +101,7 @@ class Write(Call[R], Generic[R], frozen=True, kw_only=True):
     """A method that changes something: acknowledged only after the commit that holds it is on disk."""
 
     common_errors: ClassVar[tuple[type[KeptError], ...]] = WRITE_ERRORS
+    keeps_text: ClassVar[bool] = True
     frees_space: ClassVar[bool] = False
     """True where the call makes room, so that it is let through on a full disk."""
 
@@ -94,7 +110,7 @@ class Write(Call[R], Generic[R], frozen=True, kw_only=True):
 
 
 class Control(Call[R], Generic[R], frozen=True, kw_only=True):
-    """A method about the connection or the daemon itself; it stores nothing."""
+    """A method about the connection or the daemon itself; it changes no entity."""
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True):

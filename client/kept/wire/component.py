@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import Meta, Struct
 
-from . import Cursor, Done, Limit, Name, Page, Read, Time, Value, Version, Write
+from . import Cursor, Done, Limit, Name, Page, Read, Time, Value, Version, VersionOrNone, Write
 from .errors import Conflict, Denied, NotFound
 
 ComponentId = NewType("ComponentId", str)
 
 ComponentName = Annotated[Name, Meta(description="The component's name; `keptd.` is the daemon's own.")]
 Status = Annotated[Literal["operational", "degraded", "down", "unknown"], Meta(description="How it is.")]
+StatusWord = Annotated[str, Meta(description="How it is: one of the words for a status, or one of a later version.")]
 Health = Annotated[int, Meta(ge=0, le=100, description="0 (dead) to 100.")]
 
 
@@ -21,7 +22,7 @@ class Component(Struct, frozen=True, kw_only=True):
 
     id: ComponentId
     name: str
-    status: Status
+    status: StatusWord
     health: int
     metadata: Any
     checked_at: Time
@@ -34,7 +35,7 @@ class Component(Struct, frozen=True, kw_only=True):
 class Overall(Struct, frozen=True, kw_only=True):
     """The worst status and the mean health of all components; `unknown` and 0 where there is none."""
 
-    status: Status
+    status: StatusWord
     health: float
     components: int
     worst: tuple[str, ...]
@@ -51,7 +52,7 @@ class SetComponent(Write[Component], frozen=True, kw_only=True):
     status: Status
     health: Health | None = None
     metadata: Value = None
-    if_version: Version | None = None
+    if_version: VersionOrNone | None = None
 
 
 class GetComponent(Read[Component], frozen=True, kw_only=True):

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from . import Name, Read
-
-SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
+from . import Project, Read
 
 
 class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,11 +23,13 @@ class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Section(Struct, frozen=True, kw_only=True):
     """The entries of one kind, how many tokens they took, and how many were left out for want of room."""
 
-    name: SectionName
+    name: Annotated[str, Meta(description="`components`, `memories`, `decisions`, `errors` or `actions`, so far.")]
     title: str
     items: tuple[Item, ...]
     tokens: int
     left_out: int
+    uncounted: bool = False
+    """True where there may be more than `left_out` says: counting stops at 1,000 entries of a kind."""
 
 
 class Bundle(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,9 +53,9 @@ class BundleContext(Read[Bundle], frozen=True, kw_only=True):
 
     method = "context.bundle"
 
-    project: Annotated[Name, Meta(description="Also what belongs to this project, before what is global.")] | None = (
-        None
-    )
+    project: (
+        Annotated[Project, Meta(description="Also what belongs to this project, before what is global.")] | None
+    ) = None
     budget_tokens: Annotated[int, Meta(ge=100, le=200_000, description="How many tokens it may take.")] = 2000
     format: Annotated[Literal["json", "markdown"], Meta(description="Sections, or Markdown for a prompt.")] = "json"
     if_none_match: Annotated[str, Meta(max_length=64, description="The etag of a bundle at hand.")] | None = None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from . import Actor, Control, Name, Time
-from .errors import InvalidParams
-
-HOME_TAKEN = 75
-"""The exit code of a daemon that finds another one in its home, for now: EX_TEMPFAIL of sysexits.h."""
+from . import Actor, Control, Name, Project, Time
+from .errors import InvalidParams, SecretFound
 
 
 class Welcome(Struct, frozen=True, kw_only=True):
@@ -32,7 +29,7 @@ class Pong(Struct, frozen=True, kw_only=True):
 class Storage(Struct, frozen=True, kw_only=True):
     """The database: its state, sizes in bytes, and what the writer has done since the start."""
 
-    state: Literal["ok", "full", "failed"]
+    state: Annotated[str, Meta(description="`ok`, `full` or `failed`, so far.")]
     detail: str
     database_bytes: int
     wal_bytes: int
@@ -79,11 +76,13 @@ class Hello(Control[Welcome], frozen=True, kw_only=True):
     """Name the caller. Optional; each write stores who made it, with the uid and pid that the kernel reports."""
 
     method = "daemon.hello"
+    errors = (SecretFound,)
+    keeps_text = True
 
     client: Name
     version: Name | None = None
     user: Name | None = None
-    project: Name | None = None
+    project: Project | None = None
     session: Name | None = None
 
 
@@ -140,5 +139,5 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=10_000, description="Width of the terminal that the output goes to, if any.")]
         | None
     ) = None
-    terminal: Annotated[bool, Meta(description="Colour is welcome.")] = False
+    colour: Annotated[bool, Meta(description="Colour is welcome.")] = False
     stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None

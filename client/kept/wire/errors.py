@@ -1,8 +1,8 @@
 """What can be refused: one class per error code, each with its type, and a hint that names the next step.
 
 Owns the registry of codes (protocol codes of JSON-RPC 2.0, application codes of kept). A call lists the
-application errors that it can raise in `Call.errors`; the errors in `COMMON` can answer any call. Only the daemon's
-dispatcher turns these into replies, and only the client turns replies back into these.
+application errors that it can raise in `Call.errors`; those in `Call.common_errors` can answer any call of its kind.
+Only the daemon's dispatcher turns these into replies, and only the client turns replies back into these.
 """
 
 from __future__ import annotations
@@ -170,7 +170,8 @@ class SecretFound(KeptError):
 
 
 class Cancelled(KeptError):
-    """The caller cancelled the request, and nothing was written (the code is the Language Server Protocol's)."""
+    """The caller cancelled the request; the hint says whether anything was written (the code is the Language Server
+    Protocol's)."""
 
     code = -32800
     type = "cancelled"
@@ -178,8 +179,8 @@ class Cancelled(KeptError):
 
 
 PROTOCOL: tuple[type[KeptError], ...] = (ParseError, InvalidRequest, MethodNotFound, InvalidParams, InternalError)
-READ_ERRORS: tuple[type[KeptError], ...] = (Busy, DeadlinePassed, Cancelled, TooLarge)
-WRITE_ERRORS: tuple[type[KeptError], ...] = (*READ_ERRORS, SecretFound, Conflict, StorageFull, StorageFailed)
+READ_ERRORS: tuple[type[KeptError], ...] = (Busy, DeadlinePassed, Cancelled, TooLarge, StorageFailed)
+WRITE_ERRORS: tuple[type[KeptError], ...] = (*READ_ERRORS, SecretFound, Conflict, StorageFull)
 ALL: tuple[type[KeptError], ...] = (*PROTOCOL, NotFound, Locked, Denied, QuotaExceeded, *WRITE_ERRORS)
 
 _BY_CODE = {error.code: error for error in ALL}

@@ -61,7 +61,8 @@ class Subscription(Struct, frozen=True, kw_only=True):
 
 
 class Unsubscribed(Struct, frozen=True, kw_only=True):
-    """The subscription ended; `seq` is the last sequence that it sent."""
+    """The subscription ended; `seq` is the last sequence that it dealt with: sent, passed over as not of its topics,
+    or told as lost."""
 
     id: SubscriptionId
     seq: int

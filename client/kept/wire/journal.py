@@ -6,14 +6,13 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import Meta, Struct
 
-from . import Cursor, Id, Limit, Name, Page, Query, Read, Syntax, Text, Time, Value, Version, Write
+from . import Cursor, Id, Limit, Name, Page, Project, Query, Read, Syntax, Text, Time, Value, Version, Write
 from .errors import Conflict, NotFound
 
 ActionId = NewType("ActionId", str)
 DecisionId = NewType("DecisionId", str)
 ErrorId = NewType("ErrorId", str)
 
-Project = Annotated[Name, Meta(description="The id of the project that it belongs to.")]
 Since = Annotated[Time, Meta(tz=True, description="Only what is as new as this or newer (RFC 3339).")]
 
 
@@ -44,6 +43,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     decision: str
     reasoning: str
     alternatives: tuple[str, ...]
+    status: Annotated[str, Meta(description="`open`, `resolved` or `superseded`, so far.")]
     outcome: str | None
     former_outcomes: tuple[Resolution, ...]
     supersedes: DecisionId | None
@@ -70,6 +70,7 @@ class RecordedError(Struct, frozen=True, kw_only=True):
     id: ErrorId
     error: str
     context: Any
+    status: Annotated[str, Meta(description="`open` or `resolved`, so far.")]
     resolution: str | None
     former_resolutions: tuple[Resolution, ...]
     project: str | None

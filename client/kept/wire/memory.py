@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NewType
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from . import Cursor, Done, Id, Limit, Name, Page, Query, Read, Syntax, Tag, Tags, Time, Value, Version, Write
+from . import (
+    GLOBAL,
+    Cursor,
+    Done,
+    Id,
+    Limit,
+    Name,
+    Page,
+    Query,
+    Read,
+    Syntax,
+    Tag,
+    Tags,
+    Time,
+    Value,
+    Version,
+    VersionOrNone,
+    Write,
+)
 from .errors import Conflict, NotFound
 
 MemoryId = NewType("MemoryId", str)
@@ -25,7 +43,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     key: str
     scope: str
     value: Any
-    tier: Tier
+    tier: Annotated[str, Meta(description="How it is kept: `persistent` means on disk.")]
     category: str
     priority: int
     tags: tuple[str, ...]
@@ -45,7 +63,7 @@ class FoundMemory(Memory, frozen=True, kw_only=True):
 
 
 class FormerValue(Struct, frozen=True, kw_only=True):
-    """A value that a key had, until `replaced_at`."""
+    """A value that a key had, until `replaced_at`, when it was replaced or went with its entry."""
 
     version: int
     value: Any
@@ -55,15 +73,15 @@ class FormerValue(Struct, frozen=True, kw_only=True):
     actor: str
     updated_at: Time
     replaced_at: Time
-    deleted: bool
-    """True where the entry was deleted or expired, not replaced."""
+    ended: Annotated[str, Meta(description="How it ended: `replaced`, `deleted` or `expired`, so far.")]
 
 
 class SetMemory(Write[Memory], frozen=True, kw_only=True):
     """Keep a value under a key. An entry that is there is replaced; its former value stays in the history.
 
-    What is left out keeps its present setting on a replaced entry, and takes the default on a new one. Setting an
-    entry to just what it is changes nothing. Versions go on where they ended when a key is used again.
+    What is left out keeps its present setting on a replaced entry, and takes the default on a new one; a null
+    `session_id` or `expires_at` takes it away. Setting an entry to just what it is changes nothing. Versions go on
+    where they ended when a key is used again, as far as its history is kept.
     """
 
     method = "memory.set"
@@ -71,18 +89,22 @@ class SetMemory(Write[Memory], frozen=True, kw_only=True):
 
     key: Key
     value: Value
-    scope: Scope = "global"
+    scope: Scope = GLOBAL
     tier: Tier = "persistent"
     category: Category | None = None
     priority: Priority | None = None
     tags: Tags | None = None
-    session_id: Id | None = None
-    expires_at: Annotated[Time, Meta(tz=True, description="When it stops being true (RFC 3339).")] | None = None
+    session_id: Id | UnsetType | None = UNSET
+    expires_at: (
+        Annotated[Time, Meta(tz=True, description="When it stops being true (RFC 3339); null: never.")]
+        | UnsetType
+        | None
+    ) = UNSET
     ttl: (
         Annotated[int, Meta(ge=1, le=315_360_000, description="Seconds until it expires, instead of expires_at.")]
         | None
     ) = None
-    if_version: Version | None = None
+    if_version: VersionOrNone | None = None
 
 
 class GetMemory(Read[Memory], frozen=True, kw_only=True):
@@ -92,18 +114,21 @@ class GetMemory(Read[Memory], frozen=True, kw_only=True):
     errors = (NotFound,)
 
     key: Key
-    scope: Scope = "global"
+    scope: Scope = GLOBAL
 
 
 class DeleteMemory(Write[Done], frozen=True, kw_only=True):
-    """Forget a key. Its former values stay in the history until twenty newer ones replace them."""
+    """Forget a key. Its former values stay in the history until twenty newer ones replace them.
+
+    On a full disk its last value is let go at once, so that there is room again.
+    """
 
     method = "memory.delete"
     errors = (NotFound, Conflict)
     frees_space = True
 
     key: Key
-    scope: Scope = "global"
+    scope: Scope = GLOBAL
     if_version: Version | None = None
 
 
@@ -149,5 +174,5 @@ class MemoryHistory(Read[Page[FormerValue]], frozen=True, kw_only=True):
     errors = (NotFound,)
 
     key: Key
-    scope: Scope = "global"
+    scope: Scope = GLOBAL
     cursor: Cursor | None = None

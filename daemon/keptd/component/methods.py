@@ -16,6 +16,7 @@ from kept.wire.errors import Denied
 
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
+from ..store.pages import is_long
 from . import rules, store
 
 
@@ -36,7 +37,7 @@ def get_component(ctx: ReadCtx, call: GetComponent) -> Component:
     return store.get(ctx.db, call.name)
 
 
-@serves
+@serves(heavy=is_long)
 def list_components(ctx: ReadCtx, call: ListComponents) -> Page[Component]:
     """One SELECT; the daemon's own parts are merged in."""
     return store.listed(ctx.db, ctx.self_reports(), call)

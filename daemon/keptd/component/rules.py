@@ -21,6 +21,8 @@ WORST_NAMES = 10
 
 HEALTH: Mapping[Status, int] = {"operational": 100, "degraded": 50, "down": 0, "unknown": 0}
 
+WELL: Status = "operational"
+
 WORST_FIRST: tuple[Status, ...] = ("down", "degraded", "unknown", "operational")
 
 
@@ -63,7 +65,7 @@ def overall(totals: Mapping[Status, Tally], names: Iterable[str]) -> Overall:
         status=status,
         health=round(whole.health / whole.components, 1),
         components=whole.components,
-        worst=() if status == "operational" else tuple(sorted(names)[:WORST_NAMES]),
+        worst=() if status == WELL else tuple(sorted(names)[:WORST_NAMES]),
     )
 
 

@@ -11,15 +11,16 @@ from msgspec import Raw
 
 from kept.wire import Page
 from kept.wire.component import Component, ComponentId, DeleteComponent, ListComponents, Overall, SetComponent, Status
-from kept.wire.errors import Conflict, NotFound
+from kept.wire.errors import NotFound
 
 from ..clock import to_time
 from ..domain import SelfReport
 from ..store.ids import new_id
 from ..store.pages import Order, page
 from ..store.values import encode_value
+from ..store.versions import check_version
 from . import rules
-from .rules import Tally
+from .rules import WELL, WORST_FIRST, Tally
 
 Row = tuple[Any, ...]
 
@@ -27,6 +28,14 @@ _COLUMNS = "id, name, status, health, metadata, checked_at, created_at, updated_
 
 TOTALS = "SELECT status, count(*), sum(health) FROM component GROUP BY status"
 """Counts and sums by status, from the index alone."""
+
+TROUBLED = f"""
+    SELECT count(*) FROM (
+        SELECT 1 FROM component INDEXED BY component_by_status
+        WHERE status IN ({", ".join(f"'{status}'" for status in WORST_FIRST if status != WELL)}) LIMIT :limit
+    )
+"""
+"""How many are not operational, from the index alone."""
 
 _ORDER = Order("component.list", str)
 
@@ -38,7 +47,7 @@ def put(db: apsw.Connection, call: SetComponent, at: int, actor: str) -> Compone
 
     Raises `TooLarge` naming `metadata`, and `Conflict` on another version (0 where there is no such component).
     """
-    _check_version(call.name, _version(db, call.name), call.if_version)
+    check_version("component", _version(db, call.name), call.if_version)
     (row,) = db.execute(
         "INSERT INTO component (id, name, status, health, metadata, checked_at, created_at, updated_at, actor) "
         "VALUES (:id, :name, :status, :health, :metadata, :at, :at, :at, :actor) "
@@ -65,7 +74,7 @@ def delete(db: apsw.Connection, call: DeleteComponent) -> ComponentId:
     version = _version(db, call.name)
     if not version:
         raise NotFound(f"there is no component {call.name}")
-    _check_version(call.name, version, call.if_version)
+    check_version("component", version, call.if_version)
     ((component_id,),) = db.execute("DELETE FROM component WHERE name = ? RETURNING id", (call.name,))
     return ComponentId(component_id)
 
@@ -125,10 +134,17 @@ def overall(db: apsw.Connection, reports: Sequence[SelfReport]) -> Overall:
 def troubled(db: apsw.Connection, reports: Sequence[SelfReport], limit: int) -> list[Component]:
     """Up to `limit` components that are not operational, the worst status first, then by name."""
     found: list[Component] = []
-    for status in rules.WORST_FIRST[:-1]:
-        if len(found) < limit:
+    for status in WORST_FIRST:
+        if status != WELL and len(found) < limit:
             found += listed(db, reports, ListComponents(status=status, limit=limit - len(found))).items
     return found
+
+
+def count_troubled(db: apsw.Connection, reports: Sequence[SelfReport], limit: int) -> int:
+    """How many components are not operational, counted up to `limit`."""
+    own = sum(report.status != WELL for report in reports)
+    [(stored,)] = db.execute(TROUBLED, {"limit": limit})
+    return min(own + int(stored), limit)
 
 
 def _names(db: apsw.Connection, reports: Sequence[SelfReport], status: Status) -> list[str]:
@@ -140,11 +156,6 @@ def _version(db: apsw.Connection, name: str) -> int:
     """The present version; 0 where there is no such component."""
     row = db.execute("SELECT version FROM component WHERE name = ?", (name,)).fetchone()
     return int(row[0]) if row is not None else 0
-
-
-def _check_version(name: str, version: int, expected: int | None) -> None:
-    if expected is not None and expected != version:
-        raise Conflict(f"component {name} has version {version}, not {expected}", version=version)
 
 
 def _component(row: Row) -> Component:

@@ -5,10 +5,11 @@ Every look-up is served by an index and bounded, so that a bundle costs the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from kept.wire import GLOBAL
 from kept.wire.component import Component
 from kept.wire.journal import Action, Decision, RecordedError
 from kept.wire.memory import Memory
@@ -18,11 +19,10 @@ from ..component import store as components
 from ..domain import ReadCtx
 from ..journal import store as journal
 from ..memory import store as memories
-from .rules import Candidate, Shelf
+from .rules import COUNTED, Candidate, SectionName, Shelf
 
-GLOBAL = "global"
 ENTRIES = 100
-"""Candidates of a section: more than any budget that an agent has use for would hold."""
+"""Candidates of a section: more than any budget that an agent has use for would hold. The rest is counted."""
 
 EXPIRED_DAYS = 7
 """For how long what expired is still shown, as stale."""
@@ -35,36 +35,73 @@ _decode = msgspec.json.Decoder().decode
 
 def shelves(ctx: ReadCtx, project: str | None) -> tuple[Shelf, ...]:
     """The sections in the order of their importance. More than one SELECT: run it in a transaction."""
-    db = ctx.db
+    db, reports = ctx.db, ctx.self_reports()
     return (
-        Shelf(
+        _shelf(
             "components",
             "Not in order",
             10,
-            [_component(item) for item in components.troubled(db, ctx.self_reports(), ENTRIES)],
+            [_component(item) for item in components.troubled(db, reports, ENTRIES)],
+            lambda: components.count_troubled(db, reports, COUNTED),
         ),
-        Shelf("memories", "Known", 40, list(_memories(ctx, project))),
-        Shelf(
+        _memories(ctx, project),
+        _shelf(
             "decisions",
             "Decided, still open",
             20,
             [_decision(item) for item in journal.open_decisions(db, project, ENTRIES)],
+            lambda: journal.count_open_decisions(db, project, COUNTED),
         ),
-        Shelf(
+        _shelf(
             "errors",
             "Unresolved errors",
             15,
             [_error(item) for item in journal.unresolved_errors(db, project, ENTRIES)],
+            lambda: journal.count_unresolved_errors(db, project, COUNTED),
         ),
-        Shelf("actions", "Done lately", 15, [_action(item) for item in journal.recent_actions(db, project, ENTRIES)]),
+        _shelf(
+            "actions",
+            "Done lately",
+            15,
+            [_action(item) for item in journal.recent_actions(db, project, ENTRIES)],
+            lambda: journal.count_actions(db, project, COUNTED),
+        ),
     )
 
 
-def _memories(ctx: ReadCtx, project: str | None) -> Iterator[Candidate]:
-    """The highest priorities first; what a newer decision contradicts and what has expired comes last, marked."""
+def _shelf(
+    name: SectionName,
+    title: str,
+    share: int,
+    candidates: Sequence[Candidate],
+    count: Callable[[], int],
+    extra: Sequence[Candidate] = (),
+) -> Shelf:
+    """A shelf of up to `ENTRIES` candidates; where there are so many, `count` says how many there are in all.
+    `extra` ones come behind them and are not counted."""
+    shown = [*candidates, *extra]
+    if len(candidates) < ENTRIES:
+        return Shelf(name, title, share, shown)
+    total = max(count(), len(candidates))
+    return Shelf(name, title, share, shown, total - len(candidates), total >= COUNTED)
+
+
+def _memories(ctx: ReadCtx, project: str | None) -> Shelf:
     scopes = (project, GLOBAL) if project is not None else (GLOBAL,)
     now = ctx.clock.now()
     known = memories.top(ctx.db, scopes, now, ENTRIES)
+    return _shelf(
+        "memories",
+        "Known",
+        40,
+        list(_known(ctx, project, known)),
+        lambda: memories.count(ctx.db, scopes, now, COUNTED),
+        list(_expired(ctx, scopes, now)),
+    )
+
+
+def _known(ctx: ReadCtx, project: str | None, known: Sequence[Memory]) -> Iterator[Candidate]:
+    """The highest priorities first; what a newer decision contradicts comes last, marked."""
     contradicted = journal.contradictions(ctx.db, project, {memory.key for memory in known})
     stale: list[Candidate] = []
     for memory in known:
@@ -74,6 +111,10 @@ def _memories(ctx: ReadCtx, project: str | None) -> Iterator[Candidate]:
         else:
             yield _memory(memory, None)
     yield from stale
+
+
+def _expired(ctx: ReadCtx, scopes: Sequence[str], now: int) -> Iterator[Candidate]:
+    """What expired lately, newest first, marked."""
     for gone in memories.recently_expired(ctx.db, scopes, now, now - EXPIRED_DAYS * _DAY, ENTRIES):
         text = f"{gone.key}: {_value(_decode(gone.value))}"
         yield Candidate(gone.id, text, "expired lately", f"expired {to_time(gone.expired_at):%Y-%m-%d}")

@@ -2,7 +2,9 @@
 
 `state.json` is the context bundle, replaced as a whole; a reader sees the old one or the new one. `actions.jsonl`
 has one action a line and only grows; its last whole line says how far it has come, so that it goes on where it was
-after any end of the daemon. The database is what counts: a mirror that can't be written is logged and tried again.
+after any end of the daemon. A file whose last line is damaged, or is of another database, is set aside under the time
+and a new one begun. The database is what counts: a mirror that can't be written is logged, and tried again after ever
+longer pauses.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from kept.wire.errors import KeptError
 from kept.wire.journal import Action
 
 from ..bus import Bus
-from ..clock import Clock
+from ..clock import Clock, to_time
 from ..config import Config
 from ..domain import ReadCtx, SelfReport
 from ..home import UnusableHome, make_private
@@ -36,6 +38,14 @@ _PAGE = 500
 _TAIL = 4 * 1024 * 1024
 """Bytes at the end of actions.jsonl that hold its last line: an action's text and details take less than 2 MiB."""
 
+_LONGEST_PAUSE = 300.0
+_DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for a line that the mirror did not write."""
+
+
+class _NotOurs(Exception):
+    """The file of actions ends with what this database's mirror did not write."""
+
 
 class _Line(msgspec.Struct, frozen=True):
     """An action as it stands in actions.jsonl, under its place in the journal."""
@@ -47,6 +57,7 @@ class _Line(msgspec.Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 _decode_line = msgspec.json.Decoder(_Line).decode
 _lines = msgspec.json.Decoder(list[_Line]).decode
+_is_true = msgspec.json.Decoder(bool).decode
 
 
 class Mirror:
@@ -73,16 +84,29 @@ class Mirror:
         self._written = b""
         self._actions_seq = -1
         self._one_at_a_time = anyio.Lock()
+        self._seen = -1
+        self._waiting: anyio.CancelScope | None = None
 
     async def follow(self) -> None:
         """Write what has changed, until cancelled."""
-        seen = -1
+        failures = 0
         while True:
-            await self._bus.wait(seen)
-            newest = self._bus.seq
-            if await self.catch_up():
-                seen = newest
-            await anyio.sleep(self._config().mirror.interval_seconds)
+            with anyio.CancelScope() as self._waiting:
+                await self._bus.wait(self._seen)
+            self._waiting = None
+            self._seen = self._bus.seq
+            if not self._config().mirror.enabled:
+                continue
+            failures = 0 if await self.catch_up() else failures + 1
+            if failures:
+                self._seen = -1
+            await anyio.sleep(pause(self._config().mirror.interval_seconds, failures))
+
+    def reload(self) -> None:
+        """The settings have changed: look at them now, and not only after the next change."""
+        self._seen = -1
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def catch_up(self) -> bool:
         """Bring both files up to date; False where that failed, or is switched off."""
@@ -96,16 +120,39 @@ class Mirror:
             state = await read(self._store, self._clock, self._bundle)
             await anyio.to_thread.run_sync(self._replace_state, state)
             if self._actions_seq < 0:
-                self._actions_seq = await anyio.to_thread.run_sync(self._mend_actions)
+                await self._go_on()
             while page := _lines(await read(self._store, self._clock, self._actions_page)):
                 await anyio.to_thread.run_sync(self._append_actions, page)
         except KeptError as refusal:
             log.warning("mirror not written", reason=refusal.type)
             return False
         except (OSError, UnusableHome) as fault:
+            self._actions_seq = -1  # A line may have been left unfinished.
             log.warning("mirror not written", reason=type(fault).__name__)
             return False
         return True
+
+    async def _go_on(self) -> None:
+        """Find out how far the file has come, or begin a new one."""
+        try:
+            last = await anyio.to_thread.run_sync(self._mend_actions)
+            is_ours = last is None or await self._is_ours(last)
+        except _NotOurs:
+            last, is_ours = None, False
+        if not is_ours:
+            await anyio.to_thread.run_sync(self._set_aside)
+            log.warning("mirror set aside", file=self._actions.name)
+            last = None
+        self._actions_seq = last.seq if last is not None else 0
+
+    async def _is_ours(self, line: _Line) -> bool:
+        """Whether the line is of this database: its action is there, or was, if it has gone from the table."""
+
+        def run(db: apsw.Connection) -> bytes:
+            found = journal.action_id_at(db, line.seq)
+            return _encode(found == line.action.id if found is not None else line.seq <= journal.last_action(db))
+
+        return _is_true(await read(self._store, self._clock, run))
 
     def _bundle(self, db: apsw.Connection) -> bytes:
         config = self._config()
@@ -135,15 +182,28 @@ class Mirror:
             file.writelines(_encode(line) + b"\n" for line in page)
         self._actions_seq = page[-1].seq
 
-    def _mend_actions(self) -> int:
-        """Cut off a line that a crash left unfinished; returns the place of the last whole one (0 for none)."""
+    def _mend_actions(self) -> _Line | None:
+        """Cut off a line that a crash left unfinished; returns the last whole one, if any. Raises `_NotOurs`."""
         make_private(self._actions.parent)
         with self._actions.open("a+b") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL))
             tail = file.read()
             whole = tail.rfind(b"\n") + 1
+            if not whole and size > len(tail):
+                raise _NotOurs
+            try:
+                last = _decode_line(tail[: whole - 1].rpartition(b"\n")[2]) if whole else None
+            except _DAMAGE:
+                raise _NotOurs from None
             file.truncate(size - len(tail) + whole)
-        if not whole:
-            return 0
-        return _decode_line(tail[:whole].rstrip(b"\n").rpartition(b"\n")[2]).seq
+        return last
+
+    def _set_aside(self) -> None:
+        now = to_time(self._clock.now())
+        self._actions.rename(self._actions.with_name(f"actions-{now:%Y%m%dT%H%M%S%f}.jsonl"))
+
+
+def pause(interval: float, failures: int) -> float:
+    """Seconds until the next attempt: twice as long with every failure in a row, at most five minutes."""
+    return max(interval, min(interval * 2.0 ** min(failures, 20), _LONGEST_PAUSE))

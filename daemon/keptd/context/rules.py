@@ -9,12 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
-from kept.wire.context import Bundle, Item, Section, SectionName
+from kept.wire.context import Bundle, Item, Section
+
+SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
 
 BYTES_PER_TOKEN = 4
+
+COUNTED = 1000
+"""Entries of a kind after which counting stops: in a large database the bundle costs what it does in a small one."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -32,12 +38,15 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """A section before it is filled: `share` is the part of the budget (in hundredths) that it may take before the
-    others have had theirs; `more` counts what exists beyond the candidates."""
+    others have had theirs; `more` counts what exists beyond the candidates, and `uncounted` tells that there may be
+    further ones, since counting stopped at `COUNTED`."""
 
     name: SectionName
     title: str
     share: int
     candidates: Sequence[Candidate]
+    more: int = 0
+    uncounted: bool = False
 
 
 def tokens_of(line: str) -> int:
@@ -91,7 +100,8 @@ def _section(shelf: Shelf, taken: set[int]) -> Section:
         title=shelf.title,
         items=items,
         tokens=sum(item.tokens for item in items) + (heading_tokens(shelf.title) if items else 0),
-        left_out=len(shelf.candidates) - len(items),
+        left_out=len(shelf.candidates) - len(items) + shelf.more,
+        uncounted=shelf.uncounted,
     )
 
 

@@ -12,7 +12,7 @@ from kept.frames import encode_notification
 from kept.wire.event import Change, Event, Lost, SubscriptionId
 
 from ..bus import Bus
-from ..rpc.peer import Peer
+from ..rpc.peer import HIGH_WATER, Peer
 from ..store import Store, changes
 from ..store.database import FAULTS
 
@@ -24,9 +24,11 @@ _PAGE = 200
 class Follower:
     """One subscription: `seq` is the last sequence that it has dealt with.
 
-    What was asked for with `since` is replayed whole. After that, a subscriber that is more than `lag` changes
-    behind is told `lost`, with the range that it was not sent, and goes on from the end of the log.
-    So is one for which the log can't be read.
+    It goes through the log in windows: up to where the log ended when the window began. The first is what was asked
+    for with `since`, and is sent whole. A subscriber that left bytes unread during a window, and at its end is more
+    than `lag` changes behind and no nearer to the end of the log than before, is told `lost`, with the range that it
+    was not sent, and goes on from the end. One that reads as fast as it is sent to never is, however much is written
+    meanwhile. One for which the log can't be read is told `lost` as well.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Follower:
         self._name = name
         self._topics = topics
         self._lag = lag
-        self._replay_until = bus.seq
+        self._until = bus.seq
+        self._distance = bus.seq - since
+        self._left_unread = False
         self._scope = anyio.CancelScope()
 
     def cancel(self) -> None:
@@ -58,12 +62,20 @@ class Follower:
         with self._scope:
             while True:
                 await self._bus.wait(self.seq)
+                self._left_unread |= len(self._peer.outbox) > HIGH_WATER
                 await self._peer.drained()
-                if self.seq >= self._replay_until and self._bus.seq - self.seq > self._lag:
+                if self.seq >= self._until and self._falls_behind():
                     self._skip()
                 else:
                     self._send_page()
                 await checkpoint()
+
+    def _falls_behind(self) -> bool:
+        """Judge the window that has ended, and begin the next."""
+        distance, left_unread = self._bus.seq - self.seq, self._left_unread
+        is_behind = left_unread and distance > self._lag and distance >= self._distance
+        self._until, self._distance, self._left_unread = self._bus.seq, distance, False
+        return is_behind
 
     def _send_page(self) -> None:
         # Read first: what is committed up to here is on the page, or past its end.

@@ -10,13 +10,18 @@ from ..domain import ReadCtx
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store import changes
-from ..store.pages import Order, page
+from ..store.pages import Order, is_long, page
 from .follow import Follower
 
 _ORDER = Order("event.list", int)
 
 
-@serves
+def _heavy(call: ListEvents) -> bool:
+    """A list by topics may read a page for each of them."""
+    return call.topics is not None or is_long(call)
+
+
+@serves(heavy=_heavy)
 def list_events(ctx: ReadCtx, call: ListEvents) -> Page[Change]:
     (since,) = _ORDER.after(call.cursor) or (call.since,)
     rows = changes.after(ctx.db, since, call.topics, call.limit + 1)

@@ -12,7 +12,7 @@ from ..clock import to_time
 from ..store.ids import new_id
 from ..store.pages import Order, page
 from ..store.values import encode_value
-from .listing import END, Filter, Row, Table, at_hand, newest
+from .listing import END, Filter, Row, Table, at_hand, count_at_hand, newest
 
 TABLE = Table("action", "seq, id, action, details, project, session_id, created_at, actor")
 
@@ -49,6 +49,23 @@ def listed(db: apsw.Connection, call: ListActions) -> Page[Action]:
 def recent(db: apsw.Connection, project: str | None, limit: int) -> list[Action]:
     """The newest of the project and of none."""
     return [_action(row) for row in at_hand(db, TABLE, project, None, limit)]
+
+
+def count(db: apsw.Connection, project: str | None, limit: int) -> int:
+    """How many there are of the project and of none, counted up to `limit`."""
+    return count_at_hand(db, TABLE, project, None, limit)
+
+
+def last(db: apsw.Connection) -> int:
+    """The highest sequence that an action was ever given; 0 where there was none."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'action'").fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+def id_at(db: apsw.Connection, seq: int) -> ActionId | None:
+    """The id of the action with that sequence; None where there is none in the table."""
+    row = db.execute("SELECT id FROM action WHERE seq = ?", (seq,)).fetchone()
+    return ActionId(row[0]) if row is not None else None
 
 
 def after(db: apsw.Connection, seq: int, limit: int) -> list[tuple[int, Action]]:

@@ -8,14 +8,11 @@ from datetime import datetime
 
 import apsw
 
+from kept.wire import GLOBAL
 from kept.wire.journal import DecisionId
 
 from ..clock import to_time
 from ..store.values import encode_value
-
-GLOBAL = "global"
-"""The scope of memories that belong to no project."""
-
 
 QUERY = """
     SELECT c.project, c.key, d.id, d.decision, d.created_at

@@ -26,14 +26,15 @@ from ..store.ids import new_id
 from ..store.pages import Order, fit, page
 from ..store.search import Hit, snippet
 from ..store.values import encode_value
-from .listing import END, Filter, Row, Table, at_hand, newest
-from .rules import check_version, former, with_former
+from .listing import END, Filter, Row, Table, at_hand, count_at_hand, newest
+from .resolving import resolve as resolve_row
+from .rules import former
 from .schema import DECISION_SEARCH
 
 TABLE = Table(
     "decision",
     "seq, id, decision, reasoning, alternatives, outcome, former_outcomes, supersedes, superseded_by, contradicts, "
-    "project, session_id, created_at, updated_at, version, actor",
+    "project, session_id, created_at, updated_at, version, actor, status",
 )
 
 _ORDER = Order("decision.list", int)
@@ -99,23 +100,10 @@ def supersede(db: apsw.Connection, older: str, by: DecisionId, at: int) -> Decis
 
 def resolve(db: apsw.Connection, call: ResolveDecision, at: int, actor: str) -> Decision:
     """Set the outcome; a former one goes to its history. Raises `NotFound`, or `Conflict` on another version."""
-    found = db.execute(
-        "SELECT seq, version, outcome, outcome_actor, former_outcomes FROM decision WHERE id = ?", (call.id,)
-    ).fetchone()
-    if found is None:
-        raise NotFound(f"there is no decision {call.id}")
-    seq, version, outcome, by, history = found
-    check_version("decision", call.id, version, call.if_version)
-    if outcome is not None:
-        history = with_former(history, outcome, by, at)
-    (row,) = db.execute(
-        "UPDATE decision SET outcome = ?, outcome_actor = ?, former_outcomes = ?, updated_at = ?, "
-        f"version = version + 1 WHERE seq = ? RETURNING {TABLE.columns}",
-        (call.outcome, actor, history, at, seq),
-    )
+    row = resolve_row(db, TABLE, "outcome", call.id, call.outcome, if_version=call.if_version, at=at, actor=actor)
     decision = _decision(row)
-    DECISION_SEARCH.remove(db, seq)
-    _index(db, seq, decision)
+    DECISION_SEARCH.remove(db, row[0])
+    _index(db, row[0], decision)
     return decision
 
 
@@ -147,6 +135,11 @@ def open_ones(db: apsw.Connection, project: str | None, limit: int) -> list[Deci
     return [_decision(row) for row in at_hand(db, TABLE, project, "open", limit)]
 
 
+def count_open(db: apsw.Connection, project: str | None, limit: int) -> int:
+    """How many open ones there are of the project and of none, counted up to `limit`."""
+    return count_at_hand(db, TABLE, project, "open", limit)
+
+
 def _index(db: apsw.Connection, seq: int, decision: Decision) -> None:
     facets = () if decision.project is None else (f"project={decision.project}",)
     DECISION_SEARCH.add(db, seq, _texts(decision), facets)
@@ -167,6 +160,7 @@ def _found(db: apsw.Connection, hit: Hit, query: str) -> FoundDecision:
 def _decision(row: Row) -> Decision:
     return Decision(
         id=DecisionId(row[1]),
+        status=row[16],
         decision=row[2],
         reasoning=row[3],
         alternatives=_decode_texts(row[4]),

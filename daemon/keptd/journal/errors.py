@@ -6,20 +6,20 @@ import apsw
 from msgspec import Raw
 
 from kept.wire import Page
-from kept.wire.errors import NotFound
 from kept.wire.journal import ErrorId, ListErrors, RecordedError, RecordError, ResolveError
 
 from ..clock import to_time
 from ..store.ids import new_id
 from ..store.pages import Order, page
 from ..store.values import encode_value
-from .listing import END, Filter, Row, Table, at_hand, newest
-from .rules import check_version, former, with_former
+from .listing import END, Filter, Row, Table, at_hand, count_at_hand, newest
+from .resolving import resolve as resolve_row
+from .rules import former
 
 TABLE = Table(
     "error",
     "seq, id, error, context, resolution, former_resolutions, project, session_id, created_at, updated_at, version, "
-    "actor",
+    "actor, status",
 )
 
 _ORDER = Order("error.list", int)
@@ -47,20 +47,7 @@ def record(db: apsw.Connection, call: RecordError, at: int, actor: str) -> Recor
 
 def resolve(db: apsw.Connection, call: ResolveError, at: int, actor: str) -> RecordedError:
     """Set the resolution; a former one goes to its history. Raises `NotFound`, or `Conflict` on another version."""
-    found = db.execute(
-        "SELECT seq, version, resolution, resolution_actor, former_resolutions FROM error WHERE id = ?", (call.id,)
-    ).fetchone()
-    if found is None:
-        raise NotFound(f"there is no error {call.id}")
-    seq, version, resolution, by, history = found
-    check_version("error", call.id, version, call.if_version)
-    if resolution is not None:
-        history = with_former(history, resolution, by, at)
-    (row,) = db.execute(
-        "UPDATE error SET resolution = ?, resolution_actor = ?, former_resolutions = ?, updated_at = ?, "
-        f"version = version + 1 WHERE seq = ? RETURNING {TABLE.columns}",
-        (call.resolution, actor, history, at, seq),
-    )
+    row = resolve_row(db, TABLE, "resolution", call.id, call.resolution, if_version=call.if_version, at=at, actor=actor)
     return _error(row)
 
 
@@ -77,9 +64,15 @@ def unresolved(db: apsw.Connection, project: str | None, limit: int) -> list[Rec
     return [_error(row) for row in at_hand(db, TABLE, project, "open", limit)]
 
 
+def count_unresolved(db: apsw.Connection, project: str | None, limit: int) -> int:
+    """How many unresolved ones there are of the project and of none, counted up to `limit`."""
+    return count_at_hand(db, TABLE, project, "open", limit)
+
+
 def _error(row: Row) -> RecordedError:
     return RecordedError(
         id=ErrorId(row[1]),
+        status=row[12],
         error=row[2],
         context=Raw(row[3]),
         resolution=row[4],

@@ -80,16 +80,35 @@ def at_hand(db: apsw.Connection, table: Table, project: str | None, status: str 
     return iter(db.execute(sql, bindings))
 
 
+def count_at_hand(db: apsw.Connection, table: Table, project: str | None, status: str | None, limit: int) -> int:
+    """How many rows `at_hand` could give, counted up to `limit`."""
+    sql, bindings = count_query(table, project, status, limit)
+    [(count,)] = db.execute(sql, bindings)
+    return int(count)
+
+
+def count_query(table: Table, project: str | None, status: str | None, limit: int) -> tuple[str, dict[str, Any]]:
+    """The statement of `count_at_hand` and its bindings. It reads no column of a row, so the index is enough."""
+    halves, bindings = _at_hand(table, "1", project, status, limit)
+    return f"SELECT count(*) FROM ({halves} LIMIT :limit)", bindings
+
+
 def at_hand_query(table: Table, project: str | None, status: str | None, limit: int) -> tuple[str, dict[str, Any]]:
     """The statement of `at_hand` and its bindings.
 
     SQLite merges the two halves, so that neither is sorted or read further than the limit (an OR would be sorted).
     """
+    halves, bindings = _at_hand(table, table.columns, project, status, limit)
+    return f"{halves} ORDER BY seq DESC LIMIT :limit", bindings
+
+
+def _at_hand(
+    table: Table, columns: str, project: str | None, status: str | None, limit: int
+) -> tuple[str, dict[str, Any]]:
     source = table.by("project") if status is None else table.by("project", "status")
-    condition = "AND status = :status" if status is not None else ""
-    sql = (
-        f"SELECT {table.columns} FROM {source} WHERE project = :project {condition} "
-        f"UNION ALL SELECT {table.columns} FROM {source} WHERE project IS NULL {condition} "
-        "ORDER BY seq DESC LIMIT :limit"
+    condition = " AND status = :status" if status is not None else ""
+    halves = (
+        f"SELECT {columns} FROM {source} WHERE project = :project{condition} "
+        f"UNION ALL SELECT {columns} FROM {source} WHERE project IS NULL{condition}"
     )
-    return sql, {"project": project, "status": status, "limit": limit}
+    return halves, {"project": project, "status": status, "limit": limit}

@@ -22,12 +22,13 @@ from kept.wire.journal import (
 
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
+from ..store.pages import is_long
 from . import store
 
 
-def _since(call: ListActions | ListDecisions | ListErrors) -> bool:
+def _heavy(call: ListActions | ListDecisions | ListErrors) -> bool:
     """A list since a time passes over the rows that were made while the clock was set back, however many they are."""
-    return call.since is not None
+    return call.since is not None or is_long(call)
 
 
 @serves
@@ -38,7 +39,7 @@ def log_action(ctx: WriteCtx, call: LogAction) -> Action:
     return action
 
 
-@serves(heavy=_since)
+@serves(heavy=_heavy)
 def list_actions(ctx: ReadCtx, call: ListActions) -> Page[Action]:
     """One SELECT."""
     return store.list_actions(ctx.db, call)
@@ -70,7 +71,7 @@ def get_decision(ctx: ReadCtx, call: GetDecision) -> Decision:
     return store.get_decision(ctx.db, call.id)
 
 
-@serves(heavy=_since)
+@serves(heavy=_heavy)
 def list_decisions(ctx: ReadCtx, call: ListDecisions) -> Page[Decision]:
     """One SELECT."""
     return store.list_decisions(ctx.db, call)
@@ -98,7 +99,7 @@ def resolve_error(ctx: WriteCtx, call: ResolveError) -> RecordedError:
     return error
 
 
-@serves(heavy=_since)
+@serves(heavy=_heavy)
 def list_errors(ctx: ReadCtx, call: ListErrors) -> Page[RecordedError]:
     """One SELECT."""
     return store.list_errors(ctx.db, call)

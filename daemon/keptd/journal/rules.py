@@ -1,10 +1,9 @@
-"""What an outcome and a resolution leave behind, and when a change is refused. Pure: no table, no clock."""
+"""What an outcome and a resolution leave behind. Pure: no table, no clock."""
 
 from __future__ import annotations
 
 import msgspec
 
-from kept.wire.errors import Conflict
 from kept.wire.journal import Resolution
 
 from ..clock import to_time
@@ -25,9 +24,3 @@ def with_former(stored: str, text: str, actor: str, replaced_at: int) -> str:
     """The column's content once `text` by `actor` is replaced at `replaced_at` (microseconds). The oldest falls out."""
     latest = Resolution(text=text, actor=actor, replaced_at=to_time(replaced_at))
     return _encode((latest, *former(stored))[:FORMER_KEPT]).decode()
-
-
-def check_version(entity: str, entity_id: str, version: int, expected: int | None) -> None:
-    """Raises `Conflict`, with the present version, where the caller expected another."""
-    if expected is not None and expected != version:
-        raise Conflict(f"{entity} {entity_id} has version {version}, not {expected}", version=version)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from .actions import after as actions_after
+from .actions import count as count_actions
+from .actions import id_at as action_id_at
+from .actions import last as last_action
 from .actions import listed as list_actions
 from .actions import log as log_action
 from .actions import recent as recent_actions
 from .contradictions import Contradiction, contradictions
 from .decisions import add as add_decision
+from .decisions import count_open as count_open_decisions
 from .decisions import get as get_decision
 from .decisions import listed as list_decisions
 from .decisions import open_ones as open_decisions
 from .decisions import resolve as resolve_decision
 from .decisions import search as search_decisions
 from .decisions import supersede as supersede_decision
+from .errors import count_unresolved as count_unresolved_errors
 from .errors import listed as list_errors
 from .errors import record as record_error
 from .errors import resolve as resolve_error
@@ -21,10 +26,15 @@ from .errors import unresolved as unresolved_errors
 
 __all__ = [
     "Contradiction",
+    "action_id_at",
     "actions_after",
     "add_decision",
     "contradictions",
+    "count_actions",
+    "count_open_decisions",
+    "count_unresolved_errors",
     "get_decision",
+    "last_action",
     "list_actions",
     "list_decisions",
     "list_errors",

@@ -123,5 +123,5 @@ def _former(row: tuple[Any, ...]) -> FormerValue:
         actor=actor,
         updated_at=to_time(updated_at),
         replaced_at=to_time(ended_at),
-        deleted=ended != "replaced",
+        ended=ended,
     )

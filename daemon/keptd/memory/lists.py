@@ -14,7 +14,7 @@ import apsw
 from kept.wire import Page
 from kept.wire.memory import ListMemories, Memory
 
-from ..store.pages import Order, page
+from ..store.pages import Order, is_long, page
 from .rows import COLUMNS, Row, memory
 
 NEWEST = Order("memory.list newest", int)
@@ -27,7 +27,6 @@ _LIVE = "ifnull(m.expires_at, :now + 1) > :now"
 """Hidden from the planner in a function, lest it walk the index of expiries."""
 _TAGGED = "EXISTS (SELECT 1 FROM memory_tag AS t WHERE t.tag = :tag AND t.priority = m.priority AND t.seq = m.seq)"
 _PRIORITIES = range(10, 0, -1)
-_INLINE_LIMIT = 100
 _LAST = 2**63 - 1
 _HIGHEST = "\U0010ffff"
 _SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
@@ -46,7 +45,7 @@ def heavy(call: ListMemories) -> bool:
     filters = {name for name in ("scope", "category", "tag", "prefix") if getattr(call, name) is not None}
     if call.prefix is not None and call.min_priority is not None:
         return True
-    return call.limit > _INLINE_LIMIT or (len(filters) > 1 and filters != {"scope", "prefix"})
+    return is_long(call) or (len(filters) > 1 and filters != {"scope", "prefix"})
 
 
 def entries(db: apsw.Connection, call: ListMemories, now: int) -> Page[Memory]:

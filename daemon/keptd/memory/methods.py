@@ -20,6 +20,7 @@ from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.pages import fit
 from ..store.values import encode_value
+from ..store.versions import check_version
 from . import history, lists, rules, store
 from .rows import memory
 
@@ -34,7 +35,7 @@ def set_memory(ctx: WriteCtx, call: SetMemory) -> Memory:
     if present is not None and present.expired(now):
         store.expire(ctx.db, present)
         present = None
-    rules.check_version(call.if_version, present)
+    check_version("entry", present.version if present is not None else 0, call.if_version)
     if present is None:
         version = history.last_version(ctx.db, call.scope, call.key) + 1
         row = rules.new(call, value, expires_at, now, ctx.caller.client, version)
@@ -44,7 +45,7 @@ def set_memory(ctx: WriteCtx, call: SetMemory) -> Memory:
             return memory(present)
         store.end(ctx.db, present, "replaced", now)
         row = changed
-    store.insert(ctx.db, row)
+    store.insert(ctx.db, row, call.value)
     ctx.changes.add("memory", row.id, row.label)
     return memory(row)
 
@@ -60,13 +61,16 @@ def get_memory(ctx: ReadCtx, call: GetMemory) -> Memory:
 
 @serves
 def delete_memory(ctx: WriteCtx, call: DeleteMemory) -> Done:
-    """Move the entry's value to the history."""
+    """Move the entry's value to the history; where the disk is full, let it go."""
     now = ctx.clock.now()
     present = store.find(ctx.db, call.scope, call.key)
     if present is None or present.expired(now):
         raise _missing()
-    rules.check_version(call.if_version, present)
-    store.end(ctx.db, present, "deleted", now)
+    check_version("entry", present.version, call.if_version)
+    if ctx.full:
+        store.remove(ctx.db, present)
+    else:
+        store.end(ctx.db, present, "deleted", now)
     ctx.changes.add("memory", present.id, present.label)
     return Done(id=present.id)
 

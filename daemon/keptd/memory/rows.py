@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
+from kept.wire import GLOBAL
 from kept.wire.memory import Memory, MemoryId
 
 from ..clock import to_time
@@ -43,7 +44,7 @@ class Row(NamedTuple):
     @property
     def label(self) -> str:
         """The entry's name for people, in the change log."""
-        return self.key if self.scope == "global" else f"{self.scope}: {self.key}"
+        return self.key if self.scope == GLOBAL else f"{self.scope}: {self.key}"
 
     def expired(self, now: int) -> bool:
         """Whether the entry stopped being true at or before `now`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kept.wire.errors import Conflict, InvalidParams
+from msgspec import UNSET, UnsetType
+
+from kept.wire.errors import InvalidParams
 from kept.wire.memory import SetMemory
 
 from ..clock import to_micros
@@ -15,17 +17,17 @@ DEFAULT_PRIORITY = 5
 _SECOND = 1_000_000
 
 
-def expiry(call: SetMemory, now: int) -> int | None:
-    """When the entry expires, in microseconds; None where the call leaves it out.
+def expiry(call: SetMemory, now: int) -> int | UnsetType | None:
+    """When the entry expires, in microseconds: None for never, unset where the call leaves it out.
 
     Raises `InvalidParams` for both ways of saying it at once, and for a moment that has passed.
     """
     if call.ttl is not None:
-        if call.expires_at is not None:
+        if call.expires_at is not UNSET:
             raise InvalidParams("ttl and expires_at exclude each other", hint="Send one of them.", field="ttl")
         return now + call.ttl * _SECOND
-    if call.expires_at is None:
-        return None
+    if call.expires_at is None or call.expires_at is UNSET:
+        return call.expires_at
     moment = to_micros(call.expires_at)
     if moment <= now:
         raise InvalidParams(
@@ -36,15 +38,7 @@ def expiry(call: SetMemory, now: int) -> int | None:
     return moment
 
 
-def check_version(wanted: int | None, present: Row | None) -> None:
-    """Raises `Conflict` with the current version (0: no entry) unless it is the one wanted."""
-    version = present.version if present else 0
-    if wanted is not None and wanted != version:
-        state = f"the entry has version {version}" if present else "there is no such entry"
-        raise Conflict(f"{state}, not version {wanted}", version=version)
-
-
-def new(call: SetMemory, value: str, expires_at: int | None, now: int, actor: str, version: int) -> Row:
+def new(call: SetMemory, value: str, expires_at: int | UnsetType | None, now: int, actor: str, version: int) -> Row:
     """The row of an entry that was not there. `value` is JSON."""
     return Row(
         id=new_id(),
@@ -54,8 +48,8 @@ def new(call: SetMemory, value: str, expires_at: int | None, now: int, actor: st
         category=DEFAULT_CATEGORY if call.category is None else call.category,
         priority=DEFAULT_PRIORITY if call.priority is None else call.priority,
         tags=NO_TAGS if call.tags is None else encode_tags(call.tags),
-        session_id=call.session_id,
-        expires_at=expires_at,
+        session_id=None if call.session_id is UNSET else call.session_id,
+        expires_at=None if expires_at is UNSET else expires_at,
         created_at=now,
         updated_at=now,
         version=version,
@@ -64,15 +58,17 @@ def new(call: SetMemory, value: str, expires_at: int | None, now: int, actor: st
     )
 
 
-def changed(present: Row, call: SetMemory, value: str, expires_at: int | None, now: int, actor: str) -> Row | None:
+def changed(
+    present: Row, call: SetMemory, value: str, expires_at: int | UnsetType | None, now: int, actor: str
+) -> Row | None:
     """The row that replaces `present`, with what the call leaves out as it was; None where nothing would change."""
     wanted = present._replace(
         value=value,
         category=present.category if call.category is None else call.category,
         priority=present.priority if call.priority is None else call.priority,
         tags=present.tags if call.tags is None else encode_tags(call.tags),
-        session_id=present.session_id if call.session_id is None else call.session_id,
-        expires_at=present.expires_at if expires_at is None else expires_at,
+        session_id=present.session_id if call.session_id is UNSET else call.session_id,
+        expires_at=present.expires_at if expires_at is UNSET else expires_at,
     )
     if wanted == present:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from operator import attrgetter
+from typing import Any
 
 import apsw
 import msgspec
@@ -31,6 +32,12 @@ _TOP = (
     f"SELECT {COLUMNS} FROM memory AS m INDEXED BY memory_by_scope WHERE m.scope = ? AND ifnull(m.expires_at, ?) > ? "
     "ORDER BY m.priority DESC, m.seq DESC LIMIT ?"
 )
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM memory INDEXED BY memory_by_scope WHERE scope = ? LIMIT ?)"
+_COUNT_UNSWEPT = (
+    "SELECT count(*) FROM "
+    "(SELECT scope FROM memory INDEXED BY memory_by_expiry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?) "
+    "WHERE scope = ?"
+)
 _INSERT = (
     "INSERT INTO memory "
     "(id, key, scope, value, category, priority, tags, session_id, expires_at, created_at, updated_at, version, actor) "
@@ -54,20 +61,26 @@ def find(db: apsw.Connection, scope: str, key: str) -> Row | None:
     return next(map(Row._make, db.execute(_FIND, (scope, key))), None)
 
 
-def insert(db: apsw.Connection, row: Row) -> None:
-    """Add an entry whose key is free. `row.seq` is not used: the row gets the next."""
+def insert(db: apsw.Connection, row: Row, value: Any) -> None:
+    """Add an entry whose key is free. `row.seq` is not used: the row gets the next. `value` is what `row.value` says
+    as JSON."""
     db.execute(_INSERT, row[:-1])
     seq = db.last_insert_rowid()
     tags = decode_tags(row.tags)
     if tags:
         db.executemany("INSERT INTO memory_tag VALUES (?, ?, ?)", [(tag, row.priority, seq) for tag in tags])
-    texts = (row.key, json_text(_decode(row.value)), " ".join((row.category, *tags)))
+    texts = (row.key, json_text(value), " ".join((row.category, *tags)))
     TEXT.add(db, seq, texts, (_scope_facet(row.scope), _category_facet(row.category)))
 
 
 def end(db: apsw.Connection, row: Row, ended: Ended, at: int) -> None:
     """Take an entry out, into the history."""
     history.add(db, row, ended, at)
+    remove(db, row)
+
+
+def remove(db: apsw.Connection, row: Row) -> None:
+    """Take an entry out, without a trace in the history."""
     db.execute("DELETE FROM memory WHERE seq = ?", (row.seq,))
     for tag in decode_tags(row.tags):
         db.execute("DELETE FROM memory_tag WHERE tag = ? AND priority = ? AND seq = ?", (tag, row.priority, row.seq))
@@ -80,11 +93,14 @@ def expire(db: apsw.Connection, row: Row) -> None:
     end(db, row, "expired", row.expires_at)
 
 
-def sweep(db: apsw.Connection, now: int, limit: int) -> list[Row]:
-    """Move up to `limit` expired entries into the history, those that expired first; returns them."""
+def sweep(db: apsw.Connection, now: int, limit: int, *, keep: bool = True) -> list[Row]:
+    """Take out up to `limit` expired entries, those that expired first; returns them. Into the history, if `keep`."""
     rows = list(map(Row._make, db.execute(_EXPIRED, (now, limit))))
     for row in rows:
-        expire(db, row)
+        if keep:
+            expire(db, row)
+        else:
+            remove(db, row)
     return rows
 
 
@@ -111,6 +127,19 @@ def top(db: apsw.Connection, scopes: Iterable[str], now: int, limit: int) -> lis
     for scope in dict.fromkeys(scopes):
         rows += map(Row._make, db.execute(_TOP, (scope, now + 1, now, limit)))
     return [memory(row) for row in nlargest(limit, rows, key=_rank)]
+
+
+def count(db: apsw.Connection, scopes: Iterable[str], now: int, limit: int) -> int:
+    """How many live entries the scopes have, counted up to `limit`, from indexes alone.
+
+    Of entries that have expired and are not swept yet, the first `limit` are told apart; any further count as live.
+    """
+    found = 0
+    for scope in dict.fromkeys(scopes):
+        [(expired,)] = db.execute(_COUNT_UNSWEPT, (now, limit, scope))
+        [(present,)] = db.execute(_COUNT, (scope, limit + expired))
+        found += present - expired
+    return min(found, limit)
 
 
 def recently_expired(db: apsw.Connection, scopes: Iterable[str], now: int, since: int, limit: int) -> list[Expired]:

@@ -108,7 +108,8 @@ def _mask(text: str, found: _Found) -> str:
 
 def _walk_call(call: msgspec.Struct, visit: _Visit) -> dict[str, Any]:
     """The fields of `call` that `visit` changed. `visit` sees only strings in which something was found."""
-    fields = {name: getattr(call, name) for name in call.__struct_fields__ if name not in _SKIPPED}
+    given = {name: getattr(call, name) for name in call.__struct_fields__ if name not in _SKIPPED}
+    fields = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     data = msgspec.json.encode(list(fields.values()))
     kinds = candidates(data, data.lower())
     if not kinds:

@@ -42,7 +42,9 @@ async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
 
     def ask(request: Call[R]) -> R:
         prepared = plan(type(request))
-        line = anyio.from_thread.run(ctx.ask, line_for(1, request, prepared.head))
+        # Read and checked here in the thread: a large request would hold up the loop.
+        work = ctx.prepare(line_for(1, request, prepared.head))
+        line = anyio.from_thread.run(ctx.ask, work)
         reply = prepared.decode(line)
         if reply.error is not None:
             raise from_wire(reply.error)

@@ -14,6 +14,7 @@ from ..clock import Clock
 from ..config import Config
 from ..store import Store
 from .peer import Peer
+from .prepare import Work
 
 
 class Daemon(Protocol):
@@ -43,5 +44,7 @@ class ControlCtx:
     config: Config
     daemon: Daemon
     calls: tuple[type[Call[Any]], ...]
-    ask: Callable[[bytes], Coroutine[Any, Any, bytes]]
-    """Send a request line as this peer, and get the reply line."""
+    prepare: Callable[[bytes], Work | list[Work]]
+    """Read and check a request line; in any thread."""
+    ask: Callable[[Work | list[Work]], Coroutine[Any, Any, bytes]]
+    """Carry out one prepared request as this peer, and get the reply line."""

@@ -1,8 +1,8 @@
 """Dispatch: checked work runs where its kind belongs, and its outcome becomes one reply. No socket is known here; a
 peer is.
 
-The one boundary where exceptions become error replies: a `KeptError` as it is, anything else logged with the place
-where it was raised and answered without it.
+Where exceptions become error replies: a `KeptError` as it is, anything else logged with the place where it was raised
+and answered without it. What runs in a thread of the store is caught there, and all else here.
 
 - An inline read is answered at once.
 - A heavy read goes to the reader threads, a write to the writer; their replies come later, and in any order among
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import apsw
 import msgspec
 import structlog
+from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import UNSET, Raw, UnsetType
 
 from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
@@ -34,28 +35,19 @@ from ..store import Store, receipts
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.readers import ReadJob
-from ..store.unforeseen import unforeseen
+from ..store.unforeseen import bare, guarded, unforeseen
 from ..store.writer import Outcome, WriteJob, Written
-from .boundary import guarded
 from .control import ControlCtx, Daemon
 from .peer import Peer, Pending
 from .prepare import Cancel, Method, Refusal, Task, Work, prepare
+from .sinks import BatchReply, Reply, Sink
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_MS = 50
 
-
-class Sink(Protocol):
-    """Where a reply goes: a peer, a batch in the making, or whoever asked inside the daemon."""
-
-    def fits(self, size: int) -> bool:
-        """Whether it can take that many bytes more."""
-        ...
-
-    def send(self, line: bytes) -> None:
-        """Take a reply, without its end of line."""
-        ...
+SETTLE_SECONDS = 5.0
+"""How long somebody who is cancelled waits for what has begun to count, to tell what came of it."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -78,6 +70,7 @@ class Dispatcher:
         self.requests = 0
         self.refused = 0
         self._methods = {name: Method(handler) for name, handler in handlers.items()}
+        self._calls = tuple(method.call for method in self._methods.values())
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -108,17 +101,29 @@ class Dispatcher:
         """Answer a line that was too long to be read."""
         self._refuse(None, too_large(self.config.limits.message_bytes), peer)
 
-    async def ask(self, peer: Peer, line: bytes) -> bytes:
+    async def ask(self, peer: Peer, work: Work | list[Work]) -> bytes:
         """Run one request as `peer` would and give its reply: the same path, without the socket.
 
-        It has ids and limits of its own, since it is made on behalf of a request of the peer's that is in flight.
+        It has ids and limits of its own, since it is made on behalf of a request of the peer's that is in flight. When
+        that one is cancelled, so is this; the reply then says what came of it.
         """
-        work = self.prepare(line)
         if isinstance(work, (list, Cancel)):
             raise TypeError("one request at a time")
-        answer = Answer()
-        self._execute(peer.aside(), work, answer)
-        return await answer.wait()
+        await checkpoint_if_cancelled()
+        reply = Reply()
+        inner = peer.aside()
+        self._execute(inner, work, reply)
+        try:
+            return await reply.wait()
+        except anyio.get_cancelled_exc_class():
+            if peer.closed:
+                self.abandon(inner)
+            else:
+                for pending in inner.pending.values():
+                    pending.cancel()
+            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                return await reply.wait()
+            raise
 
     def _execute(self, peer: Peer, work: Work, sink: Sink) -> None:
         self.requests += 1
@@ -152,10 +157,10 @@ class Dispatcher:
             self._refuse(work.request_id, refusal, sink)
         except FAULTS as fault:
             self._refuse(work.request_id, _read_failed(fault), sink)
-        except Exception as fault:  # noqa: BLE001 - the one boundary: what nobody foresaw is logged and answered.
-            self._refuse(work.request_id, unforeseen(work.method.name, fault), sink)
+        except Exception as mistake:  # noqa: BLE001 - as `guarded`, which would cost more than many a read.
+            self._refuse(work.request_id, unforeseen(work.method.name, mistake), sink)
         else:
-            self._answer(work.request_id, result, sink)
+            self._answer(work, result, sink)
 
     def _later(self, peer: Peer, work: Task, sink: Sink, start: Callable[[Peer, Task, Sink], Pending]) -> None:
         """Start what is answered later, so that it can be cancelled; or refuse it where too much is in flight."""
@@ -180,13 +185,14 @@ class Dispatcher:
         if isinstance(result, KeptError):
             self._refuse(work.request_id, result, sink)
         else:
-            self._answer(work.request_id, result, sink)
+            self._answer(work, result, sink)
         peer.finished(work.size)
 
     def _read_heavy(self, peer: Peer, work: Task, sink: Sink) -> Pending:
+        actor, config = peer.actor, self.config
+
         def run(db: apsw.Connection) -> bytes:
-            context = ReadCtx(db, self._clock, peer.actor, self.config, self._self_reports)
-            return guarded(work.method.name, lambda: _encode(work.method.run(context, work.call)))
+            return _encode(work.method.run(ReadCtx(db, self._clock, actor, config, self._self_reports), work.call))
 
         def done(outcome: bytes | KeptError) -> None:
             self._finish(peer, work, Raw(outcome) if isinstance(outcome, bytes) else outcome, sink)
@@ -196,7 +202,8 @@ class Dispatcher:
                 elapsed = {"id": work.request_id, "elapsed_ms": round(seconds * 1000)}
                 peer.send(encode_notification("$/progress", elapsed))
 
-        job = ReadJob(run, done, progress, self._clock.monotonic() + self.config.storage.read_seconds, peer.number)
+        deadline = self._clock.monotonic() + config.storage.read_seconds
+        job = ReadJob(run, done, progress, deadline, peer.number, name=work.method.name)
         self._store.readers.submit(job)
         return job
 
@@ -210,15 +217,13 @@ class Dispatcher:
             self._clock.monotonic() + self.config.storage.write_seconds,
             work.size,
             work.call.frees_space,
+            name=work.method.name,
         )
         self._store.writer.submit(job)
         return job
 
     def _apply(self, method: Method, call: Write[Any], actor: Actor, db: apsw.Connection) -> Written:
         """A write, inside its savepoint, on the writer's thread."""
-        return guarded(method.name, lambda: self._apply_once(method, call, actor, db))
-
-    def _apply_once(self, method: Method, call: Write[Any], actor: Actor, db: apsw.Connection) -> Written:
         key, mark = call.idempotency_key, b""
         if key is not None:
             mark = receipts.fingerprint(call)
@@ -227,7 +232,8 @@ class Dispatcher:
                 return Written(first, 0)
         now = self._clock.now()
         changes = ChangeLog(db, now, actor, method.name)
-        result = _encode(method.run(WriteCtx(db, self._clock, actor, self.config, changes), call))
+        full = self._store.writer.stats.state == "full"
+        result = _encode(method.run(WriteCtx(db, self._clock, actor, self.config, changes, full), call))
         if key is not None:
             receipts.keep(db, key, mark, result, now)
         return Written(result, changes.last_seq)
@@ -240,7 +246,8 @@ class Dispatcher:
             self._clock,
             self.config,
             self._daemon,
-            tuple(method.call for method in self._methods.values()),
+            self._calls,
+            self.prepare,
             partial(self.ask, peer),
         )
         if work.method.is_async:
@@ -250,30 +257,39 @@ class Dispatcher:
             result = guarded(work.method.name, lambda: work.method.run(context, work.call))
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
+        except FAULTS as fault:
+            self._refuse(work.request_id, _read_failed(fault), sink)
         else:
-            self._answer(work.request_id, result, sink)
+            self._answer(work, result, sink)
 
     def _control_task(self, context: ControlCtx, peer: Peer, work: Task, sink: Sink) -> Pending:
         scope = anyio.CancelScope()
 
         async def task() -> None:
-            result: Any = Cancelled("cancelled")
+            result: Any = Cancelled("cancelled", hint="It may have been done, in whole or in part.")
             with scope:
                 try:
                     result = await work.method.run(context, work.call)
                 except KeptError as refusal:
-                    result = refusal
-                except Exception as fault:  # noqa: BLE001 - the same boundary, for what runs as a task.
-                    result = unforeseen(work.method.name, fault)
+                    result = bare(refusal)
+                except FAULTS as fault:
+                    result = _read_failed(fault)
+                except Exception as mistake:  # noqa: BLE001 - as `guarded`, for what runs as a task.
+                    result = unforeseen(work.method.name, mistake)
             self._finish(peer, work, result, sink)
 
         peer.spawn(task)
         return scope
 
-    def _answer(self, request_id: RequestId | UnsetType, result: Any, sink: Sink) -> None:
+    def _answer(self, work: Task, result: Any, sink: Sink) -> None:
+        request_id = work.request_id
         if isinstance(request_id, UnsetType):
             return
-        reply = encode_result(request_id, result)
+        try:
+            reply = encode_result(request_id, result)
+        except Exception as mistake:  # noqa: BLE001 - a result that is no JSON costs its request, and nobody else's.
+            self._refuse(request_id, unforeseen(work.method.name, mistake), sink)
+            return
         if not sink.fits(len(reply)):
             unread = Busy(
                 "the reply was dropped, because too many bytes wait to be read by this client",
@@ -294,52 +310,6 @@ class Dispatcher:
         self.refused += 1
         if not isinstance(request_id, UnsetType):
             sink.send(encode_failure(request_id, error))
-
-
-class BatchReply:
-    """Gathers the replies of a batch into one array, bounded like anything else that waits for a peer."""
-
-    def __init__(self, peer: Peer, expected: int) -> None:
-        self._peer = peer
-        self._missing = expected
-        self._replies: list[bytes] = []
-        self._size = 0
-
-    def fits(self, size: int) -> bool:
-        """Whether the peer could take the array with this reply."""
-        return self._peer.fits(size)
-
-    def send(self, line: bytes) -> None:
-        """Take one reply; the last one sends them all."""
-        self._size += len(line)
-        self._peer.held += len(line)
-        self._replies.append(line)
-        self._missing -= 1
-        if not self._missing:
-            self._peer.held -= self._size
-            self._peer.send(b"[" + b",".join(self._replies) + b"]")
-
-
-class Answer:
-    """One reply for somebody inside the daemon."""
-
-    def __init__(self) -> None:
-        self._given = anyio.Event()
-        self._reply = b""
-
-    def fits(self, _size: int) -> bool:
-        """Always."""
-        return True
-
-    def send(self, line: bytes) -> None:
-        """Take the reply."""
-        self._reply = line
-        self._given.set()
-
-    async def wait(self) -> bytes:
-        """The reply, when it is there."""
-        await self._given.wait()
-        return self._reply
 
 
 def _read_failed(fault: apsw.Error) -> StorageFailed:

@@ -1,4 +1,4 @@
-"""The guard: what happens to a write whose text looks like a credential, before it reaches the writer."""
+"""The guard: what happens to a call whose text is stored and looks like a credential, before it is carried out."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from typing import Any
 
 import msgspec
 
-from kept.wire import Write
+from kept.wire import Call, Write
 from kept.wire.errors import SecretFound
 
 from ..redaction import mask_call, scan_call
 
+_NO_CHOICE = "Nothing was written. Take it out of ids, names and tags."
 
-def guard(call: Write[Any], default: str) -> Write[Any]:
-    """The call as it may be written: as it is, or with each credential masked.
 
-    `default` is the configured policy; the call's own `on_secret` goes before it. Raises `SecretFound`, which names
-    the field and the kind, never the text.
+def guard(call: Call[Any], default: str) -> Call[Any]:
+    """The call as it may be carried out: as it is, or with each credential masked.
+
+    `default` is the configured policy; a write's own `on_secret` goes before it. A call whose text is not stored is
+    not looked at. Raises `SecretFound`, which names the field and the kind, never the text.
     """
-    policy = call.on_secret or default
-    if policy == "allow":
+    own = call.on_secret if isinstance(call, Write) else None
+    policy = own or default
+    if policy == "allow" or not call.keeps_text:
         return call
     findings = scan_call(call)
     if not findings:
@@ -31,20 +34,21 @@ def guard(call: Write[Any], default: str) -> Write[Any]:
             return masked
         raise SecretFound(
             f"{first.field} holds what looks like a credential ({first.kind}), and has no room for a mask",
-            hint="Nothing was written. Take it out of ids, names and tags.",
+            hint=_NO_CHOICE,
             field=first.field,
             kind=first.kind,
             found=len(findings),
         )
     raise SecretFound(
         f"{first.field} holds what looks like a credential ({first.kind})",
+        hint=None if isinstance(call, Write) else _NO_CHOICE,
         field=first.field,
         kind=first.kind,
         found=len(findings),
     )
 
 
-def _is_valid(call: Write[Any]) -> bool:
+def _is_valid(call: Call[Any]) -> bool:
     """Whether a call still keeps the limits of its fields."""
     try:
         msgspec.json.decode(msgspec.json.encode(call), type=type(call))

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from kept.frames import BadRequest, Request, RequestId, decode_batch, decode_request, too_deep
-from kept.wire import Call, Control, Read, Write
+from kept.wire import VALUE_BYTES, Call, Control, Read, Write
 from kept.wire.errors import KeptError, MethodNotFound, ParseError, TooLarge
 
 from ..config import Config
 from ..domain import Handler
-from .boundary import guarded
+from ..store.unforeseen import guarded
+from ..store.values import encode_value
 from .guard import guard
 from .params import Params
 
@@ -35,7 +36,7 @@ class Cancel(Struct, frozen=True):
 class Method:
     """A handler, with what a request for it needs at hand."""
 
-    __slots__ = ("call", "decode", "heavy", "is_async", "kind", "name", "run")
+    __slots__ = ("call", "decode", "heavy", "is_async", "kind", "name", "run", "values")
 
     def __init__(self, handler: Handler) -> None:
         self.call = handler.call
@@ -45,6 +46,8 @@ class Method:
         self.kind = next(kind for kind in (Read, Write, Control) if issubclass(handler.call, kind))
         self.run = handler.run
         self.is_async = inspect.iscoroutinefunction(handler.run)
+        self.values = tuple(name for name, kind in get_type_hints(handler.call).items() if kind is Any)
+        """The fields that take any JSON."""
 
 
 class Refusal(NamedTuple):
@@ -117,7 +120,11 @@ def _prepare_one(line: bytes | Raw, size: int, methods: Mapping[str, Method], co
 
 def _checked(method: Method, request: Request, config: Config) -> Call[Any]:
     call: Call[Any] = method.decode(request.params)
-    return guard(call, config.secrets.on_secret) if isinstance(call, Write) else call
+    if len(bytes(request.params)) > VALUE_BYTES:
+        # Else it is found by the writer, which would do that for the next in line as well.
+        for name in method.values:
+            encode_value(name, getattr(call, name))
+    return guard(call, config.secrets.on_secret)
 
 
 def _prepare_unknown(request: Request) -> Work:

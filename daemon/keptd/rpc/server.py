@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from kept.frames import Splitter, encode_failure
 from kept.wire.errors import Busy, Denied
 
+from ..store.unforeseen import unforeseen
 from .dispatch import RETRY_AFTER_MS, Dispatcher
 from .peer import HIGH_WATER, Peer
 from .readiness import Readiness, watch
@@ -45,30 +46,42 @@ class Server:
         self._dispatcher = dispatcher
         self._owner = owner
         self._accepted = 0
+        self._serving = anyio.CancelScope()
         self._accepting = anyio.CancelScope()
+        self._draining = False
         self._ready: list[Peer] = []
         self._some_ready = anyio.Event()
         self.ended = anyio.Event()
 
     async def serve(self) -> None:
         """Accept until `drain` is called, then return when the last connection has ended; cancelling cuts them off."""
-        async with anyio.create_task_group() as sending:
-            sending.start_soon(self._send_ready)
-            async with anyio.create_task_group() as tasks:
-                with self._accepting:
-                    while True:
-                        await anyio.wait_readable(self._listener)
-                        if connection := await self._accept():
-                            self._admit(tasks, connection)
-            sending.cancel_scope.cancel()
+        with self._serving:
+            async with anyio.create_task_group() as sending:
+                sending.start_soon(self._send_ready)
+                async with anyio.create_task_group() as tasks:
+                    with self._accepting:
+                        while True:
+                            await anyio.wait_readable(self._listener)
+                            if connection := await self._accept():
+                                self._admit(tasks, connection)
+                sending.cancel_scope.cancel()
         self.ended.set()
 
     def drain(self) -> None:
-        """Accept and read no more; what was asked is answered, then each connection ends."""
-        self._accepting.cancel()
+        """Begin to end: what has come so far is answered, then each connection ends. Who comes now is turned away."""
+        self._draining = True
         for connection in self.peers.values():
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
+        self._end_if_drained()
+
+    def cut_off(self) -> None:
+        """End the connections that are left, whatever waits for them."""
+        self._serving.cancel()
+
+    def _end_if_drained(self) -> None:
+        if self._draining and not self.peers:
+            self._accepting.cancel()
 
     async def _accept(self) -> socket.socket | None:
         try:
@@ -93,6 +106,13 @@ class Server:
         if uid != self._owner:
             log.warning("refused another user", uid=uid)
             _turn_away(connection, encode_failure(None, Denied("this daemon serves its owner only")))
+        elif self._draining:
+            ending = Busy(
+                "the daemon is stopping",
+                hint="Nothing was done. Try again in a moment; the next call may start it anew.",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+            _turn_away(connection, encode_failure(None, ending))
         elif len(self.peers) >= limits.connections:
             full = Busy(
                 f"{limits.connections} connections are open",
@@ -117,8 +137,11 @@ class Server:
                     following.cancel()
                 await peer.idle()
                 tasks.cancel_scope.cancel()
+        except Exception as mistake:  # noqa: BLE001 - what one connection meets must not end the others.
+            unforeseen("connection", mistake)
         finally:
             self.peers.pop(peer, None)
+            self._end_if_drained()
             peer.close()
             self._dispatcher.abandon(peer)
             connection.close()

@@ -52,9 +52,12 @@ class Store:
         `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed."""
         self.path = path
         self.completions = Completions()
+        self.dead = anyio.Event()
+        """Set when a thread has met what nobody foresaw: everything is refused from then on."""
+        self.mistake: BaseException | None = None
         _migrate(path, migrations, config, clock, vfs)
-        self.writer = Writer(path, config, clock, self.completions, committed, vfs)
-        self.readers = Readers(path, config.readers, clock, self.completions, vfs)
+        self.writer = Writer(path, config, clock, self.completions, committed, vfs, died=self._died)
+        self.readers = Readers(path, config.readers, clock, self.completions, vfs, died=self._died)
         self.inline = open_reader(path, vfs)
         self._maintenance = open_writer(path, vfs)
         self._config = config
@@ -64,10 +67,13 @@ class Store:
 
     async def maintain(self) -> None:
         """Move the log into the database from time to time, away from the path of writes; until cancelled."""
+        stats = self.writer.stats
+        moved = 0
         while True:
             await anyio.sleep(self._config.checkpoint_seconds)
-            if self.writer.stats.wal_frames > self._config.checkpoint_frames and self.writer.stats.state == "ok":
-                await anyio.to_thread.run_sync(self._checkpoint)
+            commits = stats.commits
+            if stats.wal_frames > self._config.checkpoint_frames and stats.state == "ok" and commits != moved:
+                moved = commits if await anyio.to_thread.run_sync(self._checkpoint) else 0
 
     def report(self) -> SelfReport:
         """The component `keptd.storage`."""
@@ -92,11 +98,18 @@ class Store:
         self.completions.drain()
         self.completions.close()
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> bool:
+        """Whether all of the log is in the database."""
         try:
-            self._maintenance.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            busy, frames, moved = next(self._maintenance.execute("PRAGMA wal_checkpoint(PASSIVE)"))
         except apsw.Error as fault:
             log.warning("checkpoint failed", fault=type(fault).__name__)
+            return False
+        return not busy and frames == moved
+
+    def _died(self, mistake: BaseException) -> None:
+        self.mistake = mistake
+        self.dead.set()
 
 
 def _migrate(

@@ -36,9 +36,14 @@ class Answer(Generic[T]):
     async def wait(self) -> T:
         """The result. Raises the `KeptError` that came instead."""
         await self._given.wait()
-        if isinstance(self._outcome, KeptError):
-            raise self._outcome
-        return cast("T", self._outcome)
+        outcome, self._outcome = self._outcome, None
+        try:
+            if isinstance(outcome, KeptError):
+                raise outcome
+            return cast("T", outcome)
+        finally:
+            # With it, the exception and this frame would be in a cycle.
+            del outcome
 
 
 async def read(store: Store, clock: Clock, run: Callable[[apsw.Connection], bytes]) -> bytes:
@@ -49,7 +54,7 @@ async def read(store: Store, clock: Clock, run: Callable[[apsw.Connection], byte
 
 
 async def write(store: Store, clock: Clock, run: Callable[[apsw.Connection], Written]) -> Written:
-    """Have the writer run something that makes room, and wait for the commit. Raises `KeptError`."""
+    """Have the writer run something, on a full disk as well, and wait for the commit. Raises `KeptError`."""
     answer: Answer[Written] = Answer()
     store.writer.submit(WriteJob(run, answer.give, clock.monotonic() + PATIENCE_SECONDS, size=0, frees_space=True))
     return await answer.wait()

@@ -28,14 +28,18 @@ class Ballast:
         if self._held() == self._size:
             return True
         try:
-            room = os.statvfs(self._path.parent)
-            if room.f_bavail * room.f_frsize < 2 * self._size:
+            if not self.fits():
                 return False
             self._take()
         except OSError:
             self.release()
             return False
         return True
+
+    def fits(self, more: int = 0) -> bool:
+        """Whether it could be held if `more` bytes were given back."""
+        room = os.statvfs(self._path.parent)
+        return room.f_bavail * room.f_frsize + more >= 2 * self._size
 
     def release(self) -> None:
         """Give the room back, but for what the next start may need."""

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import anyio
 
+from .unforeseen import unforeseen
+
 
 class Completions:
     """Callbacks that threads post and the loop runs, in the order posted."""
@@ -21,7 +23,7 @@ class Completions:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def post(self, callback: Callable[[], None]) -> None:
-        """Have the loop run `callback`, which must not raise. From any thread."""
+        """Have the loop run `callback`. From any thread."""
         self._callbacks.append(callback)
         os.eventfd_write(self._wake, 1)
 
@@ -33,9 +35,13 @@ class Completions:
             self.drain()
 
     def drain(self) -> None:
-        """Run what has been posted by now."""
+        """Run what has been posted by now. One that fails is logged, and the others run."""
         while self._callbacks:
-            self._callbacks.popleft()()
+            callback = self._callbacks.popleft()
+            try:
+                callback()
+            except Exception as mistake:  # noqa: BLE001 - an outcome that can't be delivered must not hold up the others.
+                unforeseen("completion", mistake)
 
     def close(self) -> None:
         """Release the descriptor; nothing may be posted afterwards."""

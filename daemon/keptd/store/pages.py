@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -19,10 +19,23 @@ from kept.wire.errors import InvalidParams
 PAGE_BYTES = 8 * 1024 * 1024
 """Encoded items after which a page ends early: half of the largest message, since one item may take more than 1 MiB."""
 
+INLINE_LIMIT = 100
+"""Items in a page above which it is made beside the loop."""
+
 _INT64 = range(-(2**63), 2**63)
 
 T = TypeVar("T")
 Row = TypeVar("Row")
+
+
+class Listing(Protocol):
+    """A call that lists."""
+
+    @property
+    def limit(self) -> int:
+        """How many items at most."""
+        ...
+
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[int | str]).decode
@@ -66,6 +79,11 @@ class Order:
         if any(isinstance(part, int) and part not in _INT64 for part in position):
             raise _refusal("cursor is no cursor of kept")
         return tuple(position)
+
+
+def is_long(call: Listing) -> bool:
+    """Whether a list may be so long that reading and encoding it would hold up everybody else on the loop."""
+    return call.limit > INLINE_LIMIT
 
 
 def page(rows: Iterable[Row], limit: int, build: Callable[[Row], T], cursor: Callable[[Row], str]) -> Page[T]:

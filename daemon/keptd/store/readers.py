@@ -21,7 +21,7 @@ from ..clock import Clock
 from .completions import Completions
 from .database import FAULTS, open_reader
 from .turns import Turns
-from .unforeseen import unforeseen
+from .unforeseen import bare, unforeseen
 
 _STEPS = 10_000
 """Virtual machine steps between two looks at the deadline: under a millisecond."""
@@ -40,16 +40,28 @@ class ReadJob:
     owner: object = None
     """Who asks; everybody gets the same share of the threads."""
     cancelled: bool = False
+    name: str = "read"
+    """What is being done, for the log: the method."""
 
     def cancel(self) -> None:
-        """Give it up, unless its work has begun to count."""
+        """Give it up, also in the middle."""
         self.cancelled = True
 
 
 class Readers:
     """A small pool. `submit` from the loop."""
 
-    def __init__(self, path: Path, count: int, clock: Clock, completions: Completions, vfs: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        count: int,
+        clock: Clock,
+        completions: Completions,
+        vfs: str = "",
+        died: Callable[[BaseException], None] = lambda _mistake: None,
+    ) -> None:
+        """`died` is called on the loop when a thread can do nothing more than refuse."""
+        self._died = died
         self._clock = clock
         self._completions = completions
         self._queue: Turns[ReadJob] = Turns()
@@ -75,10 +87,18 @@ class Readers:
             thread.join()
 
     def _serve(self, db: apsw.Connection) -> None:
-        while (job := self._queue.get()) is not None:
-            outcome = self._run(db, job)
-            self._completions.post(partial(job.done, outcome))
-        db.close()
+        job: ReadJob | None = None
+        try:
+            while (job := self._queue.get()) is not None:
+                outcome = self._run(db, job)
+                self._completions.post(partial(job.done, outcome))
+                del outcome
+            db.close()
+        except BaseException as mistake:  # noqa: BLE001 - a thread that ends silently leaves everybody waiting.
+            self._completions.post(partial(self._died, mistake))
+            while job is not None:
+                self._completions.post(partial(job.done, _lost()))
+                job = self._queue.get()
 
     def _run(self, db: apsw.Connection, job: ReadJob) -> bytes | KeptError:
         began = reported = self._clock.monotonic()
@@ -100,13 +120,13 @@ class Readers:
         except apsw.InterruptError:
             return _stopped(job)
         except KeptError as refusal:
-            return refusal
+            return bare(refusal)
         except FAULTS as fault:
             return StorageFailed(
                 f"the read failed ({type(fault).__name__})", hint="Run `kept status`; the log has more."
             )
         except Exception as mistake:  # noqa: BLE001 - one request's mistake must not end a thread that serves all.
-            return unforeseen("read", mistake)
+            return unforeseen(job.name, mistake)
         finally:
             db.set_progress_handler(None)
             if db.in_transaction:
@@ -117,3 +137,7 @@ def _stopped(job: ReadJob) -> KeptError:
     if job.cancelled:
         return Cancelled("cancelled")
     return DeadlinePassed("the deadline for this read passed")
+
+
+def _lost() -> StorageFailed:
+    return StorageFailed("a thread of the daemon failed, and it starts again", hint="Nothing was changed. Try again.")

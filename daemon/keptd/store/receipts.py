@@ -2,11 +2,15 @@
 
 Owns the table `receipt`, written in the transaction of the write that it answers for, so that a retry after a lost
 reply, a crash or an unknown outcome gets the first result and changes nothing.
+
+A long result is kept compressed: it mostly repeats a value that a table holds as well. A receipt outlives the entity
+that it speaks of, so a deleted value stays in the database file until its receipt is swept.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from typing import Any
 
 import apsw
@@ -32,6 +36,15 @@ MIGRATIONS = (
     ),
 )
 
+PLAIN_BYTES = 4096
+"""The longest result that is kept as it is."""
+
+_LEVEL = 1
+"""zlib's fastest: the writer's thread compresses."""
+
+_COMPRESSED = b"\x78"
+"""What zlib's output begins with (RFC 1950: deflate, a window of 32 KiB), and no JSON text does."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,12 +67,14 @@ def find(db: apsw.Connection, key: str, mark: bytes) -> bytes | None:
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
             field="idempotency_key",
         )
-    return bytes(row[1])
+    result = bytes(row[1])
+    return zlib.decompress(result) if result.startswith(_COMPRESSED) else result
 
 
 def keep(db: apsw.Connection, key: str, mark: bytes, result: bytes, now: int) -> None:
     """Remember the first result of a key."""
-    db.execute("INSERT INTO receipt (key, fingerprint, result, at) VALUES (?, ?, ?, ?)", (key, mark, result, now))
+    kept = zlib.compress(result, _LEVEL) if len(result) > PLAIN_BYTES else result
+    db.execute("INSERT INTO receipt (key, fingerprint, result, at) VALUES (?, ?, ?, ?)", (key, mark, kept, now))
 
 
 def sweep(db: apsw.Connection, before: int, limit: int) -> int:

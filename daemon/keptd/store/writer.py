@@ -6,14 +6,18 @@ Keeps these rules:
 - Whatever has queued while the last commit was syncing forms the next batch, in the order in which it came.
 - No outcome leaves this thread before COMMIT has returned. A commit that fails fails its whole batch.
 - A full disk refuses (`StorageFull`): nothing was written. The ballast is released, and only calls that make room run
-  until there is space again.
+  until there is space again, one by one, with the log moved into the database before each, so that the next one is
+  written over it. What they free is given back to the file system.
+- For that, the log is never longer than what the ballast frees can take into the database.
 - Any other fault of the disk leaves the outcome unknown (`StorageFailed`). The writer stops, reopens, checks, and
   moves the log into the database before it acknowledges anything again: after a failed sync the kernel may hold
   pages as clean that never reached the disk, and only writing them once more makes them durable.
+- A thread that comes upon what nobody foresaw goes on only to refuse: `died` has the daemon end, and start again.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,19 +29,24 @@ from typing import Literal
 import apsw
 import structlog
 
-from kept.wire.errors import Cancelled, DeadlinePassed, KeptError, StorageFailed, StorageFull
+from kept.wire.errors import Busy, Cancelled, DeadlinePassed, KeptError, StorageFailed, StorageFull
 
 from ..clock import Clock
 from ..config import Storage
 from .ballast import Ballast
 from .completions import Completions
 from .database import FAULTS, WAL_FRAMES_LIMIT, UnusableDatabase, open_writer
-from .unforeseen import unforeseen
+from .unforeseen import bare, unforeseen
 
 log = structlog.get_logger(__name__)
 
 _DAMAGED = "the database is damaged: only reads go on"
 _FULL = "the disk is full: reads go on, and calls that make room"
+_DEAD = "the writer met what nobody foresaw: the daemon ends"
+_RETRY_MS = 1000
+_PAGE_BYTES = 4096
+_SHRINK_PAGES = 512
+"""Pages given back in one transaction: few enough for the room that the log has."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
@@ -64,6 +73,8 @@ class WriteJob:
     size: int
     frees_space: bool = False
     cancelled: bool = False
+    name: str = "write"
+    """What is being done, for the log: the method."""
 
     def cancel(self) -> None:
         """Give it up, unless its work has begun to count."""
@@ -95,8 +106,11 @@ class Writer:
         completions: Completions,
         committed: Callable[[int], None],
         vfs: str = "",
+        died: Callable[[BaseException], None] = lambda _mistake: None,
     ) -> None:
-        """`committed` is called on the loop after each commit, with the last change's sequence, after the replies."""
+        """`committed` is called on the loop after each commit, with the last change's sequence, after the replies.
+        `died` is called there when the thread can do nothing more than refuse."""
+        self._died = died
         self._path = path
         self._config = config
         self._clock = clock
@@ -126,10 +140,6 @@ class Writer:
         """How many requests wait."""
         return self._queue.qsize()
 
-    def alive(self) -> bool:
-        """Whether the thread still serves."""
-        return self._thread.is_alive()
-
     def stop(self) -> None:
         """Finish what is queued, move the log into the database, close. Blocks until done."""
         self._queue.put(None)
@@ -139,13 +149,30 @@ class Writer:
         self._db.close()
 
     def _serve(self) -> None:
-        while True:
-            batch, last = self._gather()
-            if batch:
-                self._commit(batch)
-            if last:
-                return
-            self._mend()
+        batch: list[WriteJob] = []
+        last = False
+        try:
+            while True:
+                batch, last = self._gather()
+                if batch:
+                    outcomes = self._commit(batch)
+                    self._completions.post(partial(self._deliver, batch, outcomes))
+                    del outcomes
+                # What is idle must not hold on to the last requests.
+                batch = []
+                if last:
+                    return
+                self._mend()
+        except BaseException as mistake:  # noqa: BLE001 - a thread that ends silently leaves everybody waiting.
+            self._refuse_all(batch, last, mistake)
+
+    def _refuse_all(self, batch: Sequence[WriteJob], last: bool, mistake: BaseException) -> None:
+        """The end of the thread: answer what it had begun, and all that still comes, until it is stopped."""
+        self.stats.state, self.stats.detail = "failed", _DEAD
+        self._completions.post(partial(self._died, mistake))
+        self._completions.post(partial(self._deliver, batch, [self._failure() for _ in batch]))
+        while not last and (job := self._queue.get()) is not None:
+            self._completions.post(partial(self._deliver, [job], [self._failure()]))
 
     def _mend(self) -> None:
         """Between two batches: what the next one needs."""
@@ -153,9 +180,20 @@ class Writer:
         if state == "failed":
             if self._clock.monotonic() >= self._next_try:
                 self._try_reopen()
-        elif self.stats.wal_frames > (0 if state == "full" else WAL_FRAMES_LIMIT):
-            # On a full disk always: a log that is in the database is written from its start again, and needs no room.
+        elif state == "full":
+            self._regain()
+        elif self.stats.wal_frames > self._frames_limit():
             self._checkpoint("PASSIVE")
+
+    def _frames_limit(self) -> int:
+        """How long the log may get: on a full disk, moving it may take as much room again, and it must have that."""
+        ballast = self._config.ballast_bytes
+        return min(WAL_FRAMES_LIMIT, ballast // (2 * _PAGE_BYTES)) if ballast else WAL_FRAMES_LIMIT
+
+    def _batch_bytes(self) -> int:
+        """A batch takes up to four times its bytes in the log (row, index, receipt, what was there before)."""
+        ballast = self._config.ballast_bytes
+        return min(self._config.batch_bytes, ballast // 8) if ballast else self._config.batch_bytes
 
     def _gather(self) -> tuple[list[WriteJob], bool]:
         """The next batch, bounded in number and bytes; True where the writer should end after it."""
@@ -167,34 +205,37 @@ class Writer:
             while job is not None:
                 batch.append(job)
                 size += job.size
-                if len(batch) >= self._config.batch or size >= self._config.batch_bytes:
+                if len(batch) >= self._config.batch or size >= self._batch_bytes():
                     return batch, False
                 job = self._queue.get_nowait()
         except Empty:
             return batch, False
         return batch, True
 
-    def _commit(self, batch: Sequence[WriteJob]) -> None:
+    def _commit(self, batch: Sequence[WriteJob]) -> list[Outcome]:
         if self.stats.state == "failed":
-            self._post(batch, [self._failure() for _ in batch])
-            return
+            return [self._failure() for _ in batch]
         if self.stats.state == "full" and self._ballast.hold():
             self._set_state("ok", "in order")
         try:
+            if self.stats.state == "full":
+                return [self._squeeze(job) for job in batch]
             try:
-                outcomes = self._transact(batch)
+                return self._transact(batch)
             except apsw.FullError:
-                outcomes = self._make_room(batch)
+                return self._make_room(batch)
         except apsw.Error as fault:
-            self._next_try = self._clock.monotonic()
-            self._set_state("failed", f"the disk failed ({type(fault).__name__}); checking the database")
-            log.warning("storage failed", fault=type(fault).__name__, batch=len(batch))
-            outcomes = [self._failure() for _ in batch]
-        self._post(batch, outcomes)
+            self._fail(fault, len(batch))
+            return [self._failure() for _ in batch]
 
     def _transact(self, batch: Sequence[WriteJob]) -> list[Outcome]:
         """Run and commit the batch; raises only what the storage raised, with nothing acknowledged."""
-        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            # Another program has the file. Nothing was begun, so nothing is unknown.
+            log.warning("database locked by another program", batch=len(batch))
+            return [_locked() for _ in batch]
         outcomes = [self._run(job) for job in batch]
         self._db.execute("COMMIT")
         stats = self.stats
@@ -203,24 +244,30 @@ class Writer:
         stats.largest_batch = max(stats.largest_batch, len(batch))
         return outcomes
 
-    def _run(self, job: WriteJob) -> Outcome:
+    def _not_now(self, job: WriteJob) -> KeptError | None:
+        """Why a job is not even begun, if so."""
         if job.cancelled:
             return Cancelled("cancelled before it was written")
         if self._clock.monotonic() > job.deadline:
             return DeadlinePassed("the deadline passed while the request was queued")
         if self.stats.state == "full" and not job.frees_space:
             return StorageFull("the disk is full")
+        return None
+
+    def _run(self, job: WriteJob) -> Outcome:
+        if obstacle := self._not_now(job):
+            return obstacle
         self._db.execute("SAVEPOINT request")
         try:
             outcome: Outcome = job.run(self._db)
         except KeptError as refusal:
             self._db.execute("ROLLBACK TO request")
-            outcome = refusal
+            outcome = bare(refusal)
         except FAULTS:
             raise
         except Exception as mistake:  # noqa: BLE001 - one request's mistake must not end the thread that serves all.
             self._db.execute("ROLLBACK TO request")
-            outcome = unforeseen("write", mistake)
+            outcome = unforeseen(job.name, mistake)
         self._db.execute("RELEASE request")
         return outcome
 
@@ -229,23 +276,65 @@ class Writer:
         self._rollback()
         self._ballast.release()
         self._set_state("full", _FULL)
+        return [self._squeeze(job) for job in batch]
+
+    def _squeeze(self, job: WriteJob) -> Outcome:
+        """On a full disk, a request by itself: what a log that is in the database takes, the next one takes again."""
+        if obstacle := self._not_now(job):
+            return obstacle
+        self._empty_log()
         try:
-            return self._transact(batch)
+            [outcome] = self._transact([job])
         except apsw.FullError:
             self._rollback()
-            return [StorageFull("the disk is full") for _ in batch]
+            return StorageFull("the disk is full")
+        return outcome
+
+    def _regain(self) -> None:
+        """On a full disk: give what was deleted back to the file system, and go on when there is room enough."""
+        try:
+            while self._empty_log() and self._shrink() and self._queue.empty():
+                pass
+        except apsw.FullError:
+            self._rollback()
+        except apsw.Error as fault:
+            self._fail(fault, 0)
+            return
+        # Until then the log stays as long as it is: nobody else can take the room that it has.
+        if self._is_room() and self._checkpoint("TRUNCATE") and self._ballast.hold():
+            self._set_state("ok", "in order")
+
+    def _is_room(self) -> bool:
+        """Without a ballast there is no telling; the next write finds out."""
+        return bool(self._config.ballast_bytes) and self._ballast.fits(_size(f"{self._path}-wal"))
+
+    def _empty_log(self) -> bool:
+        """Whether all of the log is in the database, and is written from its start again."""
+        return not self.stats.wal_frames or self._checkpoint("RESTART")
+
+    def _shrink(self) -> bool:
+        """Make the database smaller by some of its free pages; False where it has none."""
+        if not self._db.pragma("freelist_count"):
+            return False
+        self._db.execute(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})").fetchall()
+        return True
+
+    def _fail(self, fault: apsw.Error, batch: int) -> None:
+        self._next_try = self._clock.monotonic()
+        self._set_state("failed", f"the disk failed ({type(fault).__name__}); checking the database")
+        log.warning("storage failed", fault=type(fault).__name__, batch=batch)
 
     def _rollback(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
-    def _post(self, batch: Sequence[WriteJob], outcomes: Sequence[Outcome]) -> None:
-        self._completions.post(partial(self._deliver, batch, outcomes))
-
     def _deliver(self, batch: Sequence[WriteJob], outcomes: Sequence[Outcome]) -> None:
         seq = 0
         for job, outcome in zip(batch, outcomes, strict=True):
-            job.done(outcome)
+            try:
+                job.done(outcome)
+            except Exception as mistake:  # noqa: BLE001 - what is wrong with one must not keep the others of its batch waiting.
+                unforeseen(job.name, mistake)
             if isinstance(outcome, Written):
                 seq = max(seq, outcome.seq)
         if seq:
@@ -306,10 +395,34 @@ class Writer:
 
         self._db.set_wal_hook(committed)
 
-    def _checkpoint(self, mode: str) -> None:
+    def _checkpoint(self, mode: str) -> bool:
+        """Move the log into the database; whether all of it was."""
         try:
-            self.stats.wal_frames = 0  # Until the next commit, which says how many there are.
-            self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            busy, frames, moved = next(self._db.execute(f"PRAGMA wal_checkpoint({mode})"))
+        except apsw.FullError:
+            # Before the log has taken what is left: what makes room needs it.
+            self._ballast.release()
+            self._set_state("full", _FULL)
+            return False
         except apsw.Error as fault:
             # The commits stay in the log, which is durable; the next checkpoint takes them.
             log.warning("checkpoint failed", fault=type(fault).__name__)
+            return False
+        # Where it is all moved, the next commit says how many there are.
+        self.stats.wal_frames = int(frames - moved)
+        return not busy and frames == moved
+
+
+def _locked() -> Busy:
+    return Busy(
+        "another program has locked the database file",
+        hint="Nothing was written. End what else has it open (an SQLite shell?), and try again.",
+        retry_after_ms=_RETRY_MS,
+    )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

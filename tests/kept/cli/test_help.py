@@ -45,6 +45,12 @@ def test_help_for_a_command_shows_its_arguments_options_ranges_and_defaults(reco
     assert "  kept memory set editor.indent 4\n" in out
 
 
+@pytest.mark.parametrize("words", ["memory set --help", "remember --help"])
+def test_help_tells_how_a_value_stays_out_of_the_list_of_processes(recorder: Recorder, words: str) -> None:
+    out = " ".join(type_in(words, recorder).out.split())
+    assert "- reads it from standard input, and so keeps it out of the list of processes." in out
+
+
 def test_a_required_option_is_in_the_usage_line(recorder: Recorder) -> None:
     assert type_in("decide --help", recorder).out.startswith("usage: kept decide TEXT... --why TEXT [OPTIONS]\n")
 

@@ -56,6 +56,7 @@ def decision(text: str = "use SQLite", **changes: Any) -> Decision:
             "id": "01890000-0000-7000-8000-000000000002",
             "decision": text,
             "reasoning": "one file",
+            "status": "open",
             "alternatives": ("a", "b"),
             "outcome": None,
             "former_outcomes": (),
@@ -111,6 +112,7 @@ def test_an_entity_is_shown_line_by_line_without_what_is_empty() -> None:
         "reasoning:       one file",
         "alternatives:    a",
         "                 b",
+        "status:          open",
         "former outcomes: text: no, actor: a, replaced at: now (2026-01-01T00:00:00Z)",
         "created at:      now (2026-01-01T00:00:00Z)",
         "updated at:      now (2026-01-01T00:00:00Z)",
@@ -230,6 +232,8 @@ def test_a_bundle_is_shown_as_markdown_or_with_what_each_entry_costs() -> None:
         "  x [stale: superseded] (open, 3)",
         "3 of 100 tokens, etag e",
     ]
+    many = Bundle(etag="e", sections=(Section(name="n", title="T", items=(), tokens=0, left_out=1000, uncounted=True),))
+    assert shown(BundleContext, many, "context bundle").startswith("T (0 tokens, at least 1,000 left out)\n")
     assert shown(BundleContext, Bundle(etag="e", unchanged=True), "context bundle") == "unchanged (e)\n"
 
 

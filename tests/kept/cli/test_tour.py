@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kept.cli import history
+from kept.cli.moments import History, Moment, read
 from kept.cli.tour import Check, Tally, Tour, _works
 from kept.wire.journal import Action, Decision, LogAction
 from kept.wire.memory import Memory
@@ -41,7 +41,7 @@ def repository(tmp_path: Path) -> Path:
 
 @GIT
 def test_a_history_is_the_newest_commits_oldest_first(repository: Path) -> None:
-    found = history.read(repository, 39)
+    found = read(repository, 39)
     assert (found.kind, found.remark, len(found.moments)) == ("commits", "", 39)
     assert found.moments[0].text == "change 1 with odd 日本 text"
     assert found.moments[-1].text == "(no subject)"
@@ -55,29 +55,29 @@ def test_a_folder_without_commits_gives_its_files_and_says_so(tmp_path: Path) ->
     (tmp_path / "b").touch()
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "c").touch()
-    found = history.read(tmp_path, 10)
+    found = read(tmp_path, 10)
     assert "no git history" in found.remark
     assert [moment.name for moment in found.moments] == ["b", "a/c"]
-    assert len(history.read(tmp_path, 1).moments) == 1
+    assert len(read(tmp_path, 1).moments) == 1
 
 
 def test_without_git_the_files_are_recorded_and_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "a").touch()
-    found = history.read(tmp_path, 10)
+    found = read(tmp_path, 10)
     assert found.remark.startswith("git is not installed")
     assert [moment.name for moment in found.moments] == ["a"]
 
 
 def test_the_writers_share_the_history_and_each_write_has_a_key_of_its_own() -> None:
-    moments = tuple(history.Moment(f"{number}", "", f"text {number}") for number in range(10))
-    works = _works(history.History(moments, "commits"), Path("/some/folder"))
+    moments = tuple(Moment(f"{number}", "", f"text {number}") for number in range(10))
+    works = _works(History(moments, "commits"), Path("/some/folder"))
     logs = [call for work in works for call in work if isinstance(call, LogAction)]
     assert sorted(call.details["name"] for call in logs) == sorted(moment.name for moment in moments)
     assert len({call.idempotency_key for call in logs}) == 10
     assert all(call.on_secret == "redact" for call in logs)
     assert all(work for work in works)
-    assert all(work for work in _works(history.History((), "files"), Path("/")))
+    assert all(work for work in _works(History((), "files"), Path("/")))
 
 
 @GIT

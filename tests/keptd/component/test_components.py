@@ -61,6 +61,9 @@ def test_a_report_that_changes_nothing_says_when_it_was_checked_and_since_when_i
 
 def test_reporting_on_another_version_is_a_conflict_that_names_the_present_one(rooms: Rooms) -> None:
     put(rooms, "web")
+    assert rooms(SetComponent(name="new", status="down", if_version=0)).version == 1
+    with pytest.raises(Conflict):
+        rooms(SetComponent(name="new", status="down", if_version=0))
     assert rooms(SetComponent(name="web", status="down", if_version=1)).version == 2
 
     with pytest.raises(Conflict) as refusal:

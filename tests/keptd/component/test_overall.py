@@ -5,6 +5,7 @@ import pytest
 from kept.wire.component import ListComponents, Overall, OverallComponents, SetComponent, Status
 from keptd.component import rules, store
 from keptd.component.rules import Tally
+from keptd.domain import SelfReport
 from tests.keptd.plans import plan
 from tests.rooms import Rooms
 
@@ -75,3 +76,14 @@ def test_trouble_comes_worst_first_then_by_name(rooms: Rooms) -> None:
     assert [component.name for component in store.troubled(rooms.reader, (), 9)] == ["c", "e", "b", "d"]
     assert [component.name for component in store.troubled(rooms.reader, (), 2)] == ["c", "e"]
     assert rooms(ListComponents(status="unknown")).items == store.troubled(rooms.reader, (), 9)[3:]
+
+
+def test_what_is_not_operational_is_counted_up_to_a_limit_in_an_index(rooms: Rooms) -> None:
+    for number in range(8):
+        put(rooms, f"c{number}", ("down", "operational", "degraded", "unknown")[number % 4])
+    own = [SelfReport("keptd.jobs", "down", 0, None, 0, 0), SelfReport("keptd.storage", "operational", 100, None, 0, 0)]
+
+    assert [store.count_troubled(rooms.reader, own, limit) for limit in (3, 7, 100)] == [3, 7, 7]
+    assert store.count_troubled(rooms.reader, (), 100) == 6
+    lines = plan(rooms.reader, store.TROUBLED, {"limit": 5})
+    assert any("COVERING INDEX component_by_status (status=?)" in line for line in lines)

@@ -12,6 +12,7 @@ from kept.wire.context import Bundle, BundleContext, Item
 from kept.wire.journal import AddDecision, LogAction, RecordError, ResolveDecision, ResolveError
 from kept.wire.memory import DeleteMemory, SetMemory
 from keptd import component, context, journal, memory
+from keptd.context import gather
 from tests.rooms import Rooms
 
 
@@ -119,3 +120,26 @@ def test_a_large_entry_is_left_out_whole_and_the_small_ones_still_come(rooms: Ro
     bundle = rooms(BundleContext(budget_tokens=200))
     assert [item.text for item in items(bundle, "memories")] == ["small: y"]
     assert bundle.sections[0].left_out == 1
+
+
+def test_what_is_beyond_the_candidates_is_counted_as_left_out(rooms: Rooms) -> None:
+    with rooms.writer:
+        for number in range(gather.ENTRIES + 20):
+            rooms(SetMemory(key=f"k{number}", value=1))
+            rooms(LogAction(action=f"did {number}"))
+            rooms(SetComponent(name=f"c{number}", status="down"))
+            rooms(RecordError(error=f"e{number}", project="p"))
+            rooms(AddDecision(decision=f"d{number}", reasoning="r"))
+    for section in rooms(BundleContext(project="p")).sections:
+        assert len(section.items) + section.left_out == gather.ENTRIES + 20
+        assert not section.uncounted
+
+
+def test_counting_stops_and_says_so(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "COUNTED", gather.ENTRIES + 5)
+    with rooms.writer:
+        for number in range(gather.ENTRIES + 20):
+            rooms(LogAction(action=f"did {number}"))
+    [section] = rooms(BundleContext()).sections
+    assert len(section.items) + section.left_out == gather.ENTRIES + 5
+    assert section.uncounted

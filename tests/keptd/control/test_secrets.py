@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from kept.wire import Write
+from kept.wire.catalog import calls
+from kept.wire.errors import SecretFound
 from tests.harness import Daemon, Peer, notification, running
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +93,33 @@ async def test_the_setting_can_change_at_run_time(daemon: Daemon, peer: Peer) ->
 async def test_reading_a_credential_is_no_fault(peer: Peer) -> None:
     assert await peer.refusal("memory.get", key=TOKEN) == (-32001, "not_found")
     assert (await peer.result("memory.search", query=TOKEN))["items"] == []
+
+
+@pytest.mark.parametrize("field", ["client", "version", "user", "project", "session"])
+async def test_a_credential_in_a_name_of_the_caller_is_refused(home: Path, peer: Peer, field: str) -> None:
+    reply = await peer.ask("daemon.hello", **{"client": "tester", field: TOKEN})
+    assert (reply["error"]["code"], reply["error"]["data"]["field"]) == (-32011, field)
+    assert "on_secret" not in reply["error"]["data"]["hint"]
+    await peer.result("memory.set", key="k", value=1)
+    assert TOKEN not in str(await peer.result("event.list"))
+    assert TOKEN.encode() not in stored(home)
+
+
+async def test_a_credential_in_a_name_of_the_caller_is_masked_where_the_setting_says_so(home: Path) -> None:
+    async with running(home, secrets__on_secret="redact") as daemon:
+        welcome = await (await daemon.connect()).result("daemon.hello", client="tester", session=TOKEN)
+        assert welcome["actor"]["session"] == "[redacted github_token]"
+
+
+def test_every_call_whose_text_is_stored_says_so() -> None:
+    keeping = {name for name, call in calls().items() if call.keeps_text}
+    assert keeping == {name for name, call in calls().items() if issubclass(call, Write)} | {"daemon.hello"}
+    assert all(SecretFound in (*calls()[name].errors, *calls()[name].common_errors) for name in keeping)
+
+
+async def test_what_a_call_leaves_out_is_not_looked_at(peer: Peer) -> None:
+    entry = await peer.result("memory.set", key="k", value="plain", on_secret="redact", expires_at=None)
+    assert entry["value"] == "plain"
 
 
 async def test_an_unknown_policy_is_refused(peer: Peer) -> None:

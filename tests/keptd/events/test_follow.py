@@ -240,6 +240,28 @@ async def test_one_that_falls_behind_is_told_the_range_it_lost_and_goes_on(home:
         assert [change["seq"] for change in missed["items"]] == list(range(2, 204))
 
 
+async def test_one_that_reads_as_fast_as_it_can_loses_nothing_however_much_is_written_meanwhile(home: Path) -> None:
+    async with running(home, limits__subscriber_lag="5") as daemon:
+        peer, writer = await daemon.connect(), await daemon.connect()
+        await write(writer, 300)
+        await peer.result("event.subscribe", since=0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write, writer, 2000, "more")
+            assert await events(peer, 2300) == list(range(1, 2301))
+
+
+async def test_many_changes_in_one_commit_are_not_lost_to_one_that_waits_for_them(home: Path) -> None:
+    async with running(home, limits__subscriber_lag="5") as daemon:
+        peer, writer = await daemon.connect(), await daemon.connect()
+        await peer.result("event.subscribe")
+        with daemon.clock.holding("writer"):
+            await writer.send(request(0, "memory.set", key="first", value=1))
+            await daemon.clock.reached()
+            await writer.send(*(request(n, "memory.set", key=f"k{n}", value=n) for n in range(1, 100)))
+            await writer.is_served()
+        assert await events(peer, 100) == list(range(1, 101))
+
+
 async def test_a_replay_that_was_asked_for_is_never_called_lost(home: Path) -> None:
     async with running(home, limits__subscriber_lag="5") as daemon:
         peer, writer = await daemon.connect(), await daemon.connect()

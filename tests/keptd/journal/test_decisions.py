@@ -73,6 +73,16 @@ def test_an_outcome_resolves_a_decision_and_makes_a_new_version(rooms: Rooms) ->
     assert rooms(GetDecision(id=added.id)) == resolved
 
 
+def test_a_decision_tells_the_status_that_lists_filter_by(rooms: Rooms) -> None:
+    older, resolved = add(rooms, "a"), add(rooms, "b")
+    newer = rooms(AddDecision(decision="c", reasoning="r", supersedes=older.id))
+
+    assert (older.status, newer.status) == ("open", "open")
+    assert rooms(ResolveDecision(id=resolved.id, outcome="o")).status == "resolved"
+    for status in ("open", "resolved", "superseded"):
+        assert [decision.status for decision in rooms(ListDecisions(status=status)).items] == [status]
+
+
 def test_who_decided_stays_the_actor_and_who_replaced_outcomes_wrote_is_in_the_history(rooms: Rooms) -> None:
     added = add(rooms)
     rooms(ResolveDecision(id=added.id, outcome="first"), Actor(client="agent", uid=1000, pid=7))

@@ -40,7 +40,9 @@ def test_a_context_over_a_mebibyte_is_refused(rooms: Rooms) -> None:
 def test_a_resolution_resolves_an_error_and_makes_a_new_version(rooms: Rooms) -> None:
     recorded = record(rooms)
     rooms.clock.advance(5)
+    assert recorded.status == "open"
     resolved = rooms(ResolveError(id=recorded.id, resolution="glue", if_version=1))
+    assert resolved.status == "resolved"
 
     assert (resolved.resolution, resolved.version, resolved.former_resolutions) == ("glue", 2, ())
     assert resolved.updated_at == to_time(rooms.clock.now())

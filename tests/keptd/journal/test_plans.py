@@ -8,7 +8,7 @@ import pytest
 
 from kept.wire.journal import AddDecision, ListActions, ListDecisions, ListErrors, LogAction, RecordError
 from keptd.journal import DOMAIN, actions, contradictions, decisions, errors
-from keptd.journal.listing import END, Filter, Table, at_hand_query, newest_query
+from keptd.journal.listing import END, Filter, Table, at_hand_query, count_query, newest_query
 from tests.keptd.plans import growing, plan
 from tests.rooms import Rooms
 
@@ -63,6 +63,26 @@ def test_what_is_at_hand_is_merged_from_an_index_and_never_sorted(
     assert all("project=?" in half and ("status=?" in half) == (status is not None) for half in halves)
 
 
+@pytest.mark.parametrize("project", [None, "p"])
+@pytest.mark.parametrize(("table", "status"), TABLES, ids=NAMES)
+def test_what_is_at_hand_is_counted_in_an_index(
+    filled: Rooms, table: Table, status: str | None, project: str | None
+) -> None:
+    lines = plan(filled.reader, *count_query(table, project, status, 50))
+
+    halves = [line for line in lines if line.startswith("SEARCH")]
+    assert len(halves) == 2
+    assert all("project=?" in half and ("status=?" in half) == (status is not None) for half in halves)
+    assert [line for line in growing(lines) if not line.startswith("SCAN (subquery")] == []
+
+
+@pytest.mark.parametrize("limit", [3, 100])
+def test_a_count_stops_at_its_limit(filled: Rooms, limit: int) -> None:
+    assert actions.count(filled.reader, "p", limit) == min(limit, 40)
+    assert decisions.count_open(filled.reader, None, limit) == min(limit, 20)
+    assert errors.count_unresolved(filled.reader, "p", limit) == min(limit, 40)
+
+
 def test_contradictions_cost_one_look_in_an_index_for_each_key(filled: Rooms) -> None:
     lines = plan(filled.reader, contradictions.QUERY, {"keys": '["key 1"]', "project": "p"})
 
@@ -77,4 +97,5 @@ def test_a_list_since_a_time_runs_beside_the_others(call: type[ListActions | Lis
 
     assert callable(handler.heavy)
     assert handler.heavy(call(since=datetime(2026, 1, 1, tzinfo=UTC)))
-    assert not handler.heavy(call(project="p"))
+    assert handler.heavy(call(limit=101))
+    assert not handler.heavy(call(project="p", limit=100))

@@ -8,7 +8,7 @@ import pytest
 
 from kept.wire import VALUE_BYTES, Actor, Call
 from kept.wire.errors import Conflict, InvalidParams, NotFound, TooLarge
-from kept.wire.memory import DeleteMemory, GetMemory, ListMemories, Memory, MemoryHistory, SetMemory
+from kept.wire.memory import DeleteMemory, GetMemory, ListMemories, Memory, MemoryHistory, SearchMemories, SetMemory
 from keptd.memory import DOMAIN, store
 from tests.rooms import ACTOR, Rooms
 
@@ -134,6 +134,51 @@ def test_a_version_wanted_of_no_entry_is_a_conflict_with_version_0(rooms: Rooms)
         rooms(SetMemory(key="k", value=1, if_version=1))
 
     assert refusal.value.data["version"] == 0
+
+
+def test_version_0_is_wanted_of_a_key_without_an_entry(rooms: Rooms) -> None:
+    assert rooms(SetMemory(key="k", value=1, if_version=0)).version == 1
+    with pytest.raises(Conflict) as refusal:
+        rooms(SetMemory(key="k", value=2, if_version=0))
+    assert refusal.value.data["version"] == 1
+
+    rooms(DeleteMemory(key="k"))
+    assert rooms(SetMemory(key="k", value=3, if_version=0)).version == 2
+
+
+def test_null_takes_a_setting_away_and_leaving_it_out_keeps_it(rooms: Rooms) -> None:
+    rooms(SetMemory(key="k", value=1, session_id="s", ttl=60))
+    kept = rooms(SetMemory(key="k", value=2))
+    cleared = rooms(SetMemory(key="k", value=3, session_id=None, expires_at=None))
+
+    assert (kept.session_id, kept.expires_at) == ("s", NOW + timedelta(seconds=60))
+    assert (cleared.session_id, cleared.expires_at) == (None, None)
+    assert rooms(SetMemory(key="new", value=1, session_id=None, expires_at=None)).expires_at is None
+
+
+def test_on_a_full_disk_a_deleted_value_is_let_go(rooms: Rooms) -> None:
+    rooms(SetMemory(key="k", value="former"))
+    rooms(SetMemory(key="k", value="last", tags=("t",)))
+    rooms.full = True
+    rooms(DeleteMemory(key="k"))
+
+    assert [bytes(item.value) for item in rooms(MemoryHistory(key="k")).items] == [b'"former"']
+    assert rooms(ListMemories(tag="t")).items == []
+    assert rooms(SearchMemories(query="last")).items == []
+    assert rooms.changes()[-1] == ("memory.delete", "memory", "k")
+
+
+def test_live_entries_are_counted_up_to_a_limit(rooms: Rooms) -> None:
+    for number in range(6):
+        rooms(
+            SetMemory(key=f"k{number}", value=1, scope="p" if number % 2 else "global", ttl=10 if number < 2 else None)
+        )
+    rooms(SetMemory(key="k", value=1, scope="q"))
+    now = rooms.clock.now()
+
+    assert [store.count(rooms.reader, ["p", "global", "p"], now, limit) for limit in (3, 6, 7)] == [3, 6, 6]
+    rooms.clock.advance(10)
+    assert store.count(rooms.reader, ["p", "global"], rooms.clock.now(), 10) == 4
 
 
 def test_ttl_and_expires_at_exclude_each_other(rooms: Rooms) -> None:

@@ -9,8 +9,10 @@ import pytest
 from kept.wire import Call
 from kept.wire.errors import Conflict, NotFound
 from kept.wire.memory import DeleteMemory, GetMemory, ListMemories, MemoryHistory, SearchMemories, SetMemory
-from keptd.memory import store
-from tests.rooms import Rooms
+from keptd.domain import WriteCtx
+from keptd.memory import jobs, store
+from keptd.store.changes import ChangeLog
+from tests.rooms import ACTOR, Rooms
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = 86_400
@@ -69,7 +71,21 @@ def test_an_expired_key_starts_anew_and_its_value_is_history(rooms: Rooms, swept
     assert (second.version, second.created_at) == (2, NOW + timedelta(seconds=60))
     assert (second.category, second.priority, second.tags, second.session_id) == ("general", 5, (), None)
     assert second.expires_at is None
-    assert (former.version, former.deleted, former.replaced_at) == (1, True, NOW + timedelta(seconds=10))
+    assert (former.version, former.ended, former.replaced_at) == (1, "expired", NOW + timedelta(seconds=10))
+
+
+def test_on_a_full_disk_what_expired_is_swept_out_and_not_kept(rooms: Rooms) -> None:
+    rooms(SetMemory(key="k", value=1, ttl=10))
+    rooms(SetMemory(key="other", value=1))
+    rooms.clock.advance(10)
+    log = ChangeLog(rooms.writer, rooms.clock.now(), ACTOR, "memory.expire")
+    with rooms.writer:
+        swept = jobs.expire(WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log, full=True), 10)
+
+    assert swept == 1
+    with pytest.raises(NotFound):
+        rooms(MemoryHistory(key="k"))
+    assert [entry.key for entry in rooms(ListMemories()).items] == ["other"]
 
 
 def test_an_expired_entry_has_no_version_to_want(rooms: Rooms) -> None:

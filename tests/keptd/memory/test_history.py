@@ -34,7 +34,7 @@ def test_a_replaced_value_stays_in_the_history_with_its_settings(rooms: Rooms) -
         actor="tester",
         updated_at=NOW,
         replaced_at=NOW + timedelta(seconds=5),
-        deleted=False,
+        ended="replaced",
     )
 
 
@@ -53,7 +53,12 @@ def test_the_history_outlives_the_entry_and_says_where_it_ended(rooms: Rooms) ->
     rooms(SetMemory(key="k", value=4))
     former = rooms(MemoryHistory(key="k")).items
 
-    assert [(item.version, item.deleted) for item in former] == [(4, False), (3, True), (2, False), (1, False)]
+    assert [(item.version, item.ended) for item in former] == [
+        (4, "replaced"),
+        (3, "deleted"),
+        (2, "replaced"),
+        (1, "replaced"),
+    ]
 
 
 def test_an_entry_without_former_values_has_an_empty_history(rooms: Rooms) -> None:

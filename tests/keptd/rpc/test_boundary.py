@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
+from kept.wire import VALUE_BYTES
+from kept.wire.memory import SetMemory
+from keptd.__main__ import main
 from keptd.rpc import prepare
-from tests.harness import Daemon, Peer, notification
+from keptd.rpc.dispatch import Dispatcher
+from keptd.rpc.peer import Peer as ServedPeer
+from keptd.supervisor import Broken, Supervisor
+from tests.harness import Daemon, Peer, notification, request, running
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "canary-of-an-exception"
+DIED = "a thread of the store died"
 
 CALLS: dict[str, dict[str, Any]] = {
     "memory.get": {"key": "k"},
@@ -62,7 +70,7 @@ async def test_a_check_that_fails_is_answered_the_same_way(
     daemon: Daemon, peer: Peer, other: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.expected.add("handler failed")
-    monkeypatch.setattr(prepare, "guard", fail)
+    monkeypatch.setattr(prepare, "guard", lambda call, _policy: fail() if isinstance(call, SetMemory) else call)
     assert await peer.refusal("memory.set", key="k", value=1) == (-32603, "internal_error")
     await peer.send(notification("memory.set", key="k", value=1))
     await peer.is_served()
@@ -98,3 +106,78 @@ async def test_a_read_that_the_storage_fails_says_so(daemon: Daemon, peer: Peer,
     assert (reply["error"]["code"], reply["error"]["data"]["type"]) == (-32009, "storage_failed")
     assert SECRET not in str(reply)
     await peer.is_served()
+
+
+@pytest.mark.parametrize("method", CALLS)
+async def test_a_result_that_can_not_be_sent_costs_its_request_and_nobody_else_s(
+    daemon: Daemon, peer: Peer, other: Peer, method: str
+) -> None:
+    def odd(*_: object) -> Any:
+        return "\ud800"
+
+    async def odd_later(*_: object) -> Any:
+        return "\ud800"
+
+    daemon.expected.add("handler failed")
+    break_method(daemon, method, odd_later if method == "cli.run" else odd)
+    assert await peer.refusal(method, **CALLS[method]) == (-32603, "internal_error")
+    await peer.is_served()
+    await other.is_served()
+
+
+async def test_what_a_connection_meets_unforeseen_ends_that_connection_alone(
+    daemon: Daemon, peer: Peer, other: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.expected.add("handler failed")
+    execute = Dispatcher.execute
+
+    def fail_for_one(dispatcher: Dispatcher, served: ServedPeer, work: Any) -> None:
+        if served.number == 1:
+            fail()
+        execute(dispatcher, served, work)
+
+    await peer.is_served()
+    monkeypatch.setattr(Dispatcher, "execute", fail_for_one)
+    await peer.send(request(1, "daemon.ping"))
+    await peer.ended()
+    await other.is_served()
+    assert SECRET not in daemon.log()
+
+
+async def test_a_value_that_is_too_large_is_refused_before_it_takes_the_writer_s_time(
+    daemon: Daemon, peer: Peer
+) -> None:
+    with daemon.clock.holding("writer"):
+        assert await peer.refusal("memory.set", key="k", value="x" * VALUE_BYTES) == (-32006, "too_large")
+        assert await peer.refusal("action.log", action="a", details=["x" * VALUE_BYTES]) == (-32006, "too_large")
+
+
+async def run_until_a_thread_dies(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(home) as daemon:
+        daemon.expected.add(DIED)
+        peer = await daemon.connect()
+        await peer.is_served()
+        monkeypatch.setattr(daemon.supervisor._store.writer, "_transact", fail)
+        await peer.send(request(1, "memory.set", key="k", value=1))
+        assert await peer.error() == (1, -32009, "storage_failed")
+        await peer.ended()
+
+
+async def test_a_thread_that_dies_ends_the_daemon_which_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ExceptionGroup) as ended:
+        await run_until_a_thread_dies(home, monkeypatch)
+    assert ended.group_contains(Broken)
+    async with running(home) as again:
+        again.expected.add(DIED)
+        await (await again.connect()).is_served()
+        assert DIED in again.log()
+        assert SECRET not in again.log()
+
+
+def test_a_daemon_that_broke_ends_with_1(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: Supervisor) -> None:
+        raise Broken("a thread failed")
+
+    monkeypatch.setenv("KEPT_HOME", str(home))
+    monkeypatch.setattr(Supervisor, "run", broken)
+    assert main(["--set", "log.file=never"]) == 1

@@ -7,6 +7,8 @@ import socket
 import anyio
 import pytest
 
+from keptd import supervisor
+from keptd.context.mirror import Mirror
 from keptd.rpc.peer import HIGH_WATER
 from tests.harness import Daemon, Peer, Process, notification, patience, request
 
@@ -107,3 +109,40 @@ def test_a_process_that_is_told_to_stop_ends_well_though_a_client_does_not_read(
         connection.sendall(request(1, "memory.get", key="k") + b"\n")
         assert b'"kept"' in lines.readline()
         connection.shutdown(socket.SHUT_RDWR)
+
+
+async def test_who_comes_while_the_daemon_stops_is_turned_away_at_once(daemon: Daemon, peer: Peer, other: Peer) -> None:
+    with daemon.clock.holding("writer"):
+        await peer.send(request(1, "memory.set", key="k", value=1))
+        await daemon.until("it waits", lambda: daemon.served()[0].in_flight == 1)
+        await other.result("daemon.stop")
+        await other.ended()
+        late = await daemon.connect()
+        assert await late.error() == (None, -32007, "busy")
+        await late.ended()
+    assert (await peer.receive())["id"] == 1
+    await peer.ended()
+
+
+async def test_a_stop_waits_for_clients_and_for_the_mirror_no_longer_than_it_may(
+    daemon: Daemon, peer: Peer, other: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = anyio.Event()
+
+    async def hang(_: Mirror) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Mirror, "catch_up", hang)
+    monkeypatch.setattr(supervisor, "DRAIN_SECONDS", 0)
+    monkeypatch.setattr(supervisor, "MIRROR_SECONDS", 0.01)
+    await peer.result("memory.set", key="big", value="x" * 900_000)
+    await peer.send(*(request(number, "memory.get", key="big") for number in range(20)))
+    await daemon.until("the outbox fills", lambda: len(daemon.served()[0].outbox) > HIGH_WATER)
+    await other.result("daemon.stop")
+    with patience("the mirror is asked"):
+        await asked.wait()
+    # By then nobody can come to a daemon that will not answer.
+    with pytest.raises(FileNotFoundError):
+        await anyio.connect_unix(daemon.paths.socket)
+    await daemon.until("it has ended", lambda: '"stopped"' in daemon.log())

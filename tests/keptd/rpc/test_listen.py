@@ -13,8 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from kept.paths import SOCKET_PATH_BYTES
-from kept.wire.daemon import HOME_TAKEN
+from kept.paths import HOME_TAKEN, SOCKET_PATH_BYTES
 from keptd.home import UnusableHome, make_private
 from keptd.rpc.listen import UnusableSocket, listen
 from tests.harness import Daemon, Peer, Process, patience, running

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
+from kept.wire.event import Change
 from keptd.clock import to_time
 from keptd.store import changes
 from keptd.store.changes import ChangeLog
@@ -120,6 +122,24 @@ def test_no_question_scans_the_log(db: apsw.Connection) -> None:
     assert plans == [
         "SEARCH change",
         "SEARCH change USING INTEGER PRIMARY KEY (rowid>?)",
-        "SEARCH change USING INDEX change_by_entity (entity=? AND seq>?)",
-        "SEARCH change USING INDEX change_by_method (method=? AND seq>?)",
+        "SEARCH change USING INTEGER PRIMARY KEY (rowid=?)",
+        "LIST SUBQUERY 2",
+        "MERGE (UNION)",
+        "LEFT",
+        "SEARCH change USING COVERING INDEX change_by_entity (entity=? AND seq>?)",
+        "RIGHT",
+        "SEARCH change USING COVERING INDEX change_by_method (method=? AND seq>?)",
     ]
+
+
+def test_of_many_topics_only_what_is_given_is_decoded(db: apsw.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(db)
+    made: list[int] = []
+    decode = changes._change
+
+    def note(row: Any) -> Change:
+        made.append(row[0])
+        return decode(row)
+
+    monkeypatch.setattr(changes, "_change", note)
+    assert seqs(db, 0, ["memory", "memory.set", "decision", "memory"], 2) == made == [1, 2]

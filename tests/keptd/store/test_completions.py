@@ -60,3 +60,17 @@ def test_what_is_left_in_the_end_can_be_drained() -> None:
     completions.drain()
     assert seen == [0, 1, 2]
     completions.close()
+
+
+def test_one_that_fails_keeps_no_other_from_being_run() -> None:
+    completions = Completions()
+    seen: list[int] = []
+
+    def fail() -> None:
+        raise LookupError
+
+    completions.post(fail)
+    completions.post(lambda: seen.append(1))
+    completions.drain()
+    completions.close()
+    assert seen == [1]

@@ -19,6 +19,7 @@ from tests.small_disk import small_disk
 from .desk import SETS, Desk, check, delete, desk, entries, put
 
 KIB = 1024
+MIB = 1024 * KIB
 
 
 @pytest.mark.parametrize("at", range(1, 19))
@@ -116,6 +117,59 @@ def test_a_full_file_system_takes_deletions_and_recovers_when_there_is_room(tmp_
         found = work.entries()
         assert {name for name in acknowledged if name.startswith("m")} <= found.keys()
         assert max(found.values()) == 1
+
+
+def test_a_file_system_that_large_values_have_filled_takes_deletions_until_there_is_room(tmp_path: Path) -> None:
+    config = Storage(ballast_bytes=8 * MIB)
+    with small_disk(tmp_path, "60m") as room:
+        with desk(tmp_path, config=config) as work:
+            names = [f"n{number}" for number in range(150)]
+            for name in names:
+                work.submit(name, put(name, "x" * 500_000), size=500_000)
+            work.settle(*names)
+            taken = [name for name in names if isinstance(work.outcomes[name], Written)]
+            assert 50 < len(taken) < len(names)
+            assert work.state() == "full"
+            # Somebody else takes what the ballast gave: the log has enough room of its own.
+            room.fill()
+            left = iter(taken)
+            deleted = 0
+            while work.state() == "full":
+                name = next(left)
+                assert isinstance(work.write(f"d{name}", delete(name), frees_space=True), Written), name
+                deleted += 1
+            # The log's own file is given back in the end, so that it takes no more than twice the ballast.
+            assert deleted * 500_000 <= 2 * 8 * MIB
+            for name in names[-3:]:
+                assert isinstance(work.write(name, put(name, "y" * 500_000)), Written)
+        room.clear()
+        check(tmp_path / "kept.db", [*left, *names[-3:]])
+
+
+def test_what_is_deleted_on_a_full_disk_goes_back_to_the_file_system(tmp_path: Path) -> None:
+    config = Storage(ballast_bytes=512 * KIB)
+    with small_disk(tmp_path, "8m") as room, desk(tmp_path, config=config) as work:
+        names = [f"n{number}" for number in range(20)]
+        for name in names:
+            work.write(name, put(name, "x" * 100_000))
+        room.fill()
+        more = [f"m{number}" for number in range(20)]
+        for name in more:
+            work.write(name, put(name, "x" * 100_000))
+        assert work.state() == "full"
+        before = (tmp_path / "kept.db").stat().st_size
+        for name in names:
+            assert isinstance(work.write("gone", delete(name), frees_space=True), Written)
+            if work.state() == "ok":
+                break
+        assert work.state() == "ok"
+        assert (tmp_path / "kept.db").stat().st_size < before
+        assert (tmp_path / "ballast").stat().st_size == 512 * KIB
+
+
+@pytest.mark.parametrize(("ballast", "frames"), [(0, 10_000), (8 * MIB, 1024), (1024 * MIB, 10_000)])
+def test_the_log_is_moved_before_it_outgrows_the_ballast(tmp_path: Path, ballast: int, frames: int) -> None:
+    assert Desk(tmp_path, config=Storage(ballast_bytes=ballast)).writer._frames_limit() == frames
 
 
 @pytest.mark.parametrize("left", [0, 4 * KIB, 40 * KIB, 600 * KIB])

@@ -189,3 +189,19 @@ def test_a_stop_finishes_what_is_queued(tmp_path: Path, disk: Disk) -> None:
             room.submit(f"n{number}", count)
         room.close()
         assert list(room.outcomes.values()) == [b"0"] * 20
+
+
+def test_a_thread_that_meets_what_nobody_foresaw_refuses_all_and_says_so(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[BaseException] = []
+    room.pool._died = told.append
+
+    def fail(*_: object) -> bytes:
+        raise LookupError
+
+    monkeypatch.setattr(Readers, "_run", fail)
+    for name in ("a", "b", "c", "d"):
+        room.submit(name, count)
+    assert [type(room.settle(name)) for name in ("a", "b", "c", "d")] == [StorageFailed] * 4
+    assert {type(mistake) for mistake in told} == {LookupError}

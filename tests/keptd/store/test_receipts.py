@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,15 @@ def test_the_first_result_is_found_again_byte_for_byte(db: apsw.Connection) -> N
     receipts.keep(db, "key", b"mark", b'{"id":1}', 5)
     assert receipts.find(db, "key", b"mark") == b'{"id":1}'
     assert receipts.find(db, "other", b"mark") is None
+
+
+@pytest.mark.parametrize("size", [1, receipts.PLAIN_BYTES - 2, receipts.PLAIN_BYTES - 1, 500_000])
+def test_a_long_result_takes_little_room_and_comes_back_as_it_was(db: apsw.Connection, size: int) -> None:
+    result = msgspec.json.encode("x" * size)
+    receipts.keep(db, "key", b"mark", result, 5)
+    assert receipts.find(db, "key", b"mark") == result
+    [(stored,)] = db.execute("SELECT length(result) FROM receipt")
+    assert stored <= receipts.PLAIN_BYTES
 
 
 def test_a_key_that_was_used_for_another_request_is_a_conflict_that_names_the_field(db: apsw.Connection) -> None:

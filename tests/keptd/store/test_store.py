@@ -114,3 +114,39 @@ def test_a_close_answers_what_is_queued(tmp_path: Path, disk: Disk) -> None:
         store.writer.submit(WriteJob(put(f"n{number}"), outcomes.append, 1e9, 1))
     store.close()
     assert [type(outcome) for outcome in outcomes] == [Written] * 10
+
+
+@pytest.mark.anyio
+async def test_maintenance_leaves_a_log_alone_that_it_has_moved(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = 0
+    over = anyio.Event()
+    moves: list[bool] = []
+    checkpoint = Store._checkpoint
+
+    async def wait(_seconds: float) -> None:
+        nonlocal rounds
+        await anyio.lowlevel.checkpoint()
+        rounds += 1
+        if rounds == 5:
+            over.set()
+            await anyio.sleep_forever()
+
+    def move(store: Store) -> bool:
+        moves.append(checkpoint(store))
+        return moves[-1]
+
+    with open_store(tmp_path, disk) as store, anyio.fail_after(DEADLINE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.completions.deliver)
+            number = 0
+            while store.writer.stats.wal_frames <= 100:
+                number += 1
+                await write(store, FakeClock(), put(f"n{number}"))
+            monkeypatch.setattr("keptd.store.anyio.sleep", wait)
+            monkeypatch.setattr(Store, "_checkpoint", move)
+            tasks.start_soon(store.maintain)
+            await over.wait()
+            tasks.cancel_scope.cancel()
+    assert moves == [True]

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import gc
+import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
-from kept.wire.errors import Cancelled, Conflict, DeadlinePassed, InternalError
+from kept.wire.errors import Busy, Cancelled, Conflict, DeadlinePassed, InternalError, StorageFailed
 from keptd.config import Storage
-from keptd.store.writer import Written
-from tests.faulty_vfs import Disk, Gate
+from keptd.store.writer import Outcome, Writer, Written
+from tests.faulty_vfs import DEADLINE, Disk, Gate
 from tests.rooms import FakeClock
 
 from .desk import Desk, Run, delete, desk, put, refuse
@@ -201,7 +204,6 @@ def test_a_stop_finishes_what_is_queued_and_empties_the_log(tmp_path: Path, disk
     gate.open()
     work.close()
     assert len(work.outcomes) == 11
-    assert not work.writer.alive()
     assert not (tmp_path / "kept.db-wal").exists()
     assert sum(work.entries().values()) == 11
 
@@ -229,3 +231,91 @@ def test_a_checkpoint_that_fails_fails_no_write(tmp_path: Path, disk: Disk, monk
             work.write(name)
         assert work.writer.stats.wal_frames < 100
     assert sum(work.entries().values()) == 40
+
+
+class Carried:
+    """What a request carries."""
+
+
+def test_nothing_of_a_refused_request_stays_in_memory(work: Desk) -> None:
+    def carry() -> tuple[Run, weakref.ref[Carried]]:
+        carried = Carried()
+
+        def run(_db: apsw.Connection) -> Written:
+            raise Conflict(f"no {id(carried)}")
+
+        return run, weakref.ref(carried)
+
+    gc.collect()
+    gc.disable()
+    try:
+        run, left = carry()
+        assert isinstance(work.write("refused", run), Conflict)
+        del run
+        # The thread lets go of the batch before it takes the next.
+        work.write("next")
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_an_idle_writer_holds_no_request(work: Desk) -> None:
+    run = put("a")
+    held = weakref.ref(run)
+    work.write("a", run)
+    del run
+    # Nothing else comes: what is waited for is what the thread does by itself.
+    end = time.monotonic() + DEADLINE
+    while held() is not None:
+        assert time.monotonic() < end
+
+
+def test_a_database_that_another_program_has_locked_refuses_and_knows_that_nothing_was_written(tmp_path: Path) -> None:
+    with desk(tmp_path) as work:
+        work.writer._db.set_busy_timeout(1)
+        other = apsw.Connection(str(work.path))
+        other.execute("BEGIN IMMEDIATE")
+        assert isinstance(work.write("a"), Busy)
+        assert work.state() == "ok"
+        other.execute("ROLLBACK")
+        other.close()
+        assert isinstance(work.write("a"), Written)
+
+
+def test_a_writer_that_meets_what_nobody_foresaw_refuses_all_and_says_so(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Desk(tmp_path, vfs=disk.name)
+    told: list[BaseException] = []
+    work.writer._died = told.append
+    work.start()
+    gate = hold_up(work, disk)
+    for name in names("n", 3):
+        work.submit(name, put(name))
+    monkeypatch.setattr(Writer, "_transact", fail_oddly)
+    gate.open()
+    assert [type(outcome) for outcome in work.settle("first", *names("n", 3))] == [Written] + [StorageFailed] * 3
+    assert isinstance(work.write("later"), StorageFailed)
+    assert [type(mistake) for mistake in told] == [LookupError]
+    assert work.state() == "failed"
+    work.close()
+    assert work.entries() == {"first": 1}
+
+
+def fail_oddly(*_: object) -> list[Outcome]:
+    raise LookupError
+
+
+def test_an_outcome_that_can_not_be_delivered_holds_up_no_other_of_its_batch(work: Desk, disk: Disk) -> None:
+    gate = hold_up(work, disk)
+
+    def hear(name: str, _outcome: Outcome) -> None:
+        if name == "a":
+            raise LookupError
+
+    work.heard = hear
+    work.submit("a", put("a"))
+    work.submit("b", put("b"))
+    gate.open()
+    assert [type(outcome) for outcome in work.settle("a", "b")] == [Written, Written]
+    work.inbox.wait(lambda: work.committed == [1, 3])

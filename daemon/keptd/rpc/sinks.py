@@ -1,0 +1,67 @@
+"""Where replies go: to a peer, into the reply to a batch, or to somebody inside the daemon."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+
+from .peer import Peer
+
+
+class Sink(Protocol):
+    """Where a reply goes: a peer, a batch in the making, or whoever asked inside the daemon."""
+
+    def fits(self, size: int) -> bool:
+        """Whether it can take that many bytes more."""
+        ...
+
+    def send(self, line: bytes) -> None:
+        """Take a reply, without its end of line."""
+        ...
+
+
+class BatchReply:
+    """Gathers the replies of a batch into one array, bounded like anything else that waits for a peer."""
+
+    def __init__(self, peer: Peer, expected: int) -> None:
+        self._peer = peer
+        self._missing = expected
+        self._replies: list[bytes] = []
+        self._size = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether the peer could take the array with this reply."""
+        return self._peer.fits(size)
+
+    def send(self, line: bytes) -> None:
+        """Take one reply; the last one sends them all."""
+        self._size += len(line)
+        self._peer.held += len(line)
+        self._replies.append(line)
+        self._missing -= 1
+        if not self._missing:
+            self._peer.held -= self._size
+            self._peer.send(b"[" + b",".join(self._replies) + b"]")
+
+
+class Reply:
+    """One reply for somebody inside the daemon."""
+
+    def __init__(self) -> None:
+        self._given = anyio.Event()
+        self._reply = b""
+
+    def fits(self, _size: int) -> bool:
+        """Always."""
+        return True
+
+    def send(self, line: bytes) -> None:
+        """Take the reply."""
+        self._reply = line
+        self._given.set()
+
+    async def wait(self) -> bytes:
+        """The reply, when it is there."""
+        await self._given.wait()
+        return self._reply
