@@ -63,6 +63,9 @@ REFUSED = 1
 USAGE = 2
 NO_DAEMON = 69
 INTERRUPTED = 130
+BROKEN = 70
+"""EX_SOFTWARE of sysexits.h."""
+
 UNKNOWN = "the command may have been carried out, so look before you repeat it"
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended."""
@@ -86,6 +89,7 @@ class Handover(Exception):
 
 def main() -> NoReturn:
     """Run the command line of this process, and end the process."""
+    _fill_descriptors()
     try:
         try:
             code = _remote(sys.argv[1:])
@@ -98,14 +102,37 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except BrokenPipeError:
         code = BROKEN_PIPE
+    except Exception as fault:
+        if os.environ.get("KEPT_DEBUG"):
+            raise
+        # Its text could hold what was typed.
+        _write(2, f"kept: a fault in kept itself ({type(fault).__name__}); KEPT_DEBUG=1 shows the details\n")
+        code = BROKEN
     # All output is written and there is nothing to close: taking the interpreter apart would only take time.
     os._exit(code)
+
+
+def _fill_descriptors() -> None:
+    """Open /dev/null for each standard descriptor that the caller has closed.
+
+    A socket would get its number else, and be read as the input, or get the output. Standard input is opened for
+    writing, so that reading it fails: nothing was given, which is not the same as an empty text.
+    """
+    for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDWR), (2, os.O_RDWR)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is taken, and all below are in use.
+            os.set_inheritable(os.open(os.devnull, mode), True)
 
 
 def _local(argv: list[str], stdin: bytes | None) -> NoReturn:
     """Run the command line here; `stdin` is what has been read of standard input."""
     from kept.cli import main as run  # noqa: PLC0415 - loads what the common path does without
 
+    # Python has None for a stream that was closed when it began.
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lasts to the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
     if stdin is not None:
         sys.stdin = TextIOWrapper(BytesIO(stdin), encoding="utf-8")
     code = run(argv)
@@ -153,18 +180,30 @@ def _connect() -> socket:
     Raises `Handover` where none answers, and `Refusal` where what answers can't be trusted.
     """
     try:
-        path = find(os.environ).socket
-        check_socket(path)
-        connection = socket(AF_UNIX, SOCK_STREAM)
-        connection.settimeout(QUIET_SECONDS)
-        connection.connect(path)
-        check_peer(connection)
+        paths = find(os.environ)
+        try:
+            return _connect_to(paths.socket)
+        except (FileNotFoundError, ConnectionRefusedError):
+            from kept.holder import elsewhere  # noqa: PLC0415 - seldom needed
+
+            other = elsewhere(paths, os.environ)
+            if other is None:
+                raise
+            return _connect_to(other)
     except BadPlace as fault:
         raise Refusal(str(fault), USAGE) from None
     except Untrusted as fault:
         raise Refusal(str(fault), NO_DAEMON) from None
     except OSError:
         raise Handover from None
+
+
+def _connect_to(path: str) -> socket:
+    check_socket(path)
+    connection = socket(AF_UNIX, SOCK_STREAM)
+    connection.settimeout(QUIET_SECONDS)
+    connection.connect(path)
+    check_peer(connection)
     return connection
 
 

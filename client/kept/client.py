@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from .calls import plan, with_key
 from .faults import ConnectionLost, Fault, NoDaemon
+from .holder import elsewhere
 from .link import Broken, Link, Ticket
 from .paths import Paths
 from .patience import Patience
@@ -157,7 +158,7 @@ class Client:
         seconds = self._settings.reply_seconds if reply_seconds is None else reply_seconds
         while True:
             try:
-                return Link(self.paths.socket, self._hello, seconds)
+                return self._reach(seconds)
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 nobody = NoDaemon(f"no daemon answers at {self.paths.socket}; start it with: kept daemon start")
             except Broken as lost:
@@ -173,6 +174,15 @@ class Client:
             if pause is None:
                 raise nobody
             time.sleep(pause)
+
+    def _reach(self, seconds: float) -> Link:
+        try:
+            return Link(self.paths.socket, self._hello, seconds)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            other = elsewhere(self.paths, self._settings.environ)
+            if other is None:
+                raise
+            return Link(other, self._hello, seconds)
 
     def _start_daemon(self, patience: Patience) -> None:
         from .start import start  # noqa: PLC0415 - only where no daemon runs, which is rare

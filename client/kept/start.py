@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .faults import NoDaemon, StartFailed
+from .holder import elsewhere, holder
 from .paths import HOME_TAKEN, Paths
 from .trust import check_folder, check_peer, check_socket
 
@@ -31,25 +32,40 @@ READY_SECONDS = 10.0
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.1
+_TAKEN_PAUSE = 0.5
+"""Between attempts while another daemon has the home: each is a process, and a line in the log."""
+
 _LINES_READ = 8192
 
 
 def start(paths: Paths, seconds: float = READY_SECONDS, environ: Mapping[str, str] = os.environ) -> None:
-    """Return when a daemon accepts connections at `paths.socket`, having started it where none did.
+    """Return when the home's daemon accepts connections, having started it where none did.
 
-    `seconds`, at most 10, bounds the whole. The daemon gets `environ`, a session of its own, and the log as its
-    standard error. Raises `StartFailed` where it can't be started, or ends early, with its last line; `NoDaemon` where
-    it is not ready in time; `Untrusted` where the folder could be somebody else's.
+    That is at `paths.socket`, or, unless `environ` names the socket, where the daemon that has the home says that it
+    serves. `seconds`, at most 10, bounds the whole. The daemon gets `environ`, a session of its own, and the log as its
+    standard error. Of a named socket's folder no parents are made.
+
+    Raises `StartFailed` where it can't be started, or ends early, with its last line; `NoDaemon` where it is not ready
+    in time, or serves at a socket that isn't the named one; `Untrusted` where the folder could be somebody else's.
     """
     end = time.monotonic() + min(seconds, READY_SECONDS)
     try:
-        os.makedirs(os.path.dirname(paths.runtime_dir), mode=0o700, exist_ok=True)
+        if not environ.get("KEPT_SOCKET"):
+            os.makedirs(os.path.dirname(paths.runtime_dir), mode=0o700, exist_ok=True)
         _make_folder(paths.runtime_dir)
         with _lock(paths.socket + ".lock", end):
-            if not serves(paths.socket):
+            if not is_served(paths, environ):
                 _spawn_until_ready(paths, end, environ)
     except OSError as fault:
         raise StartFailed(f"the daemon can't be started: {fault}") from fault
+
+
+def is_served(paths: Paths, environ: Mapping[str, str]) -> bool:
+    """Whether the home's daemon accepts connections, at its socket or where it says. Raises `Untrusted`."""
+    if serves(paths.socket):
+        return True
+    other = elsewhere(paths, environ)
+    return other is not None and serves(other)
 
 
 def serves(path: str) -> bool:
@@ -102,19 +118,28 @@ def _spawn_until_ready(paths: Paths, end: float, environ: Mapping[str, str]) -> 
         before = os.fstat(log).st_size
         daemon = _spawn(log, environ)
         pause = _FIRST_PAUSE
-        while not serves(paths.socket):
+        while not is_served(paths, environ):
             ended = daemon.poll()
-            if ended not in (None, HOME_TAKEN) and not serves(paths.socket):
+            if ended not in (None, HOME_TAKEN) and not is_served(paths, environ):
                 raise StartFailed(f"the daemon ended with status {ended}: {_last_line(log, before)}")
+            if ended == HOME_TAKEN:
+                _refuse_second(paths)
             if time.monotonic() >= end:
                 raise NoDaemon(f"the daemon was started, but is not ready yet; see {paths.log}")
             time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-            if ended == HOME_TAKEN and not serves(paths.socket):
+            pause = min(pause * 2, _TAKEN_PAUSE if ended == HOME_TAKEN else _LONGEST_PAUSE)
+            if ended == HOME_TAKEN and not is_served(paths, environ):
                 # One that is about to end, or that somebody else has just started, has the home.
                 daemon = _spawn(log, environ)
     finally:
         os.close(log)
+
+
+def _refuse_second(paths: Paths) -> None:
+    """Raise `NoDaemon` where the daemon that has the home serves at a socket that is not to be used here."""
+    found = holder(paths.data_dir)
+    if found is not None and found[1] != paths.socket and serves(found[1]):
+        raise NoDaemon(f"keptd (pid {found[0]}) already serves this home at {found[1]}")
 
 
 def _spawn(log: int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 from .calls import Plan, check_protocol, plan, request, with_key
 from .channel import Channel, open_stream
 from .faults import ConnectionLost, NoDaemon
+from .holder import elsewhere
 from .link import Broken
 from .paths import Paths
 from .patience import Patience
@@ -137,7 +138,7 @@ class AsyncClient:
         """A new connected stream, as soon as there is somebody to connect to."""
         while True:
             try:
-                return await open_stream(self.paths.socket)
+                return await self._reach()
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 nobody = NoDaemon(f"no daemon answers at {self.paths.socket}; start it with: kept daemon start")
             except OSError as fault:
@@ -148,6 +149,15 @@ class AsyncClient:
             if pause is None:
                 raise nobody
             await anyio.sleep(pause)
+
+    async def _reach(self) -> anyio.abc.UNIXSocketStream:
+        try:
+            return await open_stream(self.paths.socket)
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            other = elsewhere(self.paths, self._settings.environ)
+            if other is None:
+                raise
+            return await open_stream(other)
 
     async def _start_daemon(self, patience: Patience) -> None:
         from .start import start  # noqa: PLC0415 - only where no daemon runs, which is rare

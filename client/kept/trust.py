@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from stat import S_ISDIR, S_ISLNK, S_ISSOCK
+from stat import S_ISDIR, S_ISLNK, S_ISSOCK, S_ISVTX
 
 from kept.paths import SOCKET_PATH_BYTES
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _socket import socket
 
 _WRITABLE_BY_OTHERS = 0o022
+_OF_THE_SYSTEM = frozenset({"/run", "/var/run"})
 
 
 class Untrusted(Exception):
@@ -39,8 +40,15 @@ def check_folder(folder: str) -> None:
         )
     if found.st_mode & _WRITABLE_BY_OTHERS:
         raise Untrusted(
-            f"other users can write to {folder}: what listens there is not trusted.\nRun: chmod 700 {folder}"
+            f"other users can write to {folder}: what listens there is not trusted."
+            + (f"\nRun: chmod 700 {folder}" if _is_for_kept(folder, found.st_mode) else _ADVICE)
         )
+
+
+def _is_for_kept(folder: str, mode: int) -> bool:
+    """Whether a folder is of kept's own making, so that closing it to others harms nobody: `kept`, or `run` below a
+    home, and never one that is meant for all (sticky)."""
+    return not mode & S_ISVTX and os.path.basename(folder) in {"kept", "run"} and folder not in _OF_THE_SYSTEM
 
 
 def check_socket(path: str) -> None:

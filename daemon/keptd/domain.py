@@ -45,13 +45,15 @@ def _no_reports() -> Sequence[SelfReport]:
 
 @dataclass(frozen=True, slots=True)
 class ReadCtx:
-    """What a handler of a `Read` may use. `db` refuses to write; `self_reports` tells how the daemon itself is."""
+    """What a handler of a `Read` may use. `db` refuses to write; `self_reports` tells how the daemon itself is;
+    `topics` are the entities and methods that a change can have."""
 
     db: apsw.Connection
     clock: Clock
     caller: Actor
     config: Config
     self_reports: Callable[[], Sequence[SelfReport]] = _no_reports
+    topics: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The home: kept's folders, and the lock that lets one daemon own them.
 
 Refuses a folder that is a symlink or another user's, and a home that another daemon has. The lock is the operating
-system's (flock), so that a daemon that was killed leaves none behind.
+system's (flock), so that a daemon that was killed leaves none behind. Its file says whose it is: the pid on the first
+line, the socket's path on the second, for those who find the home taken and look for its daemon at another place.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from stat import S_ISDIR
 from kept.paths import Paths
 
 _WRITABLE_BY_OTHERS = 0o022
+_LOCK_BYTES = 4096
 
 
 class UnusableHome(Exception):
@@ -54,21 +56,52 @@ def make_private(folder: Path) -> None:
 class HomeLock:
     """Holds the home until it is released, or the process ends."""
 
-    def __init__(self, data_dir: str) -> None:
-        """Raises `HomeTaken` where another daemon has it."""
-        self._file = os.open(Path(data_dir, "keptd.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    def __init__(self, data_dir: str, socket: str) -> None:
+        """`socket` is where its daemon will listen. Raises `HomeTaken` where another daemon has the home."""
+        self._path = Path(data_dir, "keptd.lock")
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._file, 20, 0).decode(errors="replace").strip()
+            whose = _holder(self._file)
             os.close(self._file)
-            whose = f" (pid {holder})" if holder.isdigit() else ""
             raise HomeTaken(
                 f"another keptd{whose} has {data_dir}. Use it, or end it with `kept daemon stop`."
             ) from None
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self._file, b"%d\n%s\n" % (os.getpid(), os.fsencode(socket)), 0)
+
+    def in_place(self) -> bool:
+        """Whether the lock is still the file at its path. Where the home was removed, another daemon may have begun
+        one there. While it is held its inode is in use, so that no other file can have the same."""
+        return is_at(self._path, identity(self._file))
 
     def release(self) -> None:
         """Let another daemon have the home."""
         os.close(self._file)
+
+
+def identity(file: int | Path) -> tuple[int, int]:
+    """The device and inode of an open file, or of what lies at a path (a link is not followed)."""
+    found = file.lstat() if isinstance(file, Path) else os.fstat(file)
+    return found.st_dev, found.st_ino
+
+
+def is_at(path: Path, expected: tuple[int, int]) -> bool:
+    """Whether what lies at the path is still the same. Where that can't be told, as on a failing disk, it is."""
+    try:
+        return identity(path) == expected
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def _holder(file: int) -> str:
+    """Who has the lock, as its file says: in parentheses, or nothing while a daemon is about to write it."""
+    pid, _, rest = os.pread(file, _LOCK_BYTES, 0).partition(b"\n")
+    if not pid.isdigit():
+        return ""
+    socket = os.fsdecode(rest.partition(b"\n")[0])
+    at = f", at {socket}" if socket.isprintable() and socket else ""
+    return f" (pid {pid.decode()}{at})"

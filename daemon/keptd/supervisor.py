@@ -47,6 +47,9 @@ DOMAINS: tuple[Domain, ...] = (
 DRAIN_SECONDS = 10
 """How long a stop waits for clients to take their last replies."""
 
+HOME_SECONDS = 3.0
+"""How often a look is taken whether the home and the socket are still one's own."""
+
 MIRROR_SECONDS = 5
 """How long a stop waits for the mirror."""
 
@@ -83,7 +86,7 @@ class Supervisor:
         self._stopping = anyio.Event()
         handlers = check(calls(), [handler for domain in DOMAINS for handler in domain.handlers])
         home.prepare(self._paths)
-        lock = home.HomeLock(self._paths.data_dir)
+        self._lock = home.HomeLock(self._paths.data_dir, self._paths.socket)
         try:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
@@ -97,19 +100,27 @@ class Supervisor:
             try:
                 self._bus.advance(changes.last_seq(self._store.inline))
                 self._dispatcher = Dispatcher(
-                    handlers, self._store, self._bus, self._clock, self._config, self, self.self_reports
+                    handlers,
+                    self._store,
+                    self._bus,
+                    self._clock,
+                    self._config,
+                    self,
+                    self.self_reports,
+                    [sweep.name for domain in DOMAINS for sweep in domain.sweeps],
                 )
                 await self._serve()
             finally:
                 self._store.close()
         finally:
-            lock.release()
+            self._lock.release()
         logger.info("stopped")
         if self._store.mistake is not None:
             raise Broken("a thread of the daemon failed, so it has ended; the log says where")
 
     async def _serve(self) -> None:
         listener = listen(Path(self._paths.socket))
+        self._socket = home.identity(Path(self._paths.socket))
         self._server = Server(listener, self._dispatcher, os.geteuid())
         try:
             async with anyio.create_task_group() as tasks:
@@ -117,6 +128,7 @@ class Supervisor:
                 tasks.start_soon(self._store.maintain)
                 tasks.start_soon(self._heed_signals)
                 tasks.start_soon(self._heed_death)
+                tasks.start_soon(self._heed_removal)
                 mirror = self._following = self._mirror()
                 tasks.start_soon(mirror.follow)
                 sweeps = [RECEIPTS, *(sweep for domain in DOMAINS for sweep in domain.sweeps)]
@@ -137,9 +149,11 @@ class Supervisor:
     def _close(self, listener: socket.socket) -> None:
         if listener.fileno() < 0:
             return
+        # Compared while it is open, since then no other file can have its inode.
+        if home.is_at(Path(self._paths.socket), self._socket):
+            with suppress(FileNotFoundError):
+                os.unlink(self._paths.socket)
         listener.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self._paths.socket)
 
     async def _drain(self) -> None:
         logger.info("stopping", connections=len(self._server.peers))
@@ -154,6 +168,14 @@ class Supervisor:
         await self._store.dead.wait()
         logger.critical("a thread of the store died", exc_info=self._store.mistake)
         self.stop()
+
+    async def _heed_removal(self) -> None:
+        """A daemon whose home or socket was removed can't be reached any more, and another may begin in its place."""
+        while not self._stopping.is_set():
+            if not (self._lock.in_place() and home.is_at(Path(self._paths.socket), self._socket)):
+                logger.warning("ending, since the home or the socket was removed", home=self._paths.data_dir)
+                self.stop()
+            await anyio.sleep(HOME_SECONDS)
 
     async def _heed_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -233,6 +255,7 @@ class Supervisor:
             lambda: self._config,
             self.self_reports,
             self._actor,
+            self._lock.in_place,
         )
 
 

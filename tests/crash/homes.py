@@ -40,7 +40,7 @@ class Home:
     def pid(self) -> int:
         """The process that has the home, as its lock names it; 0 for none."""
         try:
-            return int(Path(self.paths.data_dir, "keptd.lock").read_text() or 0)
+            return int(Path(self.paths.data_dir, "keptd.lock").read_text().partition("\n")[0] or 0)
         except FileNotFoundError:
             return 0
 

@@ -135,6 +135,59 @@ def test_while_another_daemon_has_the_home_starting_is_tried_again(home: Home) -
     assert len(home.started) == 3
 
 
+def lock(home: Home, socket: Path) -> None:
+    Path(home.paths.data_dir).mkdir(parents=True, exist_ok=True)
+    Path(home.paths.data_dir, "keptd.lock").write_text(f"12\n{socket}\n")
+
+
+def test_a_home_that_is_served_at_another_socket_needs_no_second_daemon(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other") as server:
+        lock(home, server.path)
+        home.start()
+        with kept.connect(environ=home.environ) as client:
+            assert client.call(Ping()).time.year == 2026
+    assert home.started == []
+
+
+@pytest.mark.anyio
+async def test_the_asynchronous_client_finds_that_socket_too(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other") as server:
+        lock(home, server.path)
+        async with kept.connect_async(environ=home.environ) as client:
+            assert (await client.call(Ping())).time.year == 2026
+    assert home.started == []
+
+
+def test_a_second_daemon_at_a_named_socket_is_refused_at_once_with_the_place_of_the_first(
+    home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other") as server:
+        lock(home, server.path)
+        named = {**home.environ, "KEPT_SOCKET": str(tmp_path / "named" / "s"), "TAKEN": "1000"}
+        with pytest.raises(NoDaemon, match=rf"pid 12\) already serves this home at {server.path}"):
+            start(find(named), environ=named)
+    assert len(home.started) == 1
+
+
+def test_a_lock_that_a_killed_daemon_left_does_not_keep_the_next_one_away(home: Home, tmp_path: Path) -> None:
+    lock(home, tmp_path / "gone" / "s")
+    home.start()
+    assert len(home.started) == 1
+
+
+def test_a_named_socket_gets_its_folder_and_no_parents(home: Home, tmp_path: Path) -> None:
+    deep = {**home.environ, "KEPT_SOCKET": str(tmp_path / "a" / "b" / "s")}
+    with pytest.raises(StartFailed):
+        start(find(deep), environ=deep)
+    assert not (tmp_path / "a").exists()
+    near = {**home.environ, "KEPT_SOCKET": str(tmp_path / "a" / "s")}
+    start(find(near), environ=near)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+
+
 def test_a_place_that_cant_be_made_is_a_failed_start(home: Home) -> None:
     Path(home.paths.state_dir).write_text("no folder")
     with pytest.raises(StartFailed):

@@ -13,131 +13,15 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from fcntl import ioctl
 from itertools import islice
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
 
-SECONDS = 20
-"""A deadline for what ends in milliseconds unless it is broken."""
-
-SCRIPT = """
-import sys, types
-cli = types.ModuleType("kept.cli")
-def run(argv):
-    sys.stdout.write("local " + " ".join(argv))
-    if "-" in argv:
-        sys.stdout.write(" stdin=" + sys.stdin.read())
-    return 7
-cli.main = run
-sys.modules["kept.cli"] = cli
-from kept.__main__ import main
-main()
-"""
-"""The script with a command line that says when it runs."""
-
-
-def result(code: int = 0, out: str = "", err: str = "", local: bool = False) -> bytes:
-    reply = {"jsonrpc": "2.0", "id": 1, "result": {"code": code, "out": out, "err": err, "local": local}}
-    return json.dumps(reply).encode() + b"\n"
-
-
-class Server:
-    """Listens on `path`; takes one request per connection, then does what `answer` says with the connection."""
-
-    def __init__(self, path: Path, answer: Callable[[socket.socket], None]) -> None:
-        self.path = path
-        self.answer = answer
-        self.received: list[bytes] = []
-        self.asked = Event()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen()
-        self.thread = Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    @property
-    def params(self) -> Any:
-        (line,) = self.received
-        request = json.loads(line)
-        assert (request["jsonrpc"], request["method"]) == ("2.0", "cli.run")
-        return request["params"]
-
-    def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(SECONDS)
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rb") as lines:
-                line = lines.readline()
-                if line:
-                    self.received.append(line)
-                    self.asked.set()
-                    self.answer(connection)
-
-
-Start = Callable[[Callable[[socket.socket], None] | bytes], Server]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server whose connections get some bytes, or what a function does with them."""
-    with ExitStack() as stack:
-
-        def begin(answer: Callable[[socket.socket], None] | bytes) -> Server:
-            server = Server(
-                tmp_path / "s", answer if callable(answer) else lambda connection: connection.sendall(answer)
-            )
-            stack.callback(server.close)
-            return server
-
-        yield begin
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, sys.path))
-    return {"HOME": str(tmp_path), "KEPT_SOCKET": str(tmp_path / "s"), "PYTHONPATH": path, "LANG": "C.UTF-8"}
-
-
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-@pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    def command(
-        *argv: str | bytes,
-        stdin: bytes | None = None,
-        stub: bool = True,
-        quiet: tuple[float, int, int] | None = None,
-        **more: str,
-    ) -> subprocess.CompletedProcess[bytes]:
-        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-        script = SCRIPT if stub else "from kept.__main__ import main; main()"
-        if quiet is not None:
-            names = "script.QUIET_SECONDS, script.QUIET_TOLD, script.QUIET_MOST"
-            script = f"import kept.__main__ as script\n{names} = {quiet}\n{script}"
-        return subprocess.run(
-            [sys.executable, "-c", script, *argv],
-            env={**environment, **more},
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-            **source,
-        )
-
-    return command
+from .thin import SCRIPT, SECONDS, Run, Start, result
 
 
 def test_what_the_daemon_says_is_printed_and_its_code_is_the_exit_code(start: Start, run: Run) -> None:

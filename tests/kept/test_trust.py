@@ -48,11 +48,22 @@ def test_a_missing_socket_or_folder_is_no_matter_of_trust(tmp_path: Path) -> Non
             check_socket(str(path))
 
 
-@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o1777])
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
 def test_a_folder_that_others_write_to_is_refused(place: Path, mode: int) -> None:
     place.parent.chmod(mode)
     with pytest.raises(Untrusted, match="chmod 700"):
         check_socket(str(place))
+
+
+@pytest.mark.parametrize(("name", "mode"), [("shared", 0o777), ("run", 0o1777), ("tmp", 0o1777)])
+def test_nobody_is_told_to_close_a_folder_that_is_not_kepts_own(tmp_path: Path, name: str, mode: int) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(Untrusted) as refused:
+        check_folder(str(folder))
+    assert "chmod" not in str(refused.value)
+    assert "KEPT_SOCKET" in str(refused.value)
 
 
 def test_a_folder_that_is_a_symlink_or_a_file_is_refused(place: Path, tmp_path: Path) -> None:

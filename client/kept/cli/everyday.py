@@ -30,7 +30,12 @@ from .table import table
 from .text import clean, duration, one_line, plain, size
 
 _KEY_CHARACTERS = 40
+_KEY_AND_VALUE = 2
+"""How many arguments are a key and its value."""
+
 _NAME_CHARACTERS = 200
+_VALUE_CHARACTERS = 1024 * 1024
+"""As long as a value can be at most; the daemon counts its bytes."""
 
 ProjectOption = Annotated[str, Meta(min_length=1, max_length=200, description="The id of a project.")]
 
@@ -42,11 +47,14 @@ class ShowStatus(Struct, frozen=True, kw_only=True):
 class Remember(Struct, frozen=True, kw_only=True):
     """Keep a text, or a value under a key.
 
-    With one argument the key is made from the text, the same for the same text. With two, the first is the key, and the
-    second is JSON where it parses as JSON, else text.
+    Two arguments are a key and its value, which is JSON where it parses as JSON, else text. One, or more than two, are
+    a text; its key is made from it, the same for the same text.
     """
 
-    text: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=2, description="A text; or a key and its value.")]
+    text: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=_VALUE_CHARACTERS)], ...],
+        Meta(min_length=1, description="A key and its value; or a text."),
+    ]
     scope: Scope = "global"
     category: Category | None = None
     priority: Priority | None = None
@@ -139,12 +147,12 @@ def _daemon_lines(daemon: DaemonStatus) -> Iterator[str]:
 
 def remember(wanted: Remember, call: Caller, surface: Surface) -> int:
     """Keep a text or a value."""
-    *given, text = wanted.text
     settings = {name: getattr(wanted, name) for name in ("scope", "category", "priority", "tags", "ttl", "on_secret")}
-    if given:
-        kept = call(_convert({**settings, "key": given[0], "value": read_value(text)}, SetMemory))
+    if len(wanted.text) == _KEY_AND_VALUE:
+        key, value = wanted.text
+        kept = call(_convert({**settings, "key": key, "value": read_value(value)}, SetMemory))
     else:
-        kept = _remember_text(text, settings, call)
+        kept = _remember_text(" ".join(wanted.text), settings, call)
     if surface.json:
         show_json(kept, surface)
     else:
@@ -155,6 +163,8 @@ def remember(wanted: Remember, call: Caller, surface: Surface) -> int:
 
 def _remember_text(text: str, settings: dict[str, Any], call: Caller) -> Memory:
     """Keep a text under a key made of its words; or of its hash alone, where the words may be those of a credential."""
+    if not text.strip():
+        raise UsageError("there is nothing to remember: the text is blank", "kept memory set KEY TEXT keeps any text.")
     params = {**settings, "key": key_of(text), "value": text}
     if settings["on_secret"] != "allow":  # noqa: S105 - a choice, not a secret
         with suppress(SecretFound):

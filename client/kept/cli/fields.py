@@ -7,6 +7,7 @@ is built.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,8 +78,12 @@ class Field:
 
 
 def read_value(text: str) -> Any:
-    """JSON where `text` parses as JSON, else the text itself. Raises `UsageError` for JSON that nests deeper than a
-    message may."""
+    """JSON where `text` parses as JSON, else the text itself.
+
+    A number is one only where it is written as JSON writes it back: `1.10` and `1234e5` may be a version and a commit,
+    and stay text. Raises `UsageError` for JSON that nests deeper than a message may, or has a name twice in one object,
+    of which one value would be lost.
+    """
     encoded = text.encode()
     try:
         value = msgspec.json.decode(encoded)
@@ -88,7 +93,17 @@ def read_value(text: str) -> Any:
         raise _too_deep() from None
     if too_deep(encoded, VALUE_DEPTH):
         raise _too_deep()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value if msgspec.json.encode(value) == encoded else text
+    if isinstance(value, (dict, list)):
+        json.loads(text, object_pairs_hook=_without_doubles, parse_int=str, parse_float=str)
     return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise UsageError("the JSON has a name twice in one object", "Only one of the two values could be kept.")
 
 
 def _too_deep() -> UsageError:

@@ -16,6 +16,11 @@ _WIDEST = 100
 
 _INDENT = 24
 
+_ROOMY = 60
+"""Columns below which the text about a word stands under it, not beside it."""
+
+_NARROWEST = 20
+"""Nothing can be read that is wrapped to less."""
 
 _TAKES: dict[Kind, str] = {"text": "TEXT", "number": "N", "choice": "WORD", "time": "TIME", "any": "JSON", "flag": ""}
 
@@ -31,7 +36,7 @@ def about(words: Sequence[str], columns: int) -> str:
     text = _of_command(find(words)[0], columns)
     if len(words) == 1 and name in domains():
         also = ", ".join(command.name for command in domains()[name])
-        text += f"\nAlso: {also}.\n"
+        text += "\n" + textwrap.fill(f"Also: {also}.", _width(columns)) + "\n"
     return text
 
 
@@ -47,8 +52,8 @@ def _overview(columns: int) -> str:
         *_rows([(name, _verbs(name)) for name in domains()], width),
         "\nEverywhere:",
         *_rows(_everywhere(), width),
-        "\nkept help COMMAND and kept help DOMAIN tell more.",
-        "Exit codes: 0 fine, 1 the daemon refused, 2 usage, 69 no daemon.",
+        "\n" + textwrap.fill("kept help COMMAND and kept help DOMAIN tell more.", width),
+        textwrap.fill("Exit codes: 0 fine, 1 the daemon refused, 2 usage, 69 no daemon.", width),
     ]
     return "\n".join(parts) + "\n"
 
@@ -67,13 +72,13 @@ def _of_command(command: Command, columns: int) -> str:
     options = [field for field in command.fields if field not in by_position]
     common = [field for field in options if is_write(command) and field.every_write]
     own = [field for field in options if field not in common]
-    parts = [usage(command), ""]
+    parts = [textwrap.fill(usage(command), width, subsequent_indent="  ", break_on_hyphens=False), ""]
     parts += [textwrap.fill(paragraph, width) + "\n" for paragraph in command.description.split("\n\n")]
     parts += _group("Arguments:", [(field.label, _about(field)) for field in by_position], width)
     parts += _group("Options:", [(_option(field), _about(field)) for field in own], width)
     parts += _group("Options of every write:", [(_option(field), _about(field)) for field in common], width)
     everywhere = ", ".join(name for name, _ in _everywhere())
-    parts += [f"Everywhere: {everywhere}.", ""]
+    parts += [textwrap.fill(f"Everywhere: {everywhere}.", width, break_on_hyphens=False), ""]
     if by_position:
         example = by_position[-1]
         note = (
@@ -140,16 +145,17 @@ def _group(title: str, rows: Sequence[tuple[str, str]], width: int) -> list[str]
 
 
 def _rows(rows: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    indent = _INDENT if width >= _ROOMY else 4
     for name, text in rows:
         head = f"  {name}"
-        lines = textwrap.wrap(text, max(width - _INDENT, 20)) or [""]
-        if len(head) > _INDENT - 2:
+        lines = textwrap.wrap(text, width - indent) or [""]
+        if len(head) > indent - 2:
             yield head
         else:
-            lines[0] = head.ljust(_INDENT) + lines[0]
+            lines[0] = head.ljust(indent) + lines[0]
             yield lines.pop(0).rstrip()
-        yield from (" " * _INDENT + line for line in lines)
+        yield from (" " * indent + line for line in lines)
 
 
 def _width(columns: int) -> int:
-    return max(40, min(columns, _WIDEST))
+    return max(_NARROWEST, min(columns, _WIDEST))

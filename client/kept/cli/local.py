@@ -6,10 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ..wire.daemon import Status
+from ..wire.daemon import Status, Stop
 from ..wire.event import Change, Event, Lost, Subscribe, Topic
+from .methods import run_method
 from .parse import Command
-from .surface import FINE, Caller, Surface, the_caller
+from .surface import FINE, REFUSED, Caller, Surface, the_caller
 from .text import as_json, clean, duration, one_line, stamp
 
 
@@ -26,6 +27,15 @@ class StartDaemon(Struct, frozen=True, kw_only=True):
     """Start the daemon, unless it runs."""
 
 
+class StopDaemon(Struct, frozen=True, kw_only=True):
+    """End the daemon: what is in flight is finished, and everything is on disk.
+
+    Waits until it has let go of its home. A program that is connected with leave to start one starts the next.
+    """
+
+    wait: Annotated[bool, Meta(description="Wait for the end.")] = True
+
+
 class Tour(Struct, frozen=True, kw_only=True):
     """Show what kept does, on a folder's own git history.
 
@@ -39,7 +49,11 @@ class Tour(Struct, frozen=True, kw_only=True):
 
 def watch(wanted: Watch, _: Caller, surface: Surface) -> int:
     """Print changes as they come, one line each."""
-    for event in the_caller(surface).follow(wanted.topics or None, wanted.since):
+
+    def begun(seq: int) -> None:
+        surface.note(f"following from change {seq}; Ctrl-C ends")
+
+    for event in the_caller(surface).follow(wanted.topics or None, wanted.since, begun):
         _show(event, surface)
     return FINE
 
@@ -78,6 +92,23 @@ def start(_: StartDaemon, call: Caller, surface: Surface) -> int:
     return FINE
 
 
+def stop(wanted: StopDaemon, call: Caller, surface: Surface) -> int:
+    """End the daemon, and wait until it has ended."""
+    if not wanted.wait:
+        return run_method(Stop(), call, surface)
+    here = the_caller(surface)
+    home = call(Status()).home
+    stopping = call(Stop())
+    ended = here.await_end(home, stopping.pid)
+    if surface.json:
+        surface.line(as_json({"pid": stopping.pid, "ended": ended}, 2 if surface.terminal else 0))
+    elif ended:
+        surface.line(f"keptd (pid {stopping.pid}) has ended")
+    else:
+        surface.err(f"kept: keptd (pid {stopping.pid}) was told to stop, and has not ended yet\n")
+    return FINE if ended else REFUSED
+
+
 def tour(wanted: Tour, _: Caller, surface: Surface) -> int:
     """Run the tour; its parts are loaded only now."""
     the_caller(surface)
@@ -96,5 +127,6 @@ LOCAL = (
     ),
     Command(("tour",), Tour, tour, by_position=("folder",), examples=("kept tour .",), starts=False),
     Command(("daemon", "start"), StartDaemon, start),
+    Command(("daemon", "stop"), StopDaemon, stop, examples=("kept daemon stop",), starts=False),
     Command(("event", "subscribe"), Subscribe, subscribe),
 )

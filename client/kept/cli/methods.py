@@ -94,7 +94,12 @@ def rpc(wanted: Rpc, call: Caller, surface: Surface) -> int:
         )
     if not isinstance(wanted.params, (dict, type(None))):
         raise UsageError("PARAMS must be a JSON object", f"For example kept rpc {wanted.method} '{{\"limit\": 5}}'")
-    show_json(call(convert(wanted.params or {}, request, fields_of(request))), surface)
+    try:
+        params = convert(wanted.params or {}, request, fields_of(request))
+    except UsageError as refusal:
+        words = wanted.method.replace("_", "-").replace(".", " ")
+        raise UsageError(refusal.message, refusal.hint or f"kept {words} --help describes the parameters.") from None
+    show_json(call(params), surface)
     return FINE
 
 

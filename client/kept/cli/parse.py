@@ -12,7 +12,7 @@ position or as an option.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,12 @@ from .surface import Caller, NeedsCaller, Surface, UsageError
 Runner = Callable[[Any, Caller, Surface], int]
 
 _PLACE = re.compile(r" - at `\$\.(?P<field>[a-z_0-9]+)(?:\[[0-9.]*\])?.*`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>[a-z_0-9]+)`")
+_LIKE_A_NAME = re.compile(r"(?=.{1,30}$)[A-Za-z]+([_-][A-Za-z]+)*")
+
+_MEANT = {"because": ("why", "reasoning"), "reason": ("why", "reasoning")}
+"""Other words for an option, which are not spelled like it."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +151,14 @@ class _Reading:
                 raise UsageError(f"no option --{name}", f"--{field.option[2:]} {field.label} sets it.")
             self.given[field.name] = field.option[2:] == name
         else:
-            known = [*fields, *_EVERYWHERE]
-            raise UsageError(f"kept {self.command.name} has no option --{name}", did_you_mean(name, known, "--"))
+            raise self.no_option(name, fields)
+
+    def no_option(self, name: str, fields: Mapping[str, Field]) -> UsageError:
+        """The refusal of an option, which is quoted only where it can't be a credential in the wrong place."""
+        meant = next((other for other in _MEANT.get(name, ()) if other in fields), None)
+        hint = f"Did you mean --{meant}?" if meant else did_you_mean(name, [*fields, *_EVERYWHERE], "--")
+        shown = f"option --{name}" if quotable(name) else "such option"
+        return UsageError(f"kept {self.command.name} has no {shown}", hint)
 
     def put(self, field: Field, text: str, literal: bool = False) -> None:
         if field.name in self.given and not field.many:
@@ -199,6 +211,13 @@ def convert(given: Any, params: type[Struct], fields: Sequence[Field]) -> Any:
 
 
 def _explain(refusal: str, fields: Sequence[Field]) -> UsageError:
+    unknown = _UNKNOWN.fullmatch(refusal)
+    if unknown:
+        shown = f"parameter {unknown['name']}" if quotable(unknown["name"]) else "such parameter"
+        return UsageError(f"there is no {shown}", did_you_mean(unknown["name"], [field.name for field in fields]))
+    missing = _MISSING.fullmatch(refusal)
+    if missing:
+        return UsageError(f"missing parameter {missing['name']}")
     place = _PLACE.search(refusal)
     field = next((each for each in fields if place and each.name == place["field"]), None)
     if field is None or place is None:
@@ -221,6 +240,11 @@ def _next(name: str, rest: Iterator[str]) -> str:
     if value is None or (value.startswith("--") and len(value) > 2) or value == "--":
         raise UsageError(f"--{name} needs a value", f"A value that begins with -- is written --{name}=VALUE.")
     return value
+
+
+def quotable(name: str) -> str:
+    """`name`, where it looks like one and not like a value that was put in its place; else nothing."""
+    return name if _LIKE_A_NAME.fullmatch(name) else ""
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:

@@ -6,14 +6,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
 from ..client import Client
 from ..faults import Fault, NoDaemon
 from ..frames import MESSAGE_BYTES
-from ..paths import BadPlace, Paths, find
+from ..holder import has_home
+from ..paths import BadPlace, find
 from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call
@@ -25,12 +27,17 @@ from .surface import NO_DAEMON, USAGE, WITHOUT_END, Surface, UsageError
 
 R = TypeVar("R")
 
+END_SECONDS = 30.0
+"""How long `kept daemon stop` waits for the end."""
+
+_LOOK_SECONDS = 0.02
+
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
     try:
-        process = Process(find(_environment(argv)), _may_start(argv))
+        process = Process(_environment(argv), _may_start(argv))
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
@@ -64,9 +71,11 @@ def _surface(argv: Sequence[str]) -> Surface:
 class Process:
     """This process, as a command's `Caller` and its `Here`. Connects when it is first asked."""
 
-    def __init__(self, paths: Paths, start: bool) -> None:
-        self._paths = paths
-        self._client = Client(paths, settings=Settings(start=start))
+    def __init__(self, environ: Mapping[str, str], start: bool) -> None:
+        """Raises `BadPlace`. A daemon that is started gets `environ`."""
+        self._environ = environ
+        self._paths = find(environ)
+        self._client = Client(self._paths, settings=Settings(environ=environ, start=start))
         # Where no daemon may be started, none is waited for.
         self._opened = start
 
@@ -76,21 +85,33 @@ class Process:
             self._open()
             return self._client.call(call)
 
-    def follow(self, topics: tuple[str, ...] | None, since: int | None) -> Iterator[Event | Lost]:
+    def follow(
+        self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
+    ) -> Iterator[Event | Lost]:
         """The changes as they come, across restarts of the daemon."""
         with _reaching():
             self._open()
         with self._client.subscribe(topics, since) as changes:
+            begun(changes.seq)
             yield from changes
 
     def start(self) -> bool:
         """Start the daemon unless it runs; whether it had to be started."""
-        from ..start import serves, start  # noqa: PLC0415 - only for `kept daemon start`
+        from ..start import is_served, start  # noqa: PLC0415 - only for `kept daemon start`
 
-        if serves(self._paths.socket):
+        if is_served(self._paths, self._environ):
             return False
         with _reaching():
-            start(self._paths)
+            start(self._paths, environ=self._environ)
+        return True
+
+    def await_end(self, home: str, pid: int) -> bool:
+        """Wait until the daemon `pid` no longer has `home`; whether it let go in time."""
+        end = time.monotonic() + END_SECONDS
+        while has_home(home, pid):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_LOOK_SECONDS)
         return True
 
     def close(self) -> None:

@@ -13,6 +13,19 @@ from .parse import Command, did_you_mean
 from .shell import SHELL
 from .surface import UsageError
 
+_POINTERS = {
+    "get": "kept recall KEY shows what is kept under a key.",
+    "list": "kept memory list lists what is kept; kept decision list and kept log what was decided and done.",
+    "ls": "kept memory list lists what is kept; kept decision list and kept log what was decided and done.",
+    "search": "kept recall WORDS searches memories and decisions.",
+    "find": "kept recall WORDS searches memories and decisions.",
+    "forget": "kept memory delete KEY forgets what is kept under a key.",
+    "set": "kept remember KEY VALUE keeps a value under a key.",
+    "stop": "kept daemon stop ends the daemon.",
+    "start": "kept daemon start starts the daemon.",
+}
+"""What people type who come from other programs, and what they mean."""
+
 
 @cache
 def everything() -> Mapping[tuple[str, ...], Command]:
@@ -46,7 +59,8 @@ def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     first, *more = names or [""]
     if first not in domains():
         known = {command.words[0] for command in everything().values() if not command.hidden}
-        raise UsageError("no such command", did_you_mean(first, known) or "kept --help lists the commands.")
+        hint = _POINTERS.get(first) or did_you_mean(first, known) or "kept --help lists the commands."
+        raise UsageError("no such command", hint)
     verbs = [command.words[1] for command in domains()[first]]
     hint = did_you_mean(more[0], verbs, f"kept {first} ") if more else ""
     raise UsageError(

@@ -18,6 +18,9 @@ from .surface import Surface
 from .table import table
 from .text import age, as_json, clean, clip, one_line, plain, stamp
 
+_WIDEST = 120
+"""Cells of what was written that are shown of each part, also where it goes to a program."""
+
 View = Callable[[Any, Surface], None]
 
 
@@ -77,9 +80,10 @@ def show_entity(entity: Struct, surface: Surface) -> None:
 def _show(entity: Struct, surface: Surface, brief: bool) -> None:
     lines = _lines(entity, surface)
     width = max((len(name) for name, _ in lines), default=0)
+    room = max(1, min(surface.columns, _WIDEST) - width - 2)
     for name, text in lines:
         # No line shows more than its width; a value may have a million characters.
-        shown = clip(one_line(text[: surface.columns * 4]), surface.columns - width - 2) if brief else text
+        shown = clip(one_line(text[: room * 4]), room) if brief else text
         head, *rest = shown.split("\n")
         label = f"{name}:".ljust(width + 1)
         surface.line(f"\x1b[2m{label}\x1b[0m {head}" if surface.colour else f"{label} {head}")
@@ -92,12 +96,12 @@ def _lines(entity: Struct, surface: Surface, prefix: str = "") -> list[tuple[str
     for name in entity.__struct_fields__:
         value = getattr(entity, name)
         label = prefix + name.replace("_", " ")
-        if value is None or value in ((), ""):
+        if value is None or value == () or (value == "" and name != "value"):
             continue
         if isinstance(value, Struct):
             found += _lines(value, surface, label + " ")
         else:
-            found.append((label, _told(value, surface)))
+            found.append((label, '""' if value == "" else _told(value, surface)))
     return found
 
 
@@ -139,7 +143,8 @@ def _show_section(section: Section, surface: Surface) -> None:
 
 
 def _show_done(done: Done, surface: Surface) -> None:
-    surface.line(f"deleted {clean(done.id)}" if done.deleted else f"done {clean(done.id)}")
+    named = clean(done.id) if done.label is None else f"{one_line(done.label)} ({clean(done.id)})"
+    surface.line(f"deleted {named}" if done.deleted else f"done {named}")
 
 
 def _show_stopping(stopping: Stopping, surface: Surface) -> None:

@@ -36,12 +36,18 @@ class Caller(Protocol):
 class Here(Protocol):
     """The client's own process, for commands that stream or start things."""
 
-    def follow(self, topics: tuple[str, ...] | None, since: int | None) -> Iterator[Any]:
-        """`Event` and `Lost` as they come, without end."""
+    def follow(
+        self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
+    ) -> Iterator[Any]:
+        """`Event` and `Lost` as they come, without end; `begun` is told the place in the log that they come after."""
         ...
 
     def start(self) -> bool:
         """Start the daemon unless it runs; whether it had to be started."""
+        ...
+
+    def await_end(self, home: str, pid: int) -> bool:
+        """Wait until the daemon `pid` no longer has `home` (its data folder); whether it let go in time."""
         ...
 
 

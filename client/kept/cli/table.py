@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,28 @@ _GAP = 2
 _LEAST = 8
 """Cells below which a column isn't worth showing."""
 
+_TEXT_LEAST = 16
+"""The same for a column of prose."""
+
+_LEADING_LEAST = 24
+"""The same for what the items are about."""
+
+_LEADING_WISH = 40
+"""Cells that this column gets before others are shown beside it."""
+
 _WIDEST = 120
 """Cells after which a column is cut, however much room there is: all rows are as wide as the widest."""
 
+_LONGEST_KEY = 200
+
+_NARROW = 50
+"""Columns below which a table shows nothing whole: each item gets lines of its own."""
+
 _OF_A_HIT = frozenset({"id", "key", "name", "kind", "scope", "snippet", "updated_at", "created_at"})
 """What a search result shows: what it is, and the place that fits instead of the whole."""
+
+_BESIDE = frozenset({"scope", "kind", "seq", "at", "method"})
+"""Fields that stand before what an item is about."""
 
 _ASIDE = frozenset({"id", "version", "actor", "tier", "score", "session_id", "pid", "uid"})
 """Fields that a list leaves to the detail view: nobody scans a page for them. `id` is in where it is needed to act."""
@@ -31,51 +48,93 @@ class _Column:
     name: str
     cells: list[str]
     least: int
-    """The fewest cells that it is of use in: a cut id or time is of none."""
+    """The fewest cells that it is of use in: a cut handle or time is of none."""
+    handle: bool
+    """Whether people type it to act on an item, so that it is never cut or left out."""
+    leading: bool
+    """Whether it tells what an item is about."""
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
+
+    def longest(self) -> int:
+        return max(cells_of(cell) for cell in [self.name, *self.cells])
 
     def natural(self) -> int:
-        return max(self.least, min(_WIDEST, max(cells_of(cell) for cell in [self.name, *self.cells])))
+        return max(self.least, min(_WIDEST, self.longest()))
 
 
 def table(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> str:
-    """`items` (at least one) as lines that fit the surface. `acts_by_id` shows the ids, whole."""
+    """`items` (at least one) as lines that fit the surface; only what people type again may be longer than a line.
+
+    Where the width is too small for a table that says something, each item gets lines of its own. `acts_by_id` tells
+    that people act on items by their ids.
+    """
     columns = _columns(items, surface, acts_by_id)
-    widths = _share([column.natural() for column in columns], [column.least for column in columns], surface.columns)
-    columns = columns[: len(widths)]
-    heads = [_fit(column.name.replace("_", " ").upper(), width) for column, width in zip(columns, widths, strict=True)]
-    head = (" " * _GAP).join(heads).rstrip()
-    lines = [f"\x1b[1m{head}\x1b[0m" if surface.colour else head]
-    for row in range(len(items)):
-        cells = [_fit(column.cells[row], width) for column, width in zip(columns, widths, strict=True)]
-        lines.append((" " * _GAP).join(cells).rstrip())
+    chosen = _fitting(columns, surface.columns)
+    lines = _rows(chosen, surface) if chosen else _records(columns, surface)
     return "\n".join(lines) + "\n"
 
 
+def _rows(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
+    widths = _widen(columns, surface.columns - _GAP * (len(columns) - 1))
+    heads = [_fit(column.title.upper(), width) for column, width in zip(columns, widths, strict=True)]
+    head = (" " * _GAP).join(heads).rstrip()
+    yield f"\x1b[1m{head}\x1b[0m" if surface.colour else head
+    for row in range(len(columns[0].cells)):
+        cells = [_fit(column.cells[row], width) for column, width in zip(columns, widths, strict=True)]
+        yield (" " * _GAP).join(cells).rstrip()
+
+
+def _records(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
+    """Each item as what it is about, and below it the rest, line by line."""
+    first = columns[0] if columns[0].handle else next((column for column in columns if column.leading), columns[0])
+    others = [column for column in columns if column is not first]
+    for row, cell in enumerate(first.cells):
+        head = cell if first.handle else clip(cell or "-", surface.columns)
+        yield f"\x1b[1m{head}\x1b[0m" if surface.colour else head
+        for column in others:
+            if column.cells[row]:
+                line = f"  {column.title}: {column.cells[row]}"
+                yield line if column.handle else clip(line, surface.columns)
+
+
 def _columns(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> list[_Column]:
-    """The columns that say something, most telling first: what doesn't fit is dropped from the end."""
+    """The columns that say something, most telling first, ids last."""
     names = [name for name in items[0].__struct_fields__ if name not in _ASIDE or (name == "id" and acts_by_id)]
     if "updated_at" in names and "created_at" in names:
         names.remove("created_at")
     if "snippet" in names:
         names = [name for name in names if name in _OF_A_HIT]
-    found = []
+    if "label" in names:
+        # What a change was about, before what kind of thing it is.
+        names.remove("label")
+        names.insert(names.index("entity"), "label")
+    handle = "id" if acts_by_id else next((name for name in names if name in {"key", "name"}), None)
+    found: list[_Column] = []
     for name in names:
         values = [getattr(item, name) for item in items]
         cells = [_cell(value, surface) for value in values]
         if any(cells) and not any(_is_nested(value) for value in values):
-            found.append(_Column(name, cells, _least(name, cells, values[0], surface.columns)))
+            is_handle = name == handle
+            leads = not (is_handle or name in _BESIDE or any(column.leading for column in found))
+            least = _least(name, cells, values[0], is_handle=is_handle, leads=leads)
+            found.append(_Column(name, cells, least, is_handle, leads))
     times = [column for column in found if column.name in {"updated_at", "created_at", "replaced_at"}]
-    others = [column for column in found if column not in times]
+    ids = [column for column in found if column.name == "id" or column.name.endswith("_id")]
+    others = [column for column in found if column not in times and column not in ids]
     # The time comes early in importance, and so before what may be dropped, yet after what the item is about.
-    return [*others[:3], *times[:1], *others[3:], *times[1:]]
+    return [*others[:3], *times[:1], *others[3:], *times[1:], *ids]
 
 
-def _least(name: str, cells: list[str], value: Any, columns: int) -> int:
+def _least(name: str, cells: list[str], value: Any, is_handle: bool, leads: bool) -> int:
     natural = max(cells_of(cell) for cell in [name, *cells])
-    if name == "id" or isinstance(value, datetime):
+    if is_handle or name.endswith("_id") or isinstance(value, datetime):
         return natural
-    # People type keys and names again, so these stay whole as long as they leave room for what they stand for.
-    return min(natural, columns // 2 if name in {"key", "name"} else _LEAST)
+    if leads:
+        return min(natural, _LEADING_LEAST)
+    return natural if natural <= _LEAST else min(natural, _TEXT_LEAST)
 
 
 def _is_nested(value: Any) -> bool:
@@ -93,21 +152,31 @@ def _cell(value: Any, surface: Surface) -> str:
         return _cell(getattr(value, value.__struct_fields__[0]), surface)
     if isinstance(value, tuple):
         return one_line(", ".join(plain(member) for member in value))
-    # A cell can't show more than the width; a value may have a million characters.
-    return one_line(plain(value)[: surface.columns * 4])
+    # A cell can't show more than the width, or a key's length; a value may have a million characters.
+    return one_line(plain(value)[: max(surface.columns * 4, _LONGEST_KEY)])
 
 
-def _share(natural: list[int], least: list[int], columns: int) -> list[int]:
-    """Widths for as many of the leading columns as fit; the room that is left is shared as equally as they ask."""
-    for count in range(len(natural), 0, -1):
-        room = columns - _GAP * (count - 1)
-        if sum(least[:count]) <= room or count == 1:
-            return _widen([min(width, room) for width in least[:count]], natural[:count], room)
-    return []
+def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
+    """The columns that have room, in order: the handle and what the items are about, then as many others as may be;
+    none where these two have no room."""
+    chosen = [column for column in columns if column.handle or column.leading]
+    wish = sum(min(column.natural(), _LEADING_WISH) - column.least for column in chosen if column.leading)
+    if not chosen or width < _NARROW or _room_of(chosen) > width:
+        return []
+    for column in columns:
+        if column not in chosen and _room_of([*chosen, column]) + wish <= width:
+            chosen.append(column)
+    return [column for column in columns if column in chosen]
 
 
-def _widen(least: list[int], natural: list[int], room: int) -> list[int]:
-    widths = list(least)
+def _room_of(columns: Sequence[_Column]) -> int:
+    return sum(column.least for column in columns) + _GAP * (len(columns) - 1)
+
+
+def _widen(columns: Sequence[_Column], room: int) -> list[int]:
+    """Widths; the room that is left over is shared as equally as they ask."""
+    natural = [column.natural() for column in columns]
+    widths = [column.least for column in columns]
     spare = room - sum(widths)
     while spare > 0:
         wanting = [at for at, width in enumerate(widths) if width < natural[at]]

@@ -137,6 +137,8 @@ class Done(Struct, frozen=True, kw_only=True):
 
     id: str
     deleted: bool = True
+    label: str | None = None
+    """What people call it, such as its key."""
 
 
 Value = Annotated[Any, Meta(description="Any JSON value, up to 1 MiB.")]

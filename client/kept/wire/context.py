@@ -32,7 +32,7 @@ class Section(Struct, frozen=True, kw_only=True):
     """True where there may be more than `left_out` says: counting stops at 1,000 entries of a kind."""
 
 
-class Bundle(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Bundle(Struct, frozen=True, kw_only=True):
     """The context, or only that it is unchanged."""
 
     etag: str

@@ -49,7 +49,7 @@ def delete_component(ctx: WriteCtx, call: DeleteComponent) -> Done:
     _refuse_own(call.name)
     component_id = store.delete(ctx.db, call)
     ctx.changes.add("component", component_id, call.name)
-    return Done(id=component_id)
+    return Done(id=component_id, label=call.name)
 
 
 @serves(heavy=True)

@@ -27,7 +27,12 @@ ENTRIES = 100
 EXPIRED_DAYS = 7
 """For how long what expired is still shown, as stale."""
 
+DETAIL_CHARACTERS = 200
+"""The longest context or metadata, as JSON, that is shown beside its entry."""
+
 _DAY = 86_400_000_000
+_MINUTE = "%Y-%m-%d %H:%MZ"
+_NOTHING = frozenset(("null", "{}", "[]", '""'))
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -117,7 +122,7 @@ def _expired(ctx: ReadCtx, scopes: Sequence[str], now: int) -> Iterator[Candidat
     """What expired lately, newest first, marked."""
     for gone in memories.recently_expired(ctx.db, scopes, now, now - EXPIRED_DAYS * _DAY, ENTRIES):
         text = f"{gone.key}: {_value(_decode(gone.value))}"
-        yield Candidate(gone.id, text, "expired lately", f"expired {to_time(gone.expired_at):%Y-%m-%d}")
+        yield Candidate(gone.id, text, "expired lately", f"expired {to_time(gone.expired_at):{_MINUTE}}")
 
 
 def _memory(memory: Memory, stale: str | None) -> Candidate:
@@ -131,28 +136,36 @@ def _memory(memory: Memory, stale: str | None) -> Candidate:
 
 
 def _component(component: Component) -> Candidate:
-    why = f"{component.status} since {component.updated_at:%Y-%m-%d}"
-    return Candidate(component.id, f"{component.name}: {component.status}, health {component.health}", why)
+    why = f"{component.status} since {component.updated_at:{_MINUTE}}"
+    text = f"{component.name}: {component.status}, health {component.health}{_detail(component.metadata)}"
+    return Candidate(component.id, text, why)
 
 
 def _decision(decision: Decision) -> Candidate:
     return Candidate(
         decision.id,
         f"{decision.decision} (because {decision.reasoning})",
-        f"open since {decision.created_at:%Y-%m-%d}",
+        f"open since {decision.created_at:{_MINUTE}}",
     )
 
 
 def _error(error: RecordedError) -> Candidate:
-    return Candidate(error.id, error.error, f"unresolved since {error.created_at:%Y-%m-%d}")
+    text = f"{error.error}{_detail(error.context)}"
+    return Candidate(error.id, text, f"unresolved since {error.created_at:{_MINUTE}}")
 
 
 def _action(action: Action) -> Candidate:
-    return Candidate(action.id, f"{action.created_at:%Y-%m-%d} {action.action}", f"done by {action.actor}")
+    return Candidate(action.id, f"{action.created_at:{_MINUTE}} {action.action}", f"done by {action.actor}")
 
 
 def _value(value: object) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
+
+
+def _detail(value: object) -> str:
+    """What was said beside an entry, where it is short; what is longer is left to a look at the entry."""
+    shown = _encode(value).decode()
+    return f" ({shown})" if len(shown) <= DETAIL_CHARACTERS and shown not in _NOTHING else ""
 
 
 def _short(text: str, length: int = 80) -> str:

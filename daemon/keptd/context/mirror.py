@@ -50,7 +50,7 @@ class _NotOurs(Exception):
 class _Line(msgspec.Struct, frozen=True):
     """An action as it stands in actions.jsonl, under its place in the journal."""
 
-    seq: int
+    place: int
     action: Action
 
 
@@ -72,7 +72,10 @@ class Mirror:
         config: Callable[[], Config],
         self_reports: Callable[[], Sequence[SelfReport]],
         actor: Actor,
+        at_home: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`at_home` tells whether the folder is still the daemon's: one that was removed is not made again, and what
+        another daemon has begun in its place is left alone."""
         self._state = folder / "current" / "state.json"
         self._actions = folder / "history" / "actions.jsonl"
         self._store = store
@@ -81,6 +84,7 @@ class Mirror:
         self._config = config
         self._self_reports = self_reports
         self._actor = actor
+        self._at_home = at_home
         self._written = b""
         self._actions_seq = -1
         self._one_at_a_time = anyio.Lock()
@@ -109,8 +113,8 @@ class Mirror:
             self._waiting.cancel()
 
     async def catch_up(self) -> bool:
-        """Bring both files up to date; False where that failed, or is switched off."""
-        if not self._config().mirror.enabled:
+        """Bring both files up to date; False where that failed, is switched off, or the home is gone."""
+        if not self._config().mirror.enabled or not self._at_home():
             return False
         async with self._one_at_a_time:
             return await self._write()
@@ -143,14 +147,14 @@ class Mirror:
             await anyio.to_thread.run_sync(self._set_aside)
             log.warning("mirror set aside", file=self._actions.name)
             last = None
-        self._actions_seq = last.seq if last is not None else 0
+        self._actions_seq = last.place if last is not None else 0
 
     async def _is_ours(self, line: _Line) -> bool:
         """Whether the line is of this database: its action is there, or was, if it has gone from the table."""
 
         def run(db: apsw.Connection) -> bytes:
-            found = journal.action_id_at(db, line.seq)
-            return _encode(found == line.action.id if found is not None else line.seq <= journal.last_action(db))
+            found = journal.action_id_at(db, line.place)
+            return _encode(found == line.action.id if found is not None else line.place <= journal.last_action(db))
 
         return _is_true(await read(self._store, self._clock, run))
 
@@ -158,12 +162,12 @@ class Mirror:
         config = self._config()
         context = ReadCtx(db, self._clock, self._actor, config, self._self_reports)
         budget = config.mirror.budget_tokens
-        sections = rules.fill(gather.shelves(context, None), budget)
-        return _encode(rules.bundle(sections, budget, wants_markdown=False, known=None))
+        filled = rules.arrange(gather.shelves(context, None), budget)
+        return _encode(rules.bundle(filled, budget, wants_markdown=False, known=None))
 
     def _actions_page(self, db: apsw.Connection) -> bytes:
         found = journal.actions_after(db, self._actions_seq, _PAGE)
-        return _encode([_Line(seq, action) for seq, action in found])
+        return _encode([_Line(place, action) for place, action in found])
 
     def _replace_state(self, state: bytes) -> None:
         if state == self._written:
@@ -180,7 +184,7 @@ class Mirror:
     def _append_actions(self, page: Sequence[_Line]) -> None:
         with self._actions.open("ab") as file:
             file.writelines(_encode(line) + b"\n" for line in page)
-        self._actions_seq = page[-1].seq
+        self._actions_seq = page[-1].place
 
     def _mend_actions(self) -> _Line | None:
         """Cut off a line that a crash left unfinished; returns the last whole one, if any. Raises `_NotOurs`."""

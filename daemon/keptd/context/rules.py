@@ -1,5 +1,8 @@
 """What fits into a bundle, how it reads, and its etag. Pure: the same candidates give the same bundle, byte for byte.
 
+As Markdown a bundle says what was left out and how to get at it, which id to resolve a decision or an error by, and
+how to write back. Room for that is put aside first.
+
 Tokens are estimated as a quarter of the UTF-8 bytes, rounded up, of each line with its mark and end; the common rule
 of thumb for English. The sum over lines is never less than the estimate of the whole.
 """
@@ -7,7 +10,8 @@ of thumb for English. The sum over lines is never less than the estimate of the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +25,30 @@ BYTES_PER_TOKEN = 4
 
 COUNTED = 1000
 """Entries of a kind after which counting stops: in a large database the bundle costs what it does in a small one."""
+
+EMPTY = "Nothing kept here yet."
+
+CLOSING = (
+    "To keep something: `kept remember KEY VALUE`, `kept log TEXT`, `kept decide TEXT --why REASON`. "
+    "When it is settled: `kept decision resolve ID --outcome TEXT`, `kept error resolve ID --resolution TEXT`."
+)
+
+_CLOSING_SHARE = 10
+"""A bundle closes with `CLOSING` where that takes at most this part of its budget, in hundredths."""
+
+_NOTES_SHARE = 25
+"""Each section that left something out says so where that takes at most this part, in hundredths; else one line does
+for all."""
+
+COMMANDS = {
+    "components": "kept component list",
+    "memories": "kept memory list --order priority",
+    "decisions": "kept decision list --status open",
+    "errors": "kept error list --status open",
+    "actions": "kept action list",
+}
+
+_HEADING = re.compile(r"\A(?P<indent>\s*)(?P<heading>#{1,6}(?:\s|\Z))")
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -54,8 +82,67 @@ def tokens_of(line: str) -> int:
     return -(-(len(line.encode()) + 1) // BYTES_PER_TOKEN)
 
 
+_CLOSING_TOKENS = tokens_of(f"\n{CLOSING}")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The sections that fit a budget, and the lines at the end of the Markdown."""
+
+    sections: tuple[Section, ...]
+    noted: bool
+    """Whether each section that left something out has a line that says so."""
+    closing: tuple[str, ...]
+
+
+def arrange(shelves: Sequence[Shelf], budget: int) -> Filled:
+    """What fits `budget` together with what is said about it."""
+    closing = (CLOSING,) if budget * _CLOSING_SHARE // 100 >= _CLOSING_TOKENS else ()
+    room = budget - _CLOSING_TOKENS * len(closing)
+    sections = fill(shelves, room)
+    if not sections:
+        return Filled((), noted=False, closing=(EMPTY, *closing))
+    if not any(section.left_out for section in sections):
+        return Filled(sections, noted=False, closing=closing)
+    notes = sum(_note_tokens(shelf) for shelf in shelves if shelf.candidates)
+    if notes <= budget * _NOTES_SHARE // 100:
+        sections = tuple(_with_note(section) for section in fill(shelves, room - notes))
+        return Filled(sections, noted=True, closing=closing)
+    sections = fill(shelves, room - tokens_of("\n" + _rest(10 * COUNTED, uncounted=True)))
+    left_out = sum(section.left_out for section in sections)
+    uncounted = any(section.uncounted for section in sections)
+    return Filled(sections, noted=False, closing=(_rest(left_out, uncounted), *closing))
+
+
+def _rest(left_out: int, uncounted: bool) -> str:
+    return f"({_count(left_out, uncounted)} left out, for want of room)"
+
+
+def _note(name: str, left_out: int, uncounted: bool) -> str:
+    return f"({_count(left_out, uncounted)} more: {COMMANDS[name]})"
+
+
+def _count(number: int, uncounted: bool) -> str:
+    return f"at least {number}" if uncounted else str(number)
+
+
+def _note_tokens(shelf: Shelf) -> int:
+    """The most that a note can cost, with the heading of a section without entries."""
+    return tokens_of(_note(shelf.name, len(shelf.candidates) + shelf.more, shelf.uncounted)) + heading_tokens(
+        shelf.title
+    )
+
+
+def _with_note(section: Section) -> Section:
+    if not section.left_out:
+        return section
+    cost = tokens_of(_note(section.name, section.left_out, section.uncounted))
+    heading = 0 if section.items else heading_tokens(section.title)
+    return msgspec.structs.replace(section, tokens=section.tokens + cost + heading)
+
+
 def fill(shelves: Sequence[Shelf], budget: int) -> tuple[Section, ...]:
-    """The sections that fit `budget`.
+    """The sections that fit `budget`, by what their entries cost.
 
     First each shelf, in order, takes what fits its share; then what is left of the budget goes to the shelves in
     order. An entry that does not fit is left out whole, and smaller ones behind it may still come.
@@ -76,7 +163,7 @@ def _take(shelf: Shelf, taken: set[int], allowed: int) -> int:
     for place, candidate in enumerate(shelf.candidates):
         if place in taken:
             continue
-        cost = tokens_of(line(candidate.text, candidate.stale)) + (0 if taken else heading_tokens(shelf.title))
+        cost = tokens_of(line(candidate, shelf.name)) + (0 if taken else heading_tokens(shelf.title))
         if spent + cost <= allowed:
             taken.add(place)
             spent += cost
@@ -89,7 +176,7 @@ def _section(shelf: Shelf, taken: set[int]) -> Section:
             id=candidate.id,
             text=candidate.text,
             why=candidate.why,
-            tokens=tokens_of(line(candidate.text, candidate.stale)),
+            tokens=tokens_of(line(candidate, shelf.name)),
             stale=candidate.stale,
         )
         for place, candidate in enumerate(shelf.candidates)
@@ -110,28 +197,37 @@ def heading_tokens(title: str) -> int:
     return tokens_of(f"\n## {title}")
 
 
-def line(text: str, stale: str | None) -> str:
-    """An entry as a line of Markdown. Its further lines are indented, so that they stay inside the entry."""
-    shown = "\n  ".join(text.splitlines())
-    return f"- [stale: {stale}] {shown}" if stale else f"- {shown}"
+def line(entry: Candidate | Item, section: str) -> str:
+    """An entry as a line of Markdown. Its further lines are indented, and no line is a heading, so that it stays inside
+    its place. A decision and an error have the id by which they can be resolved."""
+    shown = "\n  ".join(_HEADING.sub(r"\g<indent>\\\g<heading>", part) for part in entry.text.splitlines())
+    stale = f"[stale: {entry.stale}] " if entry.stale else ""
+    named = f" (id {entry.id})" if section in ("decisions", "errors") else ""
+    return f"- {stale}{shown}{named}"
 
 
-def markdown(sections: Iterable[Section]) -> str:
+def markdown(filled: Filled) -> str:
     """The bundle for a prompt."""
     lines: list[str] = []
-    for section in sections:
-        if section.items:
-            lines += ["", f"## {section.title}", *(line(item.text, item.stale) for item in section.items)]
+    for section in filled.sections:
+        note = filled.noted and section.left_out > 0
+        if section.items or note:
+            lines += ["", f"## {section.title}", *(line(item, section.name) for item in section.items)]
+        if note:
+            lines.append(_note(section.name, section.left_out, section.uncounted))
+    for text in filled.closing:
+        lines += ["", text]
     return "\n".join(lines[1:]) + "\n" if lines else ""
 
 
-def bundle(sections: tuple[Section, ...], budget: int, wants_markdown: bool, known: str | None) -> Bundle:
+def bundle(filled: Filled, budget: int, wants_markdown: bool, known: str | None) -> Bundle:
     """The reply; only its etag where the caller has it already."""
-    text = markdown(sections) if wants_markdown else None
+    sections = filled.sections
+    text = markdown(filled) if wants_markdown else None
     etag = hashlib.sha256(_encode((sections, budget, text))).hexdigest()[:32]
     if etag == known:
         return Bundle(etag=etag, unchanged=True)
     total = sum(section.tokens for section in sections)
     if text is not None:
-        return Bundle(etag=etag, budget_tokens=budget, tokens=total, sections=sections, markdown=text)
-    return Bundle(etag=etag, budget_tokens=budget, tokens=total, sections=sections)
+        total += sum(tokens_of(f"\n{closing}") for closing in filled.closing)
+    return Bundle(etag=etag, budget_tokens=budget, tokens=total, sections=sections, markdown=text)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
+import apsw
+
 from kept.wire import Page
-from kept.wire.errors import NotFound, QuotaExceeded
+from kept.wire.errors import InvalidParams, NotFound, QuotaExceeded
 from kept.wire.event import Change, ListEvents, Subscribe, Subscription, SubscriptionId, Unsubscribe, Unsubscribed
 
 from ..domain import ReadCtx
@@ -23,6 +28,7 @@ def _heavy(call: ListEvents) -> bool:
 
 @serves(heavy=_heavy)
 def list_events(ctx: ReadCtx, call: ListEvents) -> Page[Change]:
+    _check(call.topics or (), ctx.topics, ctx.db)
     (since,) = _ORDER.after(call.cursor) or (call.since,)
     rows = changes.after(ctx.db, since, call.topics, call.limit + 1)
     return page(rows, call.limit, lambda change: change, lambda change: _ORDER.cursor(change.seq))
@@ -30,6 +36,7 @@ def list_events(ctx: ReadCtx, call: ListEvents) -> Page[Change]:
 
 @serves
 def subscribe(ctx: ControlCtx, call: Subscribe) -> Subscription:
+    _check(call.topics or (), ctx.topics, ctx.store.inline)
     peer = ctx.peer
     limit = ctx.config.limits.subscriptions
     if len(peer.subscriptions) >= limit:
@@ -52,3 +59,17 @@ def unsubscribe(ctx: ControlCtx, call: Unsubscribe) -> Unsubscribed:
         )
     found.cancel()
     return Unsubscribed(id=call.id, seq=found.seq)
+
+
+def _check(topics: Sequence[str], known: frozenset[str], db: apsw.Connection) -> None:
+    """Raises `InvalidParams` for a topic that no change has or can have: who follows it would wait in silence."""
+    for place, topic in enumerate(topics):
+        if topic in known or changes.has(db, topic):
+            continue
+        close = difflib.get_close_matches(topic, sorted(known), 1)
+        entities = ", ".join(sorted(name for name in known if "." not in name))
+        raise InvalidParams(
+            f"topics[{place}] is neither an entity nor a method that changes one",
+            hint=f"Did you mean {close[0]}?" if close else f"The entities are {entities}.",
+            field=f"topics[{place}]",
+        )

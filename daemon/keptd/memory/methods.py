@@ -72,7 +72,7 @@ def delete_memory(ctx: WriteCtx, call: DeleteMemory) -> Done:
     else:
         store.end(ctx.db, present, "deleted", now)
     ctx.changes.add("memory", present.id, present.label)
-    return Done(id=present.id)
+    return Done(id=present.id, label=present.label)
 
 
 @serves(heavy=lists.heavy)

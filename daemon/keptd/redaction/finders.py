@@ -156,6 +156,42 @@ def authorizations(data: bytes, folded: bytes) -> Spans:
             yield start, end
 
 
+_LINE = 300
+"""Bytes before an option within which its command is looked for, on the same line."""
+
+_NEXT_COMMAND = re.compile(rb"[\n;|]|&&")
+
+_USER_OPTION = re.compile(
+    rb" (?:-[uU]|--(?:proxy-)?user)[ =]{0,2}+[\"']?+[^\s:\"']{1,128}+:(?P<secret>[^\s\"'`|;)]{3,256}+)"
+)
+_MYSQL_OPTION = re.compile(rb" -p[\"']?+(?P<secret>[^\s\"'`|;)]{4,256}+)")
+_SSHPASS = re.compile(rb"sshpass[ \t]{1,4}-p[ \t]{0,4}[\"']?+(?P<secret>[^\s\"'`|;)]{3,256}+)")
+_NETRC = re.compile(rb"login\s{1,8}\S{1,128}+\s{1,8}password\s{1,8}(?P<secret>[^\s\"'`]{4,256}+)")
+
+
+def command_passwords(data: bytes, _folded: bytes) -> Spans:
+    """The password in `curl -u`, `mysql -p`, `sshpass -p`, and in a line of a netrc file.
+
+    After `mysql -p` and in netrc's words, which prose can have as well, it must hold more than letters.
+    """
+    for pattern, commands in ((_USER_OPTION, (b"curl",)), (_MYSQL_OPTION, (b"mysql", b"mariadb"))):
+        for found in pattern.finditer(data):
+            line = _NEXT_COMMAND.split(data[max(0, found.start() - _LINE) : found.start()])[-1]
+            if any(command in line for command in commands) and _is_password(data, found, commands != (b"curl",)):
+                yield found.span("secret")
+    for pattern, is_prose in ((_SSHPASS, False), (_NETRC, True)):
+        for found in pattern.finditer(data):
+            if _is_password(data, found, is_prose):
+                yield found.span("secret")
+
+
+def _is_password(data: bytes, found: re.Match[bytes], in_prose: bool) -> bool:
+    start, end = found.span("secret")
+    return (not in_prose or _UNLIKE_WORDS.search(data, start, end) is not None) and not is_placeholder(
+        _text(data[start:end])
+    )
+
+
 _FORMS = ("escaped", "double", "single", "back", "bare")
 _VALUE = (
     rb"(?:[bfru]{0,2}(?:\\\"(?P<escaped>[^\"\\\r\n]{8,}+)\\\"|\"(?P<double>[^\"\r\n]{8,}+)\"|'(?P<single>[^'\r\n]{8,}+)'"

@@ -124,6 +124,13 @@ _KINDS = (
         ),
         runs=(b"sk-",),
     ),
+    Kind(
+        "groq_key",
+        "Groq keys (gsk_)",
+        tokens(rb"gsk_[A-Za-z0-9]{40,}+", check=is_mixed),
+        runs=(b"gsk_",),
+    ),
+    Kind("xai_key", "xAI keys (xai-)", tokens(rb"xai-[A-Za-z0-9]{40,}+", check=is_mixed), runs=(b"xai-",)),
     Kind("npm_token", "npm tokens (npm_)", tokens(rb"npm_[A-Za-z0-9]{36,}+"), runs=(b"npm_",)),
     Kind("pypi_token", "PyPI tokens (pypi-)", tokens(rb"pypi-AgE[\w-]{50,}+"), runs=(b"pypi-AgE",)),
     Kind("huggingface_token", "Hugging Face tokens (hf_)", tokens(rb"hf_[A-Za-z0-9]{30,}+"), runs=(b"hf_",)),
@@ -161,6 +168,12 @@ _KINDS = (
     ),
     Kind("jwt", "JSON Web Tokens, signed or encrypted", finders.jwts, runs=(b"eyJ",)),
     Kind("url_password", "The password in scheme://user:password@host", finders.url_passwords, words=(b"@",)),
+    Kind(
+        "command_password",
+        "The password in a command (curl -u, mysql -p, sshpass -p) or a netrc line",
+        finders.command_passwords,
+        words=(b"curl", b"mysql", b"mariadb", b"sshpass", b"login"),
+    ),
     Kind(
         "authorization",
         "The credentials of an Authorization header",

@@ -44,6 +44,8 @@ class ControlCtx:
     config: Config
     daemon: Daemon
     calls: tuple[type[Call[Any]], ...]
+    topics: frozenset[str]
+    """The entities and methods that a change can have."""
     prepare: Callable[[bytes], Work | list[Work]]
     """Read and check a request line; in any thread."""
     ask: Callable[[Work | list[Work]], Coroutine[Any, Any, bytes]]

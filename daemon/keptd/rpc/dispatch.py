@@ -65,12 +65,16 @@ class Dispatcher:
         config: Config,
         daemon: Daemon,
         self_reports: Callable[[], Sequence[SelfReport]],
+        sweeps: Iterable[str],
     ) -> None:
+        """`sweeps` are the names under which the rooms' own changes stand in the change log."""
         self.config = config
         self.requests = 0
         self.refused = 0
         self._methods = {name: Method(handler) for name, handler in handlers.items()}
         self._calls = tuple(method.call for method in self._methods.values())
+        changing = {name for name, method in self._methods.items() if method.kind is Write}.union(sweeps)
+        self._topics = frozenset(changing.union(name.partition(".")[0] for name in changing))
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -149,7 +153,7 @@ class Dispatcher:
         context = peer.context
         if context is None:
             context = peer.context = ReadCtx(
-                self._store.inline, self._clock, peer.actor, self.config, self._self_reports
+                self._store.inline, self._clock, peer.actor, self.config, self._self_reports, self._topics
             )
         try:
             result = work.method.run(context, work.call)
@@ -192,7 +196,8 @@ class Dispatcher:
         actor, config = peer.actor, self.config
 
         def run(db: apsw.Connection) -> bytes:
-            return _encode(work.method.run(ReadCtx(db, self._clock, actor, config, self._self_reports), work.call))
+            context = ReadCtx(db, self._clock, actor, config, self._self_reports, self._topics)
+            return _encode(work.method.run(context, work.call))
 
         def done(outcome: bytes | KeptError) -> None:
             self._finish(peer, work, Raw(outcome) if isinstance(outcome, bytes) else outcome, sink)
@@ -247,6 +252,7 @@ class Dispatcher:
             self.config,
             self._daemon,
             self._calls,
+            self._topics,
             self.prepare,
             partial(self.ask, peer),
         )

@@ -91,6 +91,11 @@ def after(db: apsw.Connection, seq: int, topics: Sequence[str] | None, limit: in
     return [_change(row) for row in rows]
 
 
+def has(db: apsw.Connection, topic: str) -> bool:
+    """Whether any change is of this topic, as one of an earlier version may be."""
+    return db.execute(f"SELECT 1 FROM change WHERE {_column(topic)} = ? LIMIT 1", (topic,)).fetchone() is not None
+
+
 def _column(topic: str) -> str:
     return "method" if "." in topic else "entity"
 

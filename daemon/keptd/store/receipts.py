@@ -1,7 +1,8 @@
 """Receipts: the first result of every write that carried an idempotency key, kept for a day.
 
 Owns the table `receipt`, written in the transaction of the write that it answers for, so that a retry after a lost
-reply, a crash or an unknown outcome gets the first result and changes nothing.
+reply, a crash or an unknown outcome gets the first result and changes nothing. A key is stored as its hash: a caller
+may take anything for one, and a credential must not stand in the database in clear.
 
 A long result is kept compressed: it mostly repeats a value that a table holds as well. A receipt outlives the entity
 that it speaks of, so a deleted value stays in the database file until its receipt is swept.
@@ -58,7 +59,7 @@ def find(db: apsw.Connection, key: str, mark: bytes) -> bytes | None:
 
     Raises `Conflict` where the key was used for another request.
     """
-    row = db.execute("SELECT fingerprint, result FROM receipt WHERE key = ?", (key,)).fetchone()
+    row = db.execute("SELECT fingerprint, result FROM receipt WHERE key = ?", (_hashed(key),)).fetchone()
     if row is None:
         return None
     if row[0] != mark:
@@ -74,10 +75,17 @@ def find(db: apsw.Connection, key: str, mark: bytes) -> bytes | None:
 def keep(db: apsw.Connection, key: str, mark: bytes, result: bytes, now: int) -> None:
     """Remember the first result of a key."""
     kept = zlib.compress(result, _LEVEL) if len(result) > PLAIN_BYTES else result
-    db.execute("INSERT INTO receipt (key, fingerprint, result, at) VALUES (?, ?, ?, ?)", (key, mark, kept, now))
+    db.execute(
+        "INSERT INTO receipt (key, fingerprint, result, at) VALUES (?, ?, ?, ?)", (_hashed(key), mark, kept, now)
+    )
 
 
 def sweep(db: apsw.Connection, before: int, limit: int) -> int:
     """Forget up to `limit` receipts from before a time; returns how many."""
     db.execute("DELETE FROM receipt WHERE rowid IN (SELECT rowid FROM receipt WHERE at < ? LIMIT ?)", (before, limit))
     return db.changes()
+
+
+def _hashed(key: str) -> str:
+    """What stands for a key: long enough that no two keys meet."""
+    return hashlib.blake2b(key.encode(), digest_size=16).hexdigest()

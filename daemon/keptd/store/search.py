@@ -112,7 +112,8 @@ class Index:
     def add(self, db: apsw.Connection, rowid: int, texts: Sequence[str], facets: Iterable[str] = ()) -> None:
         """Index a row: one text for each column, and the facets (`scope=global`) that a search may ask for.
 
-        `rowid` is at least 1, and higher than that of every row that was indexed before.
+        `rowid` is at least 1; that of a new row is higher than every earlier one, since rank goes to the newest. A row
+        that was removed may be added again under its own, which costs FTS5 a segment.
         """
         db.execute(self._insert, (rowid, *texts, " ".join(map(_facet, facets))))
 

@@ -36,7 +36,7 @@ def test_the_same_text_has_the_same_key(rooms: OverTheWire) -> None:
     assert key_of("the build uses uv") != key_of("the build uses  uv")
 
 
-@pytest.mark.parametrize("text", ["日本語のメモ", "!!!", "a" * 5000, "\n", "\x1b[31m", "_" * 300])
+@pytest.mark.parametrize("text", ["日本語のメモ", "!!!", "a" * 5000, "\x1b[31m", "_" * 300])
 def test_every_text_gives_a_key_that_is_a_name(rooms: OverTheWire, text: str) -> None:
     assert type_in(["remember", text], rooms).code == 0
     assert rooms(GetMemory(key=key_of(text))).value == text
@@ -51,10 +51,46 @@ def test_a_key_and_a_value_are_kept_as_memory_set_does(rooms: OverTheWire) -> No
     assert rooms(GetMemory(key="diff")).value == "a\nb"
 
 
-def test_words_without_quotes_are_refused_when_it_is_not_clear_what_is_the_key(rooms: OverTheWire) -> None:
-    printed = type_in("remember the build uses uv", rooms)
+def test_more_words_than_a_key_and_a_value_are_a_text(rooms: OverTheWire) -> None:
+    assert type_in("remember the build uses uv", rooms).code == 0
+    (kept,) = rooms(ListMemories()).items
+    assert (kept.key, kept.value) == (key_of("the build uses uv"), "the build uses uv")
+
+
+@pytest.mark.parametrize("text", ["  ", "\n", "\t \n"])
+def test_a_blank_text_is_nothing_to_remember(rooms: OverTheWire, text: str) -> None:
+    printed = type_in(["remember", text], rooms)
     assert printed.code == 2
-    assert "quotes" in printed.err
+    assert "blank" in printed.err
+    assert rooms(ListMemories()).items == []
+
+
+def test_a_value_is_remembered_that_is_as_long_as_a_value_may_be(rooms: OverTheWire) -> None:
+    text = "x" * 900_000
+    assert type_in("remember last-diff -", rooms, stdin=text + "\n").code == 0
+    assert rooms(GetMemory(key="last-diff")).value == text
+
+
+@pytest.mark.parametrize("text", ["1234e5", "1.10", "007", "-0", "1e400", " 5"])
+def test_a_text_that_a_number_would_change_stays_a_text(rooms: OverTheWire, text: str) -> None:
+    for words in (["remember", "k", "--", text], ["memory", "set", "k", "--", text]):
+        assert type_in(words, rooms).code == 0
+        assert rooms(GetMemory(key="k")).value == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("4", 4), ("9" * 30, int("9" * 30)), ("-7", -7), ("1.5", 1.5), ("true", True), ("null", None)]
+)
+def test_what_json_writes_in_the_same_way_is_taken_as_json(rooms: OverTheWire, text: str, value: Any) -> None:
+    type_in(["remember", "k", "--", text], rooms)
+    assert rooms(GetMemory(key="k")).value == value
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":2}', '[{"b":{"a":1,"a":1}}]'])
+def test_json_of_which_a_part_would_be_lost_is_refused(rooms: OverTheWire, text: str) -> None:
+    printed = type_in(["memory", "set", "k", text], rooms)
+    assert printed.code == 2
+    assert "twice" in printed.err
     assert rooms(ListMemories()).items == []
 
 

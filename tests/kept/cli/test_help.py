@@ -77,6 +77,14 @@ def test_every_example_is_a_command_that_can_be_typed(recorder: Recorder) -> Non
             parse(command, rest, Surface(str, str).reading("text"))
 
 
+@pytest.mark.parametrize("columns", [40, 59, 80])
+def test_help_is_not_wider_than_the_terminal(recorder: Recorder, columns: int) -> None:
+    for words in ("--help", "memory --help", "watch --help", "context --help"):
+        lines = type_in(words, recorder, columns=columns).out.splitlines()
+        # An example stays as it is typed, in one line.
+        assert [line for line in lines if len(line) > columns and not line.startswith("  kept ")] == []
+
+
 def test_the_version_is_told(recorder: Recorder) -> None:
     printed = type_in("--version", recorder)
     assert printed.code == 0

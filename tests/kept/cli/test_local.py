@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kept.wire import Actor
-from kept.wire.daemon import Status
+from kept.wire.daemon import Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
 
 from .test_everyday import daemon_status
@@ -29,17 +29,26 @@ def event(seq: int, label: str) -> Event:
 class Played:
     """A client's process: gives the events that it was made with, and says whether it started a daemon."""
 
-    def __init__(self, *events: Event | Lost, starts: bool = False) -> None:
+    def __init__(self, *events: Event | Lost, starts: bool = False, ends: bool = True) -> None:
         self.events = events
         self.starts = starts
+        self.ends = ends
+        self.awaited: list[tuple[str, int]] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
 
-    def follow(self, topics: tuple[str, ...] | None, since: int | None) -> Iterator[Event | Lost]:
+    def follow(
+        self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
+    ) -> Iterator[Event | Lost]:
         self.asked.append((topics, since))
+        begun(since or 7)
         return iter(self.events)
 
     def start(self) -> bool:
         return self.starts
+
+    def await_end(self, home: str, pid: int) -> bool:
+        self.awaited.append((home, pid))
+        return self.ends
 
 
 LOST = Lost(subscription_id=SubscriptionId("1"), resume_from=3, until=9)
@@ -49,7 +58,7 @@ def test_watch_prints_a_harmless_line_per_change_and_what_was_passed_over() -> N
     here = Played(event(1, "editor\n\x1b[31m"), LOST)
     printed = type_in("watch", Recorder(), here=here, terminal=False)
     assert printed.out == "2026-01-01T00:00:00Z  memory.set          editor \ufffd[31m  (nvim\ufffd)\n"
-    assert printed.err == "passed over changes 4 to 9: kept event list --since 3\n"
+    assert printed.err.splitlines()[1:] == ["passed over changes 4 to 9: kept event list --since 3"]
     assert here.asked == [(None, None)]
 
 
@@ -61,6 +70,32 @@ def test_watch_gives_programs_one_json_document_per_line() -> None:
     assert (lines[1]["resume_from"], lines[1]["until"]) == (3, 9)
     assert len(lines) == 3
     assert here.asked == [(("memory", "decision.add"), 0)]
+
+
+def test_watch_says_at_once_that_it_follows_and_how_to_end_it() -> None:
+    assert type_in("watch", Recorder(), here=Played()).err == "following from change 7; Ctrl-C ends\n"
+    assert type_in("watch --json", Recorder(), here=Played()).err == ""
+
+
+def test_daemon_stop_waits_for_the_end() -> None:
+    recorder = Recorder({Status: daemon_status(), Stop: Stopping(pid=7)})
+    here = Played()
+    assert type_in("daemon stop", recorder, here=here).out == "keptd (pid 7) has ended\n"
+    assert here.awaited == [(daemon_status().home, 7)]
+    assert json.loads(type_in("daemon stop --json", recorder, here=here).out) == {"pid": 7, "ended": True}
+    assert type_in("daemon stop", recorder).local
+
+
+def test_a_daemon_that_does_not_end_in_time_is_told() -> None:
+    recorder = Recorder({Status: daemon_status(), Stop: Stopping(pid=7)})
+    printed = type_in("daemon stop", recorder, here=Played(ends=False))
+    assert (printed.code, printed.out) == (1, "")
+    assert "has not ended yet" in printed.err
+
+
+def test_daemon_stop_without_waiting_runs_anywhere() -> None:
+    printed = type_in("daemon stop --no-wait", Recorder({Stop: Stopping(pid=7)}))
+    assert printed.out == "keptd (pid 7) is stopping\n"
 
 
 def test_a_subscription_by_its_method_follows_as_well() -> None:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kept.cli.local import StopDaemon
 from kept.cli.methods import reachable
 from kept.cli.parse import EVERYWHERE
 from kept.cli.registry import everything
 from kept.wire.component import SetComponent
-from kept.wire.daemon import RunCommand
+from kept.wire.daemon import RunCommand, Stop
 from kept.wire.errors import InvalidParams
 from kept.wire.event import ListEvents
 from kept.wire.journal import AddDecision, ListActions
@@ -36,8 +37,47 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 def test_every_method_has_a_command_with_an_option_for_every_field() -> None:
     for name, call in reachable().items():
         command = everything()[tuple(name.replace("_", "-").split("."))]
-        assert command.params is call
-        assert {field.name for field in command.fields} == set(call.__struct_fields__)
+        assert command.params is (StopDaemon if call is Stop else call)
+        assert {field.name for field in command.fields} >= set(call.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "memory get k --ghp_012345678901234567890123456789abcdef",
+        "memory get k --ghp_012345678901234567890123456789abcdef=v",
+        f"memory get k --{'a' * 31}",
+        'rpc memory.get \'{"key": "k", "ghp_012345678901234567890123456789abcdef": 1}\'',
+    ],
+)
+def test_an_option_that_could_be_a_credential_is_not_told_again(recorder: Recorder, words: str) -> None:
+    printed = type_in(words, recorder)
+    assert printed.code == 2
+    assert "ghp_" not in printed.err
+    assert "aaaa" not in printed.err
+
+
+def test_a_wrong_option_that_looks_like_one_is_quoted(recorder: Recorder) -> None:
+    assert "has no option --colour-me" in type_in("memory get k --colour-me", recorder).err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("get k", "kept recall"),
+        ("list", "kept memory list"),
+        ("ls", "kept memory list"),
+        ("search x", "kept recall"),
+        ("forget k", "kept memory delete"),
+        ("decide x --because y", "--why"),
+        ("decision add x --because y", "--reasoning"),
+        ("rpc memory.get", "kept memory get --help"),
+        ("rpc memory.set '{}'", "kept memory set --help"),
+    ],
+)
+def test_words_of_other_programs_point_to_the_command_that_is_meant(recorder: Recorder, words: str, hint: str) -> None:
+    told = type_in(words, recorder).err
+    assert hint in told.partition("hint: ")[2]
 
 
 def test_no_field_takes_the_name_of_an_option_that_every_command_has() -> None:

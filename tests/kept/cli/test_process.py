@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -152,6 +153,48 @@ def test_another_socket_can_be_named_before_and_after_the_command(home: Path, tm
     for words in (["--socket", socket, "daemon", "ping"], ["daemon", "ping", f"--socket={socket}"]):
         assert kept(tmp_path, *words).returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_daemon_is_started_at_the_socket_that_is_named_and_stop_waits_for_its_end() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="kept-"))
+    named = ["--socket", str(folder / "named" / "s")]
+    try:
+        status = kept(folder, *named, "daemon", "start", "--json")
+        assert status.returncode == 0, status.stderr
+        daemon = json.loads(status.stdout)["daemon"]
+        assert daemon["socket"] == named[1]
+        assert not (folder / "run").exists()
+        stopped = kept(folder, *named, "daemon", "stop")
+        assert stopped.stdout == f"keptd (pid {daemon['pid']}) has ended\n"
+        with (folder / "keptd.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not (folder / "named" / "s").exists()
+    finally:
+        kept(folder, *named, "daemon", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_two_environments_of_one_home_share_its_daemon() -> None:
+    """As a session and its cron, of which only one has XDG_RUNTIME_DIR."""
+    folder = Path(tempfile.mkdtemp(prefix="kept-"))
+    (folder / "session").mkdir(0o700)
+    plain = {**environment(folder), "XDG_DATA_HOME": str(folder), "XDG_STATE_HOME": str(folder)}
+    del plain["KEPT_HOME"]
+    session = {**plain, "XDG_RUNTIME_DIR": str(folder / "session")}
+
+    def run(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+        script = [sys.executable, "-m", "kept", *words]
+        return subprocess.run(script, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    try:
+        assert run(session, "remember", "where", "terminal").returncode == 0
+        assert run(plain, "recall", "where").stdout == "terminal\n"
+        assert run(plain, "daemon", "start").stdout.startswith("keptd runs already")
+        assert (folder / "kept" / "keptd.log").read_text().count("another keptd") == 0
+        assert run(plain, "daemon", "stop").returncode == 0
+    finally:
+        run(session, "daemon", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_standard_input_that_is_no_text_or_too_long_is_a_usage_error(home: Path) -> None:

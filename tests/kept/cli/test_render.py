@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kept.wire import Done, Page
+from kept.cli.text import one_line
+from kept.wire import Actor, Done, Page
 from kept.wire.component import Component, ListComponents
 from kept.wire.context import Bundle, BundleContext, Item, Section
 from kept.wire.daemon import Discover, Reload, Reloaded, Stop, Stopping
@@ -158,6 +159,56 @@ def test_keys_stay_whole_as_long_as_they_leave_room() -> None:
     assert key in shown(ListMemories, page, "memory list", columns=80)
 
 
+def test_a_key_is_never_cut() -> None:
+    key = "project:" + "k" * 150
+    page = Page(items=[memory(key, "the value"), memory("short", "another")])
+    for columns, terminal in ((30, True), (80, True), (10_000, False)):
+        out = shown(ListMemories, page, "memory list", columns=columns, terminal=terminal)
+        assert key in out
+        assert "the value" in out
+
+
+def test_a_decision_is_read_before_its_id() -> None:
+    text = "use SQLite in WAL mode for everything that is stored"
+    page = Page(items=[decision(text)])
+    row = shown(ListDecisions, page, "decision list", columns=80).splitlines()[1]
+    assert row.startswith(text[:40])
+    assert row.endswith(page.items[0].id)
+
+
+@pytest.mark.parametrize("columns", [40, 49])
+def test_a_narrow_terminal_gets_lines_for_each_item(columns: int) -> None:
+    page = Page(items=[decision("use SQLite", outcome="fine"), decision("ship nightly")])
+    lines = shown(ListDecisions, page, "decision list", columns=columns).splitlines()
+    assert lines[0] == "use SQLite"
+    assert "  outcome: fine" in lines
+    assert "ship nightly" in lines
+    assert f"  id: {page.items[0].id}" in lines
+
+
+def test_a_change_shows_what_it_was_about_however_narrow_the_terminal_is() -> None:
+    change = Change(
+        seq=7,
+        at=NOW,
+        actor=Actor(client="nvim", uid=1, pid=2),
+        method="memory.set",
+        entity="memory",
+        entity_id="0" * 36,
+        label="editor",
+    )
+    for columns in (30, 40, 60, 80):
+        assert "editor" in shown(ListEvents, Page(items=[change]), "event list", columns=columns)
+
+
+def test_an_empty_text_is_shown_as_one() -> None:
+    assert 'value:      ""' in shown(SetMemory, memory(value=""), "memory set k ''")
+
+
+def test_what_was_written_is_not_given_back_whole_to_a_program() -> None:
+    out = shown(SetMemory, memory(value="long " * 100_000), "memory set k v", columns=10_000, terminal=False)
+    assert len(out) < 2000
+
+
 def test_a_hit_shows_the_place_that_fits() -> None:
     fields = msgspec.to_builtins(memory("build", "a long value"))
     found = msgspec.convert({**fields, "score": 1.5, "snippet": "the place"}, FoundMemory)
@@ -188,7 +239,7 @@ def test_nested_things_are_shown_by_their_first_part_in_a_table() -> None:
         Change,
     )
     out = shown(ListEvents, Page(items=[change]), "event list")
-    assert out.splitlines()[1].split() == ["7", "now", "memory.set", "memory", "x", "editor"]
+    assert out.splitlines()[1].split() == ["7", "now", "memory.set", "editor", "memory", "x"]
 
 
 def test_a_component_keeps_its_numbers_and_its_metadata() -> None:
@@ -213,7 +264,8 @@ def test_a_component_keeps_its_numbers_and_its_metadata() -> None:
 
 def test_short_answers_are_told_in_a_line() -> None:
     assert shown(DeleteMemory, Done(id="k\x1b"), "memory delete k") == "deleted k\ufffd\n"
-    assert shown(Stop, Stopping(pid=7), "daemon stop") == "keptd (pid 7) is stopping\n"
+    assert shown(DeleteMemory, Done(id="0-1", label="k\x1b"), "memory delete k") == "deleted k\ufffd (0-1)\n"
+    assert shown(Stop, Stopping(pid=7), "daemon stop --no-wait") == "keptd (pid 7) is stopping\n"
     assert shown(Reload, Reloaded(applied=(), needs_restart=()), "daemon reload") == "no setting has changed\n"
     assert shown(Reload, Reloaded(applied=("log.level",), needs_restart=()), "daemon reload") == "applied: log.level\n"
     assert shown(Discover, {"openrpc": "1.4.0"}, "rpc discover") == '{\n  "openrpc": "1.4.0"\n}\n'
@@ -255,13 +307,14 @@ WIDE = st.text(st.sampled_from("a日本e\u0301👩🏽\u200d🚀\t\n ⚠️"), m
     tags=st.lists(WIDE, max_size=3),
     columns=st.integers(10, 200),
 )
-def test_no_table_is_wider_than_its_terminal_or_holds_a_control_character(
+def test_no_list_is_wider_than_its_terminal_but_for_its_keys_or_holds_a_control_character(
     keys: list[str], value: str, tags: list[str], columns: int
 ) -> None:
     page = Page(items=[memory(key, value, tags=tuple(tags)) for key in keys])
     lines = shown(ListMemories, page, "memory list", columns=columns).removesuffix("\n").split("\n")
-    assert len(lines) == len(keys) + 1
-    assert max(map(cell_len, lines)) <= columns
+    heads = {one_line(key) for key in keys}
+    assert all(cell_len(line) <= columns for line in lines if line not in heads)
+    assert all(any(line.startswith(head) for line in lines) for head in heads)
     assert not any(UNSAFE.search(line) for line in lines)
 
 

@@ -97,7 +97,7 @@ def test_a_deleted_component_is_gone_and_starts_anew(rooms: Rooms) -> None:
     first = put(rooms, "web")
     done = rooms(DeleteComponent(name="web", if_version=1))
 
-    assert done.id == first.id
+    assert (done.id, done.label) == (first.id, "web")
     with pytest.raises(NotFound):
         rooms(GetComponent(name="web"))
     again = put(rooms, "web")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kept.wire.component import SetComponent
@@ -12,7 +13,7 @@ from kept.wire.context import Bundle, BundleContext, Item
 from kept.wire.journal import AddDecision, LogAction, RecordError, ResolveDecision, ResolveError
 from kept.wire.memory import DeleteMemory, SetMemory
 from keptd import component, context, journal, memory
-from keptd.context import gather
+from keptd.context import gather, rules
 from tests.rooms import Rooms
 
 
@@ -27,11 +28,13 @@ def items(bundle: Bundle, name: str) -> list[Item]:
     return [item for section in bundle.sections if section.name == name for item in section.items]
 
 
-def test_an_empty_home_gives_an_empty_bundle(rooms: Rooms) -> None:
+def test_an_empty_home_gives_an_empty_bundle_with_all_its_fields(rooms: Rooms) -> None:
     bundle = rooms(BundleContext(format="markdown"))
     assert bundle.sections == ()
-    assert bundle.markdown == ""
-    assert bundle.tokens == 0
+    assert bundle.markdown is not None
+    assert bundle.markdown.splitlines()[0] == rules.EMPTY
+    told = msgspec.to_builtins(rooms(BundleContext()))
+    assert (told["sections"], told["tokens"], told["unchanged"]) == ((), 0, False)
 
 
 def test_memories_come_by_priority_and_say_why_they_are_in(rooms: Rooms) -> None:
@@ -97,7 +100,7 @@ def test_what_expired_lately_is_marked_and_after_a_week_it_is_gone(rooms: Rooms)
     rooms(SetMemory(key="freeze", value="no deploys", ttl=60))
     rooms.clock.advance(61)
     [item] = items(rooms(BundleContext()), "memories")
-    assert item.stale == "expired 2026-01-01"
+    assert item.stale == "expired 2026-01-01 00:01Z"
     rooms.clock.advance(8 * 86_400)
     assert items(rooms(BundleContext()), "memories") == []
 
@@ -143,3 +146,22 @@ def test_counting_stops_and_says_so(rooms: Rooms, monkeypatch: pytest.MonkeyPatc
     [section] = rooms(BundleContext()).sections
     assert len(section.items) + section.left_out == gather.ENTRIES + 5
     assert section.uncounted
+
+
+def test_what_was_said_beside_an_error_or_a_component_is_shown_where_it_is_short(rooms: Rooms) -> None:
+    rooms(RecordError(error="short", context={"exit": 2}))
+    rooms(RecordError(error="long", context="x" * gather.DETAIL_CHARACTERS))
+    rooms(RecordError(error="none", context={}))
+    rooms(SetComponent(name="db", status="down", metadata={"host": "a"}))
+    bundle = rooms(BundleContext())
+    assert [item.text for item in items(bundle, "errors")] == ["none", "long", 'short ({"exit":2})']
+    assert [item.text for item in items(bundle, "components")] == ['db: down, health 0 ({"host":"a"})']
+
+
+def test_times_are_told_to_the_minute(rooms: Rooms) -> None:
+    rooms.clock.advance(3600 + 120)
+    rooms(LogAction(action="did"))
+    rooms(RecordError(error="broke"))
+    bundle = rooms(BundleContext())
+    assert [item.text for item in items(bundle, "actions")] == ["2026-01-01 01:02Z did"]
+    assert [item.why for item in items(bundle, "errors")] == ["unresolved since 2026-01-01 01:02Z"]

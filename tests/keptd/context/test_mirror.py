@@ -87,6 +87,7 @@ async def test_state_is_the_bundle_and_actions_are_lines(tmp_path: Path) -> None
         state = json.loads(kept.state.read_text())
         assert state["sections"][0]["items"][0]["text"] == "port: 8080"
         assert kept.mirrored() == ["first", "second"]
+        assert [json.loads(line)["place"] for line in kept.actions.read_text().splitlines()] == [1, 2]
 
 
 async def test_a_new_mirror_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ async def test_a_new_mirror_goes_on_after_the_last_whole_line(tmp_path: Path) ->
             await kept.do(LogAction(action=f"action {number}"))
         assert await kept.mirror().catch_up()
         with kept.actions.open("ab") as file:
-            file.write(b'{"seq":4,"action":{"torn by a cra')
+            file.write(b'{"place":4,"action":{"torn by a cra')
         await kept.do(LogAction(action="action 3"))
         assert await kept.mirror().catch_up()
         assert kept.mirrored() == [f"action {number}" for number in range(4)]
@@ -142,7 +143,7 @@ async def test_a_mirror_that_is_switched_off_writes_nothing(tmp_path: Path) -> N
     [
         b"no JSON\n",
         b"\xff\xfe\n",
-        b'{"seq":"3","action":{}}\n',
+        b'{"place":"3","action":{}}\n',
         b"\n",
         b"[" * 100_000 + b"\n",
         b"x" * (mirrors._TAIL + 1),
@@ -180,7 +181,7 @@ async def test_a_line_that_a_full_disk_cut_short_is_mended_before_more_is_added(
 ) -> None:
     def fail(self: Mirror, _page: object) -> None:
         with self._actions.open("ab") as file:
-            file.write(b'{"seq":2,"act')
+            file.write(b'{"place":2,"act')
         raise OSError(28, "full")
 
     async with home(tmp_path) as kept:

@@ -125,7 +125,7 @@ async def test_the_typed_client_sees_the_same_sequence(daemon: Daemon, writer: P
         (["memory.delete"], ["memory.delete"]),
         (["action.log", "memory.delete"], ["action.log", "memory.delete"]),
         (["memory", "memory.set", "memory"], ["memory.set", "memory.set", "memory.delete"]),
-        (["nothing"], []),
+        (["error", "memory.expire"], []),
         ([], []),
         (None, ["memory.set", "action.log", "memory.set", "memory.delete"]),
     ],
@@ -157,6 +157,24 @@ async def test_topics_are_entities_or_methods(
 async def test_a_topic_of_another_form_is_refused(peer: Peer, topic: str) -> None:
     assert await peer.refusal("event.subscribe", topics=[topic]) == (-32602, "invalid_params")
     assert await peer.refusal("event.list", topics=[topic]) == (-32602, "invalid_params")
+
+
+@pytest.mark.parametrize("method", ["event.subscribe", "event.list"])
+@pytest.mark.parametrize(
+    ("topic", "hint"),
+    [
+        ("memry", "Did you mean memory?"),
+        ("memory.sett", "Did you mean memory.set?"),
+        ("decision.get", "Did you mean decision"),
+        ("zzz", "The entities are action, component, decision, error, memory."),
+    ],
+)
+async def test_a_topic_that_no_change_can_have_is_refused_with_a_hint(
+    peer: Peer, method: str, topic: str, hint: str
+) -> None:
+    error = (await peer.ask(method, topics=["memory", topic]))["error"]
+    assert (error["code"], error["data"]["field"]) == (-32602, "topics[1]")
+    assert error["data"]["hint"].startswith(hint)
 
 
 async def test_after_unsubscribing_nothing_comes_and_the_reply_says_how_far_it_was(peer: Peer, writer: Peer) -> None:

@@ -102,7 +102,8 @@ def test_a_missing_entry_is_not_found(rooms: Rooms) -> None:
 def test_a_deleted_entry_is_gone(rooms: Rooms) -> None:
     made = rooms(SetMemory(key="k", value=1, tags=("t",)))
 
-    assert rooms(DeleteMemory(key="k")).id == made.id
+    done = rooms(DeleteMemory(key="k"))
+    assert (done.id, done.label) == (made.id, "k")
     with pytest.raises(NotFound):
         rooms(GetMemory(key="k"))
     assert rooms(ListMemories(tag="t")).items == []

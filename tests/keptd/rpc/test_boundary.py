@@ -180,4 +180,6 @@ def test_a_daemon_that_broke_ends_with_1(home: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setenv("KEPT_HOME", str(home))
     monkeypatch.setattr(Supervisor, "run", broken)
+    monkeypatch.setattr("os.umask", lambda _mask: 0)
+    monkeypatch.setattr("keptd.log.configure", lambda _log, _paths: None)
     assert main(["--set", "log.file=never"]) == 1

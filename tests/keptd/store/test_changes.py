@@ -143,3 +143,11 @@ def test_of_many_topics_only_what_is_given_is_decoded(db: apsw.Connection, monke
 
     monkeypatch.setattr(changes, "_change", note)
     assert seqs(db, 0, ["memory", "memory.set", "decision", "memory"], 2) == made == [1, 2]
+
+
+def test_the_log_knows_the_topics_of_its_changes_and_no_other(db: apsw.Connection) -> None:
+    fill(db)
+    assert changes.has(db, "decision")
+    assert changes.has(db, "decision.add")
+    assert not changes.has(db, "decision.resolve")
+    assert not changes.has(db, "action")

@@ -55,7 +55,13 @@ def test_what_is_old_is_forgotten_a_few_at_a_time_and_the_rest_stays(db: apsw.Co
     assert receipts.sweep(db, 7, 5) == 5
     assert receipts.sweep(db, 7, 5) == 2
     assert receipts.sweep(db, 7, 5) == 0
-    assert [key for (key,) in db.execute("SELECT key FROM receipt ORDER BY at")] == ["key7", "key8", "key9"]
+    assert [receipts.find(db, f"key{number}", b"mark") is None for number in range(10)] == [True] * 7 + [False] * 3
+
+
+def test_a_key_does_not_stand_in_the_database_in_clear(db: apsw.Connection) -> None:
+    receipts.keep(db, "a credential by mistake", b"mark", b"1", 5)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert b"by mistake" not in Path(db.filename).read_bytes()
 
 
 def test_neither_a_look_nor_a_sweep_scans(db: apsw.Connection) -> None:

@@ -1,0 +1,79 @@
+"""The home's lock: who has it, where its daemon listens, and what happens when the home is taken away under it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from keptd import supervisor
+from keptd.home import HomeLock, HomeTaken
+from tests.harness import running
+
+LONG = "/x" * 40
+
+
+def test_the_lock_names_its_process_and_its_socket(tmp_path: Path) -> None:
+    lock = HomeLock(str(tmp_path), LONG)
+    assert (tmp_path / "keptd.lock").read_text() == f"{os.getpid()}\n{LONG}\n"
+    with pytest.raises(HomeTaken) as refused:
+        HomeLock(str(tmp_path), "/another")
+    assert f"(pid {os.getpid()}, at {LONG})" in str(refused.value)
+    lock.release()
+    HomeLock(str(tmp_path), "/another").release()
+    assert (tmp_path / "keptd.lock").read_text() == f"{os.getpid()}\n/another\n"
+
+
+@pytest.mark.parametrize("content", ["", "no pid\n/run/x\n", "x" * 9000])
+def test_a_lock_that_says_nothing_yet_is_taken_all_the_same(tmp_path: Path, content: str) -> None:
+    lock = HomeLock(str(tmp_path), LONG)
+    (tmp_path / "keptd.lock").write_text(content)
+    with pytest.raises(HomeTaken) as refused:
+        HomeLock(str(tmp_path), "/another")
+    assert "(" not in str(refused.value).replace(str(tmp_path), "")
+    lock.release()
+
+
+def test_a_lock_whose_file_is_gone_or_another_is_no_longer_in_place(tmp_path: Path) -> None:
+    lock = HomeLock(str(tmp_path), LONG)
+    assert lock.in_place()
+    (tmp_path / "keptd.lock").unlink()
+    assert not lock.in_place()
+    successor = HomeLock(str(tmp_path), LONG)
+    assert (lock.in_place(), successor.in_place()) == (False, True)
+    lock.release()
+    successor.release()
+
+
+def begin_anew(home: Path) -> None:
+    shutil.rmtree(home)
+    home.mkdir(mode=0o700)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("removed", ["keptd.lock", "run/keptd.sock"])
+async def test_a_daemon_whose_home_or_socket_was_removed_ends(
+    home: Path, removed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "HOME_SECONDS", 0.001)
+    async with running(home) as daemon:
+        os.unlink(home / removed)
+        await daemon.until("it ends", daemon.supervisor._stopping.is_set)
+
+
+@pytest.mark.anyio
+async def test_a_daemon_whose_home_was_removed_leaves_its_successors_socket_and_files_alone(home: Path) -> None:
+    async with running(home, mirror__enabled="true", mirror__interval_seconds="60") as first:
+        peer = await first.connect()
+        await peer.result("memory.set", key="early", value=1)
+        await first.until("it is mirrored", (home / "current" / "state.json").exists)
+        await peer.result("memory.set", key="late", value=1)
+        await peer.close()
+        begin_anew(home)
+        async with running(home) as second:
+            first.supervisor.stop()
+            await second.until("the first one's end", lambda: '"stopped"' in second.log())
+            assert not (home / "current").exists()
+            await (await second.connect()).is_served()
