@@ -13,12 +13,17 @@ from anyio.lowlevel import RunVar
 
 from kept.calls import plan
 from kept.calls import request as line_for
+from kept.frames import encode_failure
 from kept.wire import Call
 from kept.wire.daemon import CommandResult, RunCommand
-from kept.wire.errors import from_wire
+from kept.wire.errors import Cancelled, from_wire
 
+from ..store.readers import ReadJob
 from .control import ControlCtx
 from .methods import serves
+from .peer import Peer
+from .prepare import Work
+from .sinks import Reply
 
 R = TypeVar("R")
 
@@ -36,22 +41,46 @@ class Ask(Protocol):
         ...
 
 
-@serves
-async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
-    """Each call of the command goes the way of any other request of this peer."""
+class Errand:
+    """One command line at work: its thread asks, the loop carries out. Cancelled, it asks for nothing more."""
 
-    def ask(request: Call[R]) -> R:
+    def __init__(self, ctx: ControlCtx) -> None:
+        self._ctx = ctx
+        self._inner: Peer | None = None
+        self._cancelled = False
+
+    def ask(self, request: Call[R]) -> R:
+        """The result of a call; on the thread. Raises what the daemon refuses with."""
         prepared = plan(type(request))
         # Read and checked here in the thread: a large request would hold up the loop.
-        work = ctx.prepare(line_for(1, request, prepared.head))
-        line = anyio.from_thread.run(ctx.ask, work)
-        reply = prepared.decode(line)
+        work = self._ctx.prepare(line_for(1, request, prepared.head))
+        given = Reply()
+        anyio.from_thread.run_sync(self._begin, work, given)
+        reply = prepared.decode(given.wait())
         if reply.error is not None:
             raise from_wire(reply.error)
         return cast("R", reply.result)
 
-    limiter = _limiter()
-    return await anyio.to_thread.run_sync(_answer, call, ask, limiter=limiter)
+    def _begin(self, work: Work | list[Work], given: Reply) -> None:
+        if self._cancelled:
+            given.send(encode_failure(1, Cancelled("cancelled")))
+        else:
+            self._inner = self._ctx.begin(work, given)
+
+    def cancel(self) -> None:
+        """Give up what has no effect yet; a write goes on where its caller has gone. On the loop."""
+        self._cancelled = True
+        for pending in self._inner.pending.values() if self._inner is not None else ():
+            if isinstance(pending, ReadJob) or not self._ctx.peer.closed:
+                pending.cancel()
+
+
+@serves
+async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
+    """Each call of the command goes the way of any other request of this peer."""
+    errand = Errand(ctx)
+    ctx.on_cancel(errand.cancel)
+    return await anyio.to_thread.run_sync(_answer, call, errand.ask, limiter=_limiter())
 
 
 def _limiter() -> anyio.CapacityLimiter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from ..config import Config
 from ..store import Store
 from .peer import Peer
 from .prepare import Work
+from .sinks import Sink
 
 
 class Daemon(Protocol):
@@ -48,5 +49,7 @@ class ControlCtx:
     """The entities and methods that a change can have."""
     prepare: Callable[[bytes], Work | list[Work]]
     """Read and check a request line; in any thread."""
-    ask: Callable[[Work | list[Work]], Coroutine[Any, Any, bytes]]
-    """Carry out one prepared request as this peer, and get the reply line."""
+    begin: Callable[[Work | list[Work], Sink], Peer]
+    """Carry out one prepared request on behalf of this one; its reply goes to the sink. Gives who asks for it."""
+    on_cancel: Callable[[Callable[[], None]], None]
+    """Have something called when the request is cancelled or its caller has gone, instead of cancelling the task."""

@@ -16,11 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import anyio
 import apsw
 import msgspec
 import structlog
-from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import UNSET, Raw, UnsetType
 
 from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
@@ -40,14 +38,12 @@ from ..store.writer import Outcome, WriteJob, Written
 from .control import ControlCtx, Daemon
 from .peer import Peer, Pending
 from .prepare import Cancel, Method, Refusal, Task, Work, prepare
-from .sinks import BatchReply, Reply, Sink
+from .running import Running
+from .sinks import BatchReply, Sink
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_MS = 50
-
-SETTLE_SECONDS = 5.0
-"""How long somebody who is cancelled waits for what has begun to count, to tell what came of it."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -105,29 +101,16 @@ class Dispatcher:
         """Answer a line that was too long to be read."""
         self._refuse(None, too_large(self.config.limits.message_bytes), peer)
 
-    async def ask(self, peer: Peer, work: Work | list[Work]) -> bytes:
-        """Run one request as `peer` would and give its reply: the same path, without the socket.
+    def begin(self, peer: Peer, work: Work | list[Work], sink: Sink) -> Peer:
+        """Run one request on behalf of one of the peer's that is in flight: the same path, without the socket.
 
-        It has ids and limits of its own, since it is made on behalf of a request of the peer's that is in flight. When
-        that one is cancelled, so is this; the reply then says what came of it.
+        It has ids and limits of its own, those of the peer that is returned.
         """
         if isinstance(work, (list, Cancel)):
             raise TypeError("one request at a time")
-        await checkpoint_if_cancelled()
-        reply = Reply()
         inner = peer.aside()
-        self._execute(inner, work, reply)
-        try:
-            return await reply.wait()
-        except anyio.get_cancelled_exc_class():
-            if peer.closed:
-                self.abandon(inner)
-            else:
-                for pending in inner.pending.values():
-                    pending.cancel()
-            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-                return await reply.wait()
-            raise
+        self._execute(inner, work, sink)
+        return inner
 
     def _execute(self, peer: Peer, work: Work, sink: Sink) -> None:
         self.requests += 1
@@ -244,6 +227,7 @@ class Dispatcher:
         return Written(result, changes.last_seq)
 
     def _control(self, peer: Peer, work: Task, sink: Sink) -> None:
+        running = Running()
         context = ControlCtx(
             peer,
             self._store,
@@ -254,10 +238,11 @@ class Dispatcher:
             self._calls,
             self._topics,
             self.prepare,
-            partial(self.ask, peer),
+            partial(self.begin, peer),
+            running.on_cancel,
         )
         if work.method.is_async:
-            self._later(peer, work, sink, partial(self._control_task, context))
+            self._later(peer, work, sink, partial(self._control_task, context, running))
             return
         try:
             result = guarded(work.method.name, lambda: work.method.run(context, work.call))
@@ -268,12 +253,10 @@ class Dispatcher:
         else:
             self._answer(work, result, sink)
 
-    def _control_task(self, context: ControlCtx, peer: Peer, work: Task, sink: Sink) -> Pending:
-        scope = anyio.CancelScope()
-
+    def _control_task(self, context: ControlCtx, running: Running, peer: Peer, work: Task, sink: Sink) -> Pending:
         async def task() -> None:
             result: Any = Cancelled("cancelled", hint="It may have been done, in whole or in part.")
-            with scope:
+            with running.scope:
                 try:
                     result = await work.method.run(context, work.call)
                 except KeptError as refusal:
@@ -285,7 +268,7 @@ class Dispatcher:
             self._finish(peer, work, result, sink)
 
         peer.spawn(task)
-        return scope
+        return running
 
     def _answer(self, work: Task, result: Any, sink: Sink) -> None:
         request_id = work.request_id
@@ -309,7 +292,7 @@ class Dispatcher:
     def abandon(self, peer: Peer) -> None:
         """The peer has gone: its reads need not go on. Its writes do, as it may have been promised nothing else."""
         for pending in peer.pending.values():
-            if isinstance(pending, ReadJob):
+            if isinstance(pending, ReadJob) or (isinstance(pending, Running) and pending.has_hook):
                 pending.cancel()
 
     def _refuse(self, request_id: RequestId | UnsetType, error: KeptError, sink: Sink) -> None:

@@ -132,10 +132,14 @@ class Server:
             async with anyio.create_task_group() as tasks:
                 peer.spawn = tasks.start_soon
                 tasks.start_soon(self._send_all, peer, connection)
-                await self._receive_all(peer, connection)
-                for following in peer.subscriptions.values():
-                    following.cancel()
-                await peer.idle()
+                try:
+                    await self._receive_all(peer, connection)
+                    for following in peer.subscriptions.values():
+                        following.cancel()
+                    await peer.idle()
+                finally:
+                    # Before its tasks are waited for: one of them may wait for a thread that waits for a read.
+                    self._dispatcher.abandon(peer)
                 tasks.cancel_scope.cancel()
         except Exception as mistake:  # noqa: BLE001 - what one connection meets must not end the others.
             unforeseen("connection", mistake)
@@ -143,7 +147,6 @@ class Server:
             self.peers.pop(peer, None)
             self._end_if_drained()
             peer.close()
-            self._dispatcher.abandon(peer)
             connection.close()
 
     async def _receive_all(self, peer: Peer, connection: socket.socket) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Protocol
-
-import anyio
 
 from .peer import Peer
 
@@ -46,22 +45,19 @@ class BatchReply:
 
 
 class Reply:
-    """One reply for somebody inside the daemon."""
+    """One reply for a thread inside the daemon that waits for it."""
 
     def __init__(self) -> None:
-        self._given = anyio.Event()
-        self._reply = b""
+        self._given: Future[bytes] = Future()
 
     def fits(self, _size: int) -> bool:
         """Always."""
         return True
 
     def send(self, line: bytes) -> None:
-        """Take the reply."""
-        self._reply = line
-        self._given.set()
+        """Take the reply; on the loop."""
+        self._given.set_result(line)
 
-    async def wait(self) -> bytes:
-        """The reply, when it is there."""
-        await self._given.wait()
-        return self._reply
+    def wait(self) -> bytes:
+        """The reply, when it is there; on the thread."""
+        return self._given.result()
