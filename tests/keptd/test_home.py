@@ -48,7 +48,10 @@ def test_a_lock_whose_file_is_gone_or_another_is_no_longer_in_place(tmp_path: Pa
 
 
 def begin_anew(home: Path) -> None:
-    shutil.rmtree(home)
+    # Moved away first: the daemon may be writing to it at this moment.
+    gone = home.with_name(f"{home.name}-gone")
+    home.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
     home.mkdir(mode=0o700)
 
 
