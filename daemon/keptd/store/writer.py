@@ -274,9 +274,19 @@ class Writer:
     def _make_room(self, batch: Sequence[WriteJob]) -> list[Outcome]:
         """After the disk filled up: run what frees space, refuse the rest."""
         self._rollback()
-        self._ballast.release()
-        self._set_state("full", _FULL)
+        self._fill_up()
         return [self._squeeze(job) for job in batch]
+
+    def _fill_up(self) -> None:
+        """The disk is full. What the ballast gives is for moving the log, before anybody else takes it, and then for
+        what makes room."""
+        self._ballast.release()
+        try:
+            _, frames, moved = next(self._db.execute("PRAGMA wal_checkpoint(RESTART)"))
+            self.stats.wal_frames = int(frames - moved)
+        except apsw.Error as fault:
+            log.warning("the log can't be moved", frames=self.stats.wal_frames, fault=type(fault).__name__)
+        self._set_state("full", _FULL)
 
     def _squeeze(self, job: WriteJob) -> Outcome:
         """On a full disk, a request by itself: what a log that is in the database takes, the next one takes again."""
@@ -401,9 +411,8 @@ class Writer:
             busy, frames, moved = next(self._db.execute(f"PRAGMA wal_checkpoint({mode})"))
         except apsw.FullError:
             # Before the log has taken what is left: what makes room needs it.
-            self._ballast.release()
-            self._set_state("full", _FULL)
-            return False
+            self._fill_up()
+            return not self.stats.wal_frames
         except apsw.Error as fault:
             # The commits stay in the log, which is durable; the next checkpoint takes them.
             log.warning("checkpoint failed", fault=type(fault).__name__)
