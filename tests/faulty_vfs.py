@@ -5,6 +5,9 @@ What is modelled: files are inodes, apart from their names; a write is durable a
 after the next sync of the folder. A sync that fails may have lost what it was to write, and no later sync brings that
 back (what Linux does: the pages are marked clean). Nothing is really synced here, which keeps tests fast.
 
+Pages of a database get the checksums that kept's own file system gives them, so that what a power cut leaves can be
+read with these compared.
+
 The shared memory (`-shm`) is no part of it, as it does not outlive a power cut. Memory-mapped reads are none either:
 apsw's files offer no xFetch, so that SQLite reads through xRead whatever `mmap_size` says.
 """
@@ -22,6 +25,8 @@ from stat import S_ISDIR
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import apsw
+
+from keptd.store.checksums import PAGE, RESERVED, checksum, reserve
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -100,9 +105,10 @@ class Disk(apsw.VFS):
         self._faults: list[_Fault] = []
         self._gate: Gate | None = None
         self._inodes: dict[str, int] = {}
+        self.reserved: dict[str, int] = {}
         self.frozen = threading.RLock()
         """While it is held, nothing on the disk changes."""
-        super().__init__(self.name, "")
+        super().__init__(self.name, "unix")
 
     def fail(
         self, operation: Operation, error: type[apsw.Error], *, file: str = "", at: int = 1, times: int | None = 1
@@ -128,10 +134,12 @@ class Disk(apsw.VFS):
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
         if name is None:
-            return apsw.VFSFile("", name, flags)
+            return apsw.VFSFile("unix", name, flags)
         path = name if isinstance(name, str) else name.filename()
         with self.frozen:
             is_new = not os.path.exists(path)
+            if flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
+                self.reserved[os.path.basename(path)] = reserve(Path(path)) or 0
             opened = _File(self, name, flags, os.path.basename(path))
             if is_new:
                 inode = self._inodes[opened.short] = next(_numbers)
@@ -177,11 +185,12 @@ class _File(apsw.VFSFile):
         self.inode = -1
         self.syncs_folder = False
         self._disk = disk
-        super().__init__("", name, flags)
+        self._is_database = bool(flags[0] & apsw.SQLITE_OPEN_MAIN_DB)
+        super().__init__("unix", name, flags)
 
     def xWrite(self, data: Buffer, offset: int) -> None:  # noqa: N802
-        whole = bytes(data)
         error = self._disk.begin("write", self.short)
+        whole = self._with_checksum(bytes(data), offset)
         # A failing disk takes a part of a write before it fails.
         written = whole if error is None else whole[: len(whole) // 2]
         if written:
@@ -190,6 +199,16 @@ class _File(apsw.VFSFile):
                 self._disk.record(Step("write", self.short, self.inode, offset, written))
         if error is not None:
             raise error("injected")
+
+    def _with_checksum(self, page: bytes, offset: int) -> bytes:
+        """What cksumvfs makes of a page of a database that has checksums. It can't lie on top of a VFS in Python."""
+        if not self._is_database or len(page) != PAGE:
+            return page
+        if offset == 0:
+            self._disk.reserved[self.short] = page[20]
+        if self._disk.reserved.get(self.short) != RESERVED:
+            return page
+        return page[:-RESERVED] + checksum(page)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
         if error := self._disk.begin("truncate", self.short):

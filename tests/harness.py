@@ -49,6 +49,7 @@ QUIET = {
     "log.file": "always",
     "mirror.enabled": "false",
     "storage.ballast_bytes": "0",
+    **{name: "off" for name in config.settings() if name.startswith("jobs.")},
 }
 """Settings of every test daemon: all of the log in its file, and no work in the background."""
 

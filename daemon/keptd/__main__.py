@@ -1,7 +1,8 @@
 """`keptd`: reads the command line and the settings, opens the log, and runs the daemon until it is told to stop.
 
 Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used or a thread of the store failed,
-2 for a wrong command line or setting, 75 where another daemon has the home.
+2 for a wrong command line or setting, 70 where the database was found damaged (start it again, and it recovers), 75
+where another daemon has the home.
 """
 
 from __future__ import annotations
@@ -49,11 +50,10 @@ def main(argv: list[str] | None = None) -> int:
     log.configure(settings.log, paths)
     supervisor = Supervisor(paths, settings, lambda: config.load(Path(paths.config_file), os.environ, arguments.set))
     try:
-        anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+        return anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
     except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration, Broken) as refusal:
         sys.stderr.write(f"keptd: {refusal}\n")
         return HOME_TAKEN if isinstance(refusal, HomeTaken) else 1
-    return 0
 
 
 def _has_uvloop() -> bool:

@@ -2,14 +2,26 @@
 integers.
 
 Tables hold integer microseconds since 1970 in UTC. Intervals and deadlines use the monotonic clock, because the wall
-clock may jump (a laptop or WSL2 after sleep).
+clock may jump (a laptop or WSL2 after sleep); what is to happen every day uses the boot clock, which goes on while the
+machine sleeps.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import anyio
+
+LOOK_SECONDS = 30.0
+"""The longest that anybody waits without looking at the clock again: timers stand still while the machine is suspended,
+and don't notice that the wall clock is set."""
+
+_LOCAL = Path("/etc/localtime")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,6 +38,18 @@ class Clock(Protocol):
         """Seconds that only grow, for intervals."""
         ...
 
+    def boot(self) -> float:
+        """Seconds that only grow, also while the machine is suspended."""
+        ...
+
+    def zone(self) -> tzinfo:
+        """Where the machine is, for times that people write down."""
+        ...
+
+    async def wait(self, seconds: float) -> None:
+        """Return after so many seconds, or before: look at the clock again."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -35,8 +59,26 @@ class SystemClock:
         return time.time_ns() // 1000
 
     def monotonic(self) -> float:
-        """Seconds since the machine started."""
+        """Seconds since the machine started, without those in which it was suspended."""
         return time.monotonic()
+
+    def boot(self) -> float:
+        """Seconds since the machine started."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def zone(self) -> tzinfo:
+        """`TZ` where it names a zone, else that of /etc/localtime, else UTC. Read each time: people travel."""
+        try:
+            if name := os.environ.get("TZ"):
+                return ZoneInfo(name)
+            with _LOCAL.open("rb") as file:
+                return ZoneInfo.from_file(file)
+        except (OSError, LookupError, ValueError):
+            return UTC
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep so many seconds, but no more than `LOOK_SECONDS`."""
+        await anyio.sleep(min(seconds, LOOK_SECONDS))
 
 
 def to_time(micros: int) -> datetime:

@@ -13,13 +13,15 @@ import difflib
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
+
+from . import schedule
 
 FILE_BYTES = 1024 * 1024
 """The largest configuration file that is read."""
@@ -51,6 +53,10 @@ def _seconds(low: float, high: float, description: str, *, reload: bool) -> Meta
 
 def _choice(description: str, *, reload: bool) -> Meta:
     return Meta(description=description, extra={"reload": reload})
+
+
+def _schedule(description: str) -> Meta:
+    return Meta(description=description, extra={"reload": True, "check": schedule.parse, "expected": schedule.EXPECTED})
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -146,10 +152,34 @@ class Mirror(Struct, frozen=True, kw_only=True):
     ] = 8000
 
 
-class Expiry(Struct, frozen=True, kw_only=True):
-    """Removal of what has expired. An expired entry is never returned, swept or not."""
+class Jobs(Struct, frozen=True, kw_only=True):
+    """When the daemon works by itself: so long after the last run (30s, 5m, 24h, 7d), by a cron expression in local
+    time (`0 3 * * *`), or off, which leaves it to `kept job run`."""
 
-    sweep_seconds: Annotated[float, _seconds(0.01, 86_400, "Seconds between two sweeps.", reload=True)] = 60
+    memory_expire: Annotated[
+        str, _schedule("Move expired memories into the history. An expired entry is never returned, moved or not.")
+    ] = "1m"
+    receipt_expire: Annotated[str, _schedule("Forget the idempotency keys of storage.receipt_hours ago.")] = "10m"
+    backup_create: Annotated[str, _schedule("Make a backup, and thin out old ones.")] = "24h"
+    maintenance_optimize: Annotated[str, _schedule("Give free pages back, and merge the full-text indexes.")] = "24h"
+    maintenance_check: Annotated[str, _schedule("Check the whole database.")] = "7d"
+    journal_archive: Annotated[str, _schedule("Move old actions into monthly archives.")] = "7d"
+    trash_empty: Annotated[str, _schedule("Delete what has been in the trash for its time.")] = "24h"
+    data_tidy: Annotated[str, _schedule("Remove exports that nobody fetched within a day.")] = "1h"
+
+
+class Journal(Struct, frozen=True, kw_only=True):
+    """What happened: how long it stays in the database."""
+
+    archive_after_days: Annotated[
+        int, _whole(1, 36_500, "Days after which actions move to archives, which are read as well.", reload=True)
+    ] = 90
+
+
+class Trash(Struct, frozen=True, kw_only=True):
+    """What was deleted and can come back."""
+
+    keep_days: Annotated[int, _whole(1, 36_500, "Days for which something deleted can be restored.", reload=True)] = 30
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -160,11 +190,14 @@ class Config(Struct, frozen=True, kw_only=True):
     secrets: Secrets = Secrets()
     log: Log = Log()
     mirror: Mirror = Mirror()
-    expiry: Expiry = Expiry()
+    jobs: Jobs = Jobs()
+    journal: Journal = Journal()
+    trash: Trash = Trash()
 
 
 class Setting(Struct, frozen=True):
-    """One key of one section. `kind` is its type with the limits; `expected` says the same to people."""
+    """One key of one section. `kind` is its type with the limits, `check` raises `ValueError` for what the type does
+    not rule out, and `expected` says the same to people."""
 
     section: str
     key: str
@@ -173,6 +206,7 @@ class Setting(Struct, frozen=True):
     description: str
     reload: bool
     expected: str
+    check: Callable[[Any], object] | None
 
     @property
     def name(self) -> str:
@@ -200,7 +234,14 @@ def _setting(section: str, field: msgspec.structs.FieldInfo) -> Setting:
     kind, meta = get_args(field.type)
     assert meta.extra is not None
     return Setting(
-        section, field.name, field.type, field.default, meta.description, meta.extra["reload"], _expected(kind, meta)
+        section,
+        field.name,
+        field.type,
+        field.default,
+        meta.description,
+        meta.extra["reload"],
+        meta.extra.get("expected") or _expected(kind, meta),
+        meta.extra.get("check"),
     )
 
 
@@ -317,9 +358,12 @@ def _find(source: str, name: str) -> Setting:
 
 def _convert(source: str, key: str, setting: Setting, value: Any, *, strict: bool) -> Any:
     try:
-        return msgspec.convert(value, setting.kind, strict=strict)
-    except msgspec.ValidationError:
+        converted = msgspec.convert(value, setting.kind, strict=strict)
+        if setting.check is not None:
+            setting.check(converted)
+    except ValueError:
         raise ConfigError(source, key, f"expected {setting.expected}") from None
+    return converted
 
 
 def _meant(slip: str, known: Mapping[str, str]) -> str:
@@ -336,7 +380,7 @@ def example() -> str:
         "# `kept daemon reload` applies what can change at run time; the others are marked [restart].",
     ]
     for section in _sections():
-        lines += ["", f"# {section.type.__doc__}", f"[{section.name}]"]
+        lines += ["", *_comment(section.type.__doc__ or ""), f"[{section.name}]"]
         for setting in settings().values():
             if setting.section == section.name:
                 lines += _entry(setting)
@@ -345,9 +389,15 @@ def example() -> str:
 
 def _entry(setting: Setting) -> list[str]:
     restart = "" if setting.reload else " [restart]"
-    about = f"{setting.description} {setting.expected.capitalize()}.{restart}"
-    comment = textwrap.wrap(about, 118, initial_indent="# ", subsequent_indent="# ")
-    return [*comment, f"{setting.key} = {_toml(setting.default)}"]
+    # A schedule's form stands at the head of its section.
+    form = "" if setting.check else f" {setting.expected.capitalize()}."
+    return [*_comment(f"{setting.description}{form}{restart}"), f"{setting.key} = {_toml(setting.default)}"]
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(
+        " ".join(text.split()), 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+    )
 
 
 def _toml(value: Any) -> str:

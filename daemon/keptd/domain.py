@@ -6,8 +6,9 @@ read-only connection, a `Write` inside its own savepoint of the writer's transac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kept.wire import Actor, Call
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .config import Config
+    from .store import Store
     from .store.changes import ChangeLog
     from .store.migrations import Migration
 
@@ -70,6 +72,13 @@ class WriteCtx:
     changes: ChangeLog
     full: bool = False
     """True while the disk is full: what makes room keeps no copy of what it removes."""
+    restorers: Mapping[str, Restorer] = field(default_factory=dict)
+    """How each kind of entity comes back from the trash."""
+
+
+Restorer = Callable[[WriteCtx, str], None]
+"""Brings an entity back from its snapshot in the trash (JSON), and records the change. Raises `Conflict` where its name
+has been taken meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +93,80 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """A room's removal of what has run out: `run(ctx, limit)` removes up to `limit` rows and tells how many.
+class JobCtx:
+    """What a job may use. `progress` takes how much is done, of how much (0 where that isn't known), and what is being
+    done."""
 
-    It runs from time to time, and again as long as it finds a full `limit`. `name` stands in the change log as the
-    method.
+    store: Store
+    clock: Clock
+    config: Config
+    actor: Actor
+    progress: Callable[[int, int, str], None]
+    rooms: tuple[Domain, ...] = ()
+    self_reports: Callable[[], Sequence[SelfReport]] = _no_reports
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that the daemon does by itself, as `@job` declared it. `run` gives a sentence on what it did.
+
+    `setting` is the key of the section `jobs` that says when; `timeout` is in seconds.
     """
 
     name: str
-    run: Callable[[WriteCtx, int], int]
+    description: str
+    setting: str
+    timeout: float
+    run: Callable[[JobCtx], Awaitable[str]]
+
+
+def _nothing_derived(_db: apsw.Connection) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class SearchIndex:
+    """A full-text index, and the table whose rows it has, by their rowid.
+
+    `create` is the statement that makes it; `fill` puts all rows of the table into an index that is empty.
+    """
+
+    name: str
+    table: str
+    create: str
+    fill: Callable[[apsw.Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A room: its name, its migrations in order, its handlers, and its sweeps."""
+    """A room: its name, its migrations in order, its handlers, and its jobs.
+
+    What it stores counts as the owner's data, and is exported, imported and deleted with everything else:
+
+    - every table of its migrations, but for `local_tables`, which mean something on this machine alone;
+    - `indexes`, which are made anew from their tables;
+    - `folders`, below the data folder.
+
+    `restorers` says how its entities come back from the trash, by their type. `damaged_files` reads its files below the
+    data folder and names those that are damaged. `at_start` is run once before anything is served.
+
+    Four are for a database that is put together again from what could be read of a damaged one and from a backup.
+    `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
+    what no longer fits together. `endings` are the methods whose change says that an entity is gone, and `moving` the
+    tables whose rows get a new rowid with each change.
+    """
 
     name: str
     migrations: tuple[Migration, ...] = ()
     handlers: tuple[Handler, ...] = ()
-    sweeps: tuple[Sweep, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    reindex: Callable[[apsw.Connection], None] = _nothing_derived
+    derived: frozenset[str] = frozenset()
+    endings: frozenset[str] = frozenset()
+    moving: frozenset[str] = frozenset()
+    local_tables: tuple[str, ...] = ()
+    indexes: tuple[SearchIndex, ...] = ()
+    folders: tuple[str, ...] = ()
+    restorers: Mapping[str, Restorer] = field(default_factory=dict)
+    damaged_files: Callable[[Path], Sequence[str]] | None = None
+    at_start: Callable[[Store], None] | None = None

@@ -16,6 +16,7 @@ from stat import S_ISDIR
 from kept.paths import Paths
 
 _WRITABLE_BY_OTHERS = 0o022
+_ZEROS = memoryview(bytes(1024 * 1024))
 _LOCK_BYTES = 4096
 
 
@@ -51,6 +52,35 @@ def make_private(folder: Path) -> None:
     # A folder that was there may have other uses, so its mode is not changed; the files in it are the owner's alone.
     if found.st_mode & _WRITABLE_BY_OTHERS:
         raise UnusableHome(f"other users can write to {folder}. Run: chmod go-w {folder}")
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open` that makes files for the owner alone, and follows no link."""
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def overwrite(file: Path) -> int:
+    """Remove a file after writing zeros over what it held; returns its size in bytes, 0 where there is none.
+
+    A link is removed, not followed. Where the file system keeps former blocks (copy on write, a journal of data,
+    snapshots) or the disk does (flash), zeros go to other blocks: then only encryption of the disk helps.
+    """
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        file.unlink()
+        return 0
+    try:
+        size = left = os.fstat(descriptor).st_size
+        while left > 0:
+            left -= os.write(descriptor, _ZEROS[:left])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    file.unlink()
+    return size
 
 
 class HomeLock:

@@ -1,7 +1,9 @@
 """The supervisor: what starts and stops in which order, and the one list of all domains.
 
-Start: folders, lock, database, dispatcher, socket, tasks. Stop, in reverse: no new connection, what is in flight is
-answered, connections end, the log of the database is moved into it, the lock is let go.
+Start: folders, lock, recovery, database, dispatcher, socket, tasks. Stop: the jobs are interrupted, no new connection,
+what is in flight is answered, connections end, the log of the database is moved into it, the lock is let go. Where a
+request meets damage, the daemon stops like that, but leaves the database as it is for the next start to recover (see
+`recovery`).
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -22,26 +26,53 @@ from kept.wire.catalog import calls
 from kept.wire.daemon import DaemonStatus, Reloaded, Storage
 from kept.wire.errors import InvalidParams
 
-from . import VERSION, component, config, context, control, events, home, journal, log, memory
+from . import (
+    VERSION,
+    backups,
+    component,
+    config,
+    context,
+    control,
+    data,
+    events,
+    home,
+    jobs,
+    journal,
+    log,
+    maintenance,
+    memory,
+    recovery,
+    trash,
+)
+from .backups.create import before_migration
+from .backups.place import Place
+from .backups.report import Report
 from .bus import Bus
 from .clock import Clock, SystemClock, to_time
 from .config import Config, ConfigError
 from .context.mirror import Mirror
 from .domain import Domain, SelfReport
-from .housekeeping import RECEIPTS, keep_house
+from .jobs.runner import Runner
+from .recovery.copies import from_backups
 from .rpc.dispatch import Dispatcher
 from .rpc.listen import listen
 from .rpc.methods import check
 from .rpc.server import Server
-from .store import Store, changes
+from .store import OWN, Store, changes, migrations
+from .store.database import FAULTS
 
 DOMAINS: tuple[Domain, ...] = (
     memory.DOMAIN,
     journal.DOMAIN,
     component.DOMAIN,
     context.DOMAIN,
+    trash.DOMAIN,
+    maintenance.DOMAIN,
+    data.DOMAIN,
     events.DOMAIN,
+    jobs.DOMAIN,
     control.DOMAIN,
+    backups.DOMAIN,
 )
 
 DRAIN_SECONDS = 10
@@ -52,6 +83,9 @@ HOME_SECONDS = 3.0
 
 MIRROR_SECONDS = 5
 """How long a stop waits for the mirror."""
+
+JOB_SECONDS = 10
+"""How long a stop waits for jobs that are interrupted."""
 
 logger = structlog.get_logger(__name__)
 
@@ -77,12 +111,16 @@ class Supervisor:
         self._load = load
         self._clock = clock or SystemClock()
         self._ready = ready
+        self.jobs: Runner
         self._actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid(), version=VERSION)
         self._started_at = 0
         self._started = 0.0
+        self._checked = threading.Event()
+        """All of the database has been looked at, or need not be any more."""
 
-    async def run(self) -> None:
-        """Serve until `stop`, SIGTERM or SIGINT. Raises what makes a start impossible, and `Broken`."""
+    async def run(self) -> int:
+        """Serve until `stop`, SIGTERM or SIGINT; gives the exit code. Raises what makes a start impossible, and
+        `Broken`."""
         self._stopping = anyio.Event()
         handlers = check(calls(), [handler for domain in DOMAINS for handler in domain.handlers])
         home.prepare(self._paths)
@@ -90,15 +128,35 @@ class Supervisor:
         try:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
+            place = Place(Path(self._paths.backups))
+            place.clear()
+            rooms = [(domain.name, domain.migrations) for domain in DOMAINS]
+            self._found = recovery.at_start(
+                Path(self._paths.database),
+                (*OWN, *rooms),
+                DOMAINS,
+                self._config.storage,
+                self._clock,
+                self._actor,
+                from_backups(place, (*OWN, *rooms), self._clock),
+            )
+            marker = recovery.Marker(Path(self._paths.data_dir))
             self._store = Store(
                 Path(self._paths.database),
-                [(domain.name, domain.migrations) for domain in DOMAINS],
+                rooms,
                 self._config.storage,
                 self._clock,
                 self._bus.advance,
+                before_migration=partial(before_migration, place, (*OWN, *rooms), self._clock),
             )
             try:
+                marker.set()
+                self._backups = Report(place, migrations.made_at(self._store.inline), self._clock)
                 self._bus.advance(changes.last_seq(self._store.inline))
+                declared = [job for domain in DOMAINS for job in domain.jobs]
+                self.jobs = Runner(
+                    declared, self._store, self._clock, lambda: self._config, self._actor, DOMAINS, self.self_reports
+                )
                 self._dispatcher = Dispatcher(
                     handlers,
                     self._store,
@@ -107,16 +165,26 @@ class Supervisor:
                     self._config,
                     self,
                     self.self_reports,
-                    [sweep.name for domain in DOMAINS for sweep in domain.sweeps],
+                    DOMAINS,
+                    [job.name for job in declared],
                 )
+                for domain in DOMAINS:
+                    if domain.at_start is not None:
+                        domain.at_start(self._store)
                 await self._serve()
             finally:
                 self._store.close()
+            damage = self._store.damage.detail
+            if damage:
+                marker.damaged()
+            else:
+                marker.clear()
         finally:
             self._lock.release()
-        logger.info("stopped")
+        logger.info("stopped", damage=damage)
         if self._store.mistake is not None:
             raise Broken("a thread of the daemon failed, so it has ended; the log says where")
+        return recovery.DAMAGED if damage else 0
 
     async def _serve(self) -> None:
         listener = listen(Path(self._paths.socket))
@@ -128,20 +196,23 @@ class Supervisor:
                 tasks.start_soon(self._store.maintain)
                 tasks.start_soon(self._heed_signals)
                 tasks.start_soon(self._heed_death)
+                tasks.start_soon(self._heed_damage)
                 tasks.start_soon(self._heed_removal)
-                mirror = self._following = self._mirror()
-                tasks.start_soon(mirror.follow)
-                sweeps = [RECEIPTS, *(sweep for domain in DOMAINS for sweep in domain.sweeps)]
-                tasks.start_soon(keep_house, self._store, self._clock, lambda: self._config, sweeps, self._actor)
+                tasks.start_soon(self._check)
+                self._mirror = self._new_mirror()
+                tasks.start_soon(self._mirror.follow)
+                tasks.start_soon(self.jobs.run)
                 tasks.start_soon(self._server.serve)
                 logger.info("ready", pid=os.getpid(), version=VERSION, last_seq=self._bus.seq)
                 self._ready()
                 await self._stopping.wait()
+                self._checked.set()
+                await self._end_jobs()
                 await self._drain()
                 # Before what may take its time: who comes now starts another daemon, or waits for one.
                 self._close(listener)
                 with anyio.move_on_after(MIRROR_SECONDS):
-                    await mirror.catch_up()
+                    await self._mirror.catch_up()
                 tasks.cancel_scope.cancel()
         finally:
             self._close(listener)
@@ -169,6 +240,12 @@ class Supervisor:
         logger.critical("a thread of the store died", exc_info=self._store.mistake)
         self.stop()
 
+    async def _end_jobs(self) -> None:
+        """Before the clients: one of them may wait for a job."""
+        self.jobs.stop()
+        with anyio.move_on_after(JOB_SECONDS):
+            await self.jobs.ended.wait()
+
     async def _heed_removal(self) -> None:
         """A daemon whose home or socket was removed can't be reached any more, and another may begin in its place."""
         while not self._stopping.is_set():
@@ -188,6 +265,24 @@ class Supervisor:
                 except InvalidParams as refusal:
                     logger.warning("reload refused", reason=refusal.message)
 
+    async def _heed_damage(self) -> None:
+        await self._store.damage.noticed()
+        logger.error("stopping for a recovery", detail=self._store.damage.detail)
+        self.stop()
+
+    async def _check(self) -> None:
+        """Beside serving, look at what the start has not looked at."""
+        if not self._found.is_checked:
+            database = Path(self._paths.database)
+            try:
+                damage = await anyio.to_thread.run_sync(recovery.examine_whole, database, self._checked.is_set)
+            except FAULTS as fault:
+                logger.warning("the check could not be made", fault=type(fault).__name__)
+                return
+            if damage is not None:
+                self._store.damage.found(damage)
+        self._checked.set()
+
     def stop(self) -> None:
         """Begin to end."""
         self._stopping.set()
@@ -203,8 +298,9 @@ class Supervisor:
         applied, waiting = config.changes(self._config, found)
         self._config = config.apply(self._config, found)
         self._dispatcher.configure(self._config, self._server.peers)
+        self.jobs.configure()
         log.configure(self._config.log, self._paths)
-        self._following.reload()
+        self._mirror.reload()
         logger.info("reloaded", applied=list(applied), needs_restart=list(waiting))
         return Reloaded(applied=applied, needs_restart=waiting)
 
@@ -224,10 +320,12 @@ class Supervisor:
             requests=self._dispatcher.requests,
             refused=self._dispatcher.refused,
             storage=self._storage(),
+            jobs_failing=self.jobs.failing(),
         )
 
     def _storage(self) -> Storage:
         stats = self._store.writer.stats
+        recovered = self._found.recovered
         room = os.statvfs(self._paths.data_dir)
         return Storage(
             state=stats.state,
@@ -240,13 +338,20 @@ class Supervisor:
             writes=stats.writes,
             largest_batch=stats.largest_batch,
             queued=self._store.writer.queued(),
+            ending=self._found.ending,
+            is_checked=self._checked.is_set(),
+            recovered=recovered.lost if recovered else None,
         )
 
     def self_reports(self) -> Sequence[SelfReport]:
         """The daemon's own components."""
-        return (self._store.report(),)
+        return (self._store.report(), self.jobs.report(), self._backups())
 
-    def _mirror(self) -> Mirror:
+    async def renew_mirror(self) -> None:
+        """Remove the mirror's files and write them anew."""
+        await self._mirror.renew()
+
+    def _new_mirror(self) -> Mirror:
         return Mirror(
             Path(self._paths.data_dir),
             self._store,

@@ -141,6 +141,10 @@ def _daemon_lines(daemon: DaemonStatus) -> Iterator[str]:
     if storage.state == "ok":
         used = size(storage.database_bytes + storage.wal_bytes)
         yield f"storage: all is well; {used} used, {size(storage.free_bytes)} free, {storage.last_seq:,} changes"
+        if not storage.is_checked:
+            yield "storage: the last run did not end properly; all of the database is being checked meanwhile"
+        if storage.recovered is not None:
+            yield f"storage: the database was damaged, and this start recovered it. {one_line(storage.recovered)}"
     else:
         yield f"storage: {storage.state}, so nothing can be written: {one_line(storage.detail)}"
 

@@ -114,6 +114,14 @@ class Process:
             time.sleep(_LOOK_SECONDS)
         return True
 
+    def ask(self, question: str) -> str | None:
+        """What a person types at the terminal; None where standard input or error is none."""
+        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        return sys.stdin.readline().rstrip("\n")
+
     def close(self) -> None:
         """End the connection, if there is one."""
         self._client.close()

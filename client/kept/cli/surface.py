@@ -46,6 +46,10 @@ class Here(Protocol):
         """Start the daemon unless it runs; whether it had to be started."""
         ...
 
+    def ask(self, question: str) -> str | None:
+        """What a person types at the terminal; None where there is none."""
+        ...
+
     def await_end(self, home: str, pid: int) -> bool:
         """Wait until the daemon `pid` no longer has `home` (its data folder); whether it let go in time."""
         ...

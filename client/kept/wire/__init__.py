@@ -41,8 +41,8 @@ Name = Annotated[
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_CONTROL)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=32, description="Up to 32 tags of up to 64 characters.")]
 
-Text = Annotated[str, Meta(min_length=1, max_length=65_536)]
-"""Prose: 1 to 65,536 characters."""
+Text = Annotated[str, Meta(min_length=1, max_length=65_536, pattern="^[^\\u0000]*$")]
+"""Prose: 1 to 65,536 characters, without NUL: no text in the database has one, so that one is a sign of damage."""
 
 Query = Annotated[str, Meta(min_length=1, max_length=1000, description="Words to search for.")]
 """Words to search for."""

@@ -75,7 +75,7 @@ class ListComponents(Read[Page[Component]], frozen=True, kw_only=True):
 
 
 class DeleteComponent(Write[Done], frozen=True, kw_only=True):
-    """Forget a component."""
+    """Forget a component. It can be restored from the trash for 30 days."""
 
     method = "component.delete"
     errors = (NotFound, Conflict, Denied)

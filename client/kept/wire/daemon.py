@@ -39,6 +39,12 @@ class Storage(Struct, frozen=True, kw_only=True):
     writes: int
     largest_batch: int
     queued: int
+    ending: str = "clean"
+    """How the run before this one ended: `clean`, `unclean` or `damaged`."""
+    is_checked: bool = True
+    """Whether the database has been looked at as this start has to: all of it, after an unclean end."""
+    recovered: str | None = None
+    """What this start's recovery of a damaged database lost, or that it lost nothing; None where none was needed."""
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):
@@ -57,6 +63,8 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     refused: int
     """Requests that were answered with an error."""
     storage: Storage
+    jobs_failing: tuple[str, ...] = ()
+    """The jobs whose last run failed or took too long."""
 
 
 class Reloaded(Struct, frozen=True, kw_only=True):

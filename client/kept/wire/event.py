@@ -11,6 +11,9 @@ from .errors import NotFound, QuotaExceeded
 
 SubscriptionId = NewType("SubscriptionId", str)
 
+DATABASE = "database"
+"""The entity of a change that concerns all of the state, such as going back to a backup. Every subscriber is told."""
+
 Topic = Annotated[
     str,
     Meta(
@@ -83,6 +86,8 @@ class Subscribe(Control[Subscription], frozen=True, kw_only=True):
     """Follow the change log: `event` notifications, from after `since` where it is given, else from now on.
 
     There is no gap between what is replayed and what follows. A subscriber that falls too far behind is told `lost`.
+    A change of the entity `database` concerns all of the state, and comes whatever the topics: read again what you
+    hold.
     """
 
     method = "event.subscribe"

@@ -118,7 +118,8 @@ class GetMemory(Read[Memory], frozen=True, kw_only=True):
 
 
 class DeleteMemory(Write[Done], frozen=True, kw_only=True):
-    """Forget a key. Its former values stay in the history until twenty newer ones replace them.
+    """Forget a key. It can be restored from the trash for 30 days, and its former values stay in the history until
+    twenty newer ones replace them.
 
     On a full disk its last value is let go at once, so that there is room again.
     """

@@ -11,4 +11,10 @@ from ..rpc.methods import collect
 from . import methods
 from .schema import MIGRATIONS
 
-DOMAIN = Domain("component", MIGRATIONS, collect(methods))
+DOMAIN = Domain(
+    "component",
+    MIGRATIONS,
+    collect(methods),
+    endings=frozenset(("component.delete",)),
+    restorers={"component": methods.restore_component},
+)

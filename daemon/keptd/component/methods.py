@@ -17,6 +17,7 @@ from kept.wire.errors import Denied
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.pages import is_long
+from ..trash import store as trash
 from . import rules, store
 
 
@@ -45,11 +46,20 @@ def list_components(ctx: ReadCtx, call: ListComponents) -> Page[Component]:
 
 @serves
 def delete_component(ctx: WriteCtx, call: DeleteComponent) -> Done:
-    """Forget a component that is not the daemon's own."""
+    """Move a component that is not the daemon's own to the trash; where the disk is full, let it go."""
     _refuse_own(call.name)
-    component_id = store.delete(ctx.db, call)
-    ctx.changes.add("component", component_id, call.name)
-    return Done(id=component_id, label=call.name)
+    gone = store.delete(ctx.db, call)
+    if not ctx.full:
+        deleted = trash.Deleted("component", gone.id, gone.name, gone)
+        trash.put(ctx.db, deleted, ctx.clock.now(), ctx.config.trash.keep_days, ctx.caller.client)
+    ctx.changes.add("component", gone.id, gone.name)
+    return Done(id=gone.id, label=gone.name)
+
+
+def restore_component(ctx: WriteCtx, stored: str) -> None:
+    """From the trash: all that it was, under its next version."""
+    component = store.restore(ctx.db, stored, ctx.clock.now(), ctx.caller.client)
+    ctx.changes.add("component", component.id, component.name)
 
 
 @serves(heavy=True)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import apsw
+import msgspec
 from msgspec import Raw
 
 from kept.wire import Page
 from kept.wire.component import Component, ComponentId, DeleteComponent, ListComponents, Overall, SetComponent, Status
-from kept.wire.errors import NotFound
+from kept.wire.errors import Conflict, NotFound
 
-from ..clock import to_time
+from ..clock import to_micros, to_time
 from ..domain import SelfReport
 from ..store.ids import new_id
 from ..store.pages import Order, page
@@ -38,6 +39,8 @@ TROUBLED = f"""
 """How many are not operational, from the index alone."""
 
 _ORDER = Order("component.list", str)
+
+_decode = msgspec.json.Decoder(Component).decode
 
 
 def put(db: apsw.Connection, call: SetComponent, at: int, actor: str) -> Component:
@@ -69,14 +72,39 @@ def put(db: apsw.Connection, call: SetComponent, at: int, actor: str) -> Compone
     return _component(row)
 
 
-def delete(db: apsw.Connection, call: DeleteComponent) -> ComponentId:
-    """Forget it; returns its id. Raises `NotFound`, or `Conflict` on another version."""
+def delete(db: apsw.Connection, call: DeleteComponent) -> Component:
+    """Forget it; returns what it was. Raises `NotFound`, or `Conflict` on another version."""
     version = _version(db, call.name)
     if not version:
         raise NotFound(f"there is no component {call.name}")
     check_version("component", version, call.if_version)
-    ((component_id,),) = db.execute("DELETE FROM component WHERE name = ? RETURNING id", (call.name,))
-    return ComponentId(component_id)
+    (row,) = db.execute(f"DELETE FROM component WHERE name = ? RETURNING {_COLUMNS}", (call.name,))
+    return _component(row)
+
+
+def restore(db: apsw.Connection, snapshot: str, at: int, actor: str) -> Component:
+    """Bring back what `delete` returned, as JSON. Raises `Conflict` where the name has been taken meanwhile."""
+    gone = _decode(snapshot)
+    if version := _version(db, gone.name):
+        raise Conflict(
+            "another component has its name now", hint="Delete that one first, or leave it as it is.", version=version
+        )
+    (row,) = db.execute(
+        f"INSERT INTO component ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
+        (
+            gone.id,
+            gone.name,
+            gone.status,
+            gone.health,
+            encode_value("metadata", gone.metadata),
+            to_micros(gone.checked_at),
+            to_micros(gone.created_at),
+            at,
+            gone.version + 1,
+            actor,
+        ),
+    )
+    return _component(row)
 
 
 def get(db: apsw.Connection, name: str) -> Component:

@@ -26,7 +26,7 @@ from ..bus import Bus
 from ..clock import Clock, to_time
 from ..config import Config
 from ..domain import ReadCtx, SelfReport
-from ..home import UnusableHome, make_private
+from ..home import UnusableHome, make_private, overwrite
 from ..journal import store as journal
 from ..store import Store
 from ..store.background import read
@@ -118,6 +118,19 @@ class Mirror:
             return False
         async with self._one_at_a_time:
             return await self._write()
+
+    async def renew(self) -> None:
+        """Begin both files anew, after what is kept has been replaced as a whole."""
+        async with self._one_at_a_time:
+            await anyio.to_thread.run_sync(self._remove)
+        await self.catch_up()
+
+    def _remove(self) -> None:
+        aside = sorted(self._actions.parent.glob("actions-*.jsonl"))
+        for file in (self._state, self._state.with_suffix(".new"), self._actions, *aside):
+            overwrite(file)
+        self._written = b""
+        self._actions_seq = -1
 
     async def _write(self) -> bool:
         try:

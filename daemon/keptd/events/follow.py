@@ -82,7 +82,8 @@ class Follower:
         newest = self._bus.seq
         try:
             page = changes.after(self._store.inline, self.seq, self._topics, _PAGE)
-        except FAULTS:
+        except FAULTS as fault:
+            self._store.damage.heed(fault)
             log.exception("events can't be read")
             self._skip()
             return

@@ -9,7 +9,16 @@ import apsw
 
 from kept.wire import Page
 from kept.wire.errors import InvalidParams, NotFound, QuotaExceeded
-from kept.wire.event import Change, ListEvents, Subscribe, Subscription, SubscriptionId, Unsubscribe, Unsubscribed
+from kept.wire.event import (
+    DATABASE,
+    Change,
+    ListEvents,
+    Subscribe,
+    Subscription,
+    SubscriptionId,
+    Unsubscribe,
+    Unsubscribed,
+)
 
 from ..domain import ReadCtx
 from ..rpc.control import ControlCtx
@@ -44,7 +53,8 @@ def subscribe(ctx: ControlCtx, call: Subscribe) -> Subscription:
     peer.subscribed += 1
     name = SubscriptionId(f"{peer.number}-{peer.subscribed}")
     since = ctx.bus.seq if call.since is None else min(call.since, ctx.bus.seq)
-    follower = Follower(peer, ctx.store, ctx.bus, name, call.topics, since, ctx.config.limits.subscriber_lag)
+    topics = None if call.topics is None else (*call.topics, DATABASE)
+    follower = Follower(peer, ctx.store, ctx.bus, name, topics, since, ctx.config.limits.subscriber_lag)
     peer.subscriptions[name] = follower
     peer.spawn(follower.run)
     return Subscription(id=name, seq=ctx.bus.seq)

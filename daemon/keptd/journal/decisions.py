@@ -64,11 +64,8 @@ def add(db: apsw.Connection, call: AddDecision, at: int, actor: str) -> Decision
             "actor": actor,
         },
     )
-    db.executemany(
-        "INSERT INTO decision_contradicts (decision, project, key) VALUES (?, ?, ?)",
-        [(row[0], call.project, key) for key in contradicts],
-    )
     decision = _decision(row)
+    _contradict(db, row[0], decision)
     _index(db, row[0], decision)
     return decision
 
@@ -138,6 +135,30 @@ def open_ones(db: apsw.Connection, project: str | None, limit: int) -> list[Deci
 def count_open(db: apsw.Connection, project: str | None, limit: int) -> int:
     """How many open ones there are of the project and of none, counted up to `limit`."""
     return count_at_hand(db, TABLE, project, "open", limit)
+
+
+def reindex(db: apsw.Connection) -> None:
+    """Make the text index anew, and the keys that the decisions in force contradict."""
+    db.execute("DELETE FROM decision_contradicts")
+    DECISION_SEARCH.clear(db)
+    for row in db.execute(f"SELECT {TABLE.columns} FROM decision ORDER BY seq"):
+        decision = _decision(row)
+        if decision.superseded_by is None:
+            _contradict(db, row[0], decision)
+        _index(db, row[0], decision)
+
+
+def _contradict(db: apsw.Connection, seq: int, decision: Decision) -> None:
+    db.executemany(
+        "INSERT INTO decision_contradicts (decision, project, key) VALUES (?, ?, ?)",
+        [(seq, decision.project, key) for key in decision.contradicts],
+    )
+
+
+def index_all(db: apsw.Connection) -> None:
+    """Put every decision into the text index, which is empty."""
+    for row in db.execute(f"SELECT {TABLE.columns} FROM decision ORDER BY seq"):
+        _index(db, row[0], _decision(row))
 
 
 def _index(db: apsw.Connection, seq: int, decision: Decision) -> None:

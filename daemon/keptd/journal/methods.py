@@ -26,7 +26,7 @@ from ..store.pages import is_long
 from . import store
 
 
-def _heavy(call: ListActions | ListDecisions | ListErrors) -> bool:
+def _heavy(call: ListDecisions | ListErrors) -> bool:
     """A list since a time passes over the rows that were made while the clock was set back, however many they are."""
     return call.since is not None or is_long(call)
 
@@ -39,9 +39,9 @@ def log_action(ctx: WriteCtx, call: LogAction) -> Action:
     return action
 
 
-@serves(heavy=_heavy)
+@serves(heavy=True)
 def list_actions(ctx: ReadCtx, call: ListActions) -> Page[Action]:
-    """One SELECT."""
+    """The table, and behind its oldest row the archives: heavy."""
     return store.list_actions(ctx.db, call)
 
 

@@ -97,4 +97,5 @@ MIGRATIONS = (
         """
         + DECISION_SEARCH.create_sql(),
     ),
+    Migration("002_decision_search_size", DECISION_SEARCH.size_sql()),
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .actions import Moved, move_out
 from .actions import after as actions_after
 from .actions import count as count_actions
+from .actions import forget as forget_actions
 from .actions import id_at as action_id_at
 from .actions import last as last_action
 from .actions import listed as list_actions
@@ -13,8 +15,10 @@ from .contradictions import Contradiction, contradictions
 from .decisions import add as add_decision
 from .decisions import count_open as count_open_decisions
 from .decisions import get as get_decision
+from .decisions import index_all as index_decisions
 from .decisions import listed as list_decisions
 from .decisions import open_ones as open_decisions
+from .decisions import reindex
 from .decisions import resolve as resolve_decision
 from .decisions import search as search_decisions
 from .decisions import supersede as supersede_decision
@@ -26,6 +30,7 @@ from .errors import unresolved as unresolved_errors
 
 __all__ = [
     "Contradiction",
+    "Moved",
     "action_id_at",
     "actions_after",
     "add_decision",
@@ -33,14 +38,18 @@ __all__ = [
     "count_actions",
     "count_open_decisions",
     "count_unresolved_errors",
+    "forget_actions",
     "get_decision",
+    "index_decisions",
     "last_action",
     "list_actions",
     "list_decisions",
     "list_errors",
     "log_action",
+    "move_out",
     "open_decisions",
     "recent_actions",
+    "reindex",
     "record_error",
     "resolve_decision",
     "resolve_error",

@@ -6,9 +6,21 @@ expired: whether its row has been swept yet can't be seen from outside. The pers
 
 from __future__ import annotations
 
-from ..domain import Domain
+from ..domain import Domain, SearchIndex
+from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import jobs, methods
-from .schema import MIGRATIONS
+from . import jobs, methods, store
+from .schema import MIGRATIONS, TEXT
 
-DOMAIN = Domain(name="memory", migrations=MIGRATIONS, handlers=collect(methods), sweeps=(jobs.SWEEP,))
+DOMAIN = Domain(
+    name="memory",
+    migrations=MIGRATIONS,
+    handlers=collect(methods),
+    jobs=collect_jobs(jobs),
+    reindex=store.reindex,
+    derived=frozenset(("memory_tag",)),
+    endings=frozenset(("memory.delete", "memory.expire")),
+    moving=frozenset(("memory",)),
+    indexes=(SearchIndex(TEXT.name, "memory", TEXT.create_sql(), store.index_all),),
+    restorers={"memory": methods.restore_memory},
+)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kept.wire import Done, Page
-from kept.wire.errors import NotFound
+from kept.wire.errors import Conflict, NotFound
 from kept.wire.memory import (
     DeleteMemory,
     FormerValue,
@@ -21,8 +23,11 @@ from ..rpc.methods import serves
 from ..store.pages import fit
 from ..store.values import encode_value
 from ..store.versions import check_version
+from ..trash import store as trash
 from . import history, lists, rules, store
-from .rows import memory
+from .rows import memory, restored, snapshot
+
+_decode = msgspec.json.Decoder().decode
 
 
 @serves
@@ -61,7 +66,7 @@ def get_memory(ctx: ReadCtx, call: GetMemory) -> Memory:
 
 @serves
 def delete_memory(ctx: WriteCtx, call: DeleteMemory) -> Done:
-    """Move the entry's value to the history; where the disk is full, let it go."""
+    """Move the entry's value to the history, and the entry to the trash; where the disk is full, let both go."""
     now = ctx.clock.now()
     present = store.find(ctx.db, call.scope, call.key)
     if present is None or present.expired(now):
@@ -71,8 +76,34 @@ def delete_memory(ctx: WriteCtx, call: DeleteMemory) -> Done:
         store.remove(ctx.db, present)
     else:
         store.end(ctx.db, present, "deleted", now)
+        gone = trash.Deleted("memory", present.id, present.label, snapshot(present))
+        trash.put(ctx.db, gone, now, ctx.config.trash.keep_days, ctx.caller.client)
     ctx.changes.add("memory", present.id, present.label)
     return Done(id=present.id, label=present.label)
+
+
+def restore_memory(ctx: WriteCtx, stored: str) -> None:
+    """From the trash: all that it was, under a version that goes on where its key ended."""
+    now = ctx.clock.now()
+    row = restored(stored)
+    if row.expired(now):
+        raise Conflict(
+            "the entry has expired meanwhile",
+            hint="It stays in the trash; memory.history shows its value, and memory.set keeps it again.",
+        )
+    present = store.find(ctx.db, row.scope, row.key)
+    if present is not None and present.expired(now):
+        store.expire(ctx.db, present)
+    elif present is not None:
+        raise Conflict(
+            "its key has been set again meanwhile",
+            hint="Delete the present entry first, or take the value from memory.history.",
+            version=present.version,
+        )
+    version = history.last_version(ctx.db, row.scope, row.key) + 1
+    back = row._replace(updated_at=now, version=version, actor=ctx.caller.client)
+    store.insert(ctx.db, back, _decode(row.value))
+    ctx.changes.add("memory", row.id, row.label)
 
 
 @serves(heavy=lists.heavy)

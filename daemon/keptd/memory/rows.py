@@ -19,6 +19,7 @@ COLUMNS = (
 
 NO_TAGS = "[]"
 
+_decode_snapshot = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -85,6 +86,16 @@ def memory(row: tuple[Any, ...]) -> Memory:
         version=version,
         actor=actor,
     )
+
+
+def snapshot(row: Row) -> dict[str, object]:
+    """An entry as it is kept in the trash."""
+    return row._asdict()
+
+
+def restored(stored: str) -> Row:
+    """The entry of a snapshot from the trash."""
+    return Row(**_decode_snapshot(stored))
 
 
 def decode_tags(stored: str) -> tuple[str, ...]:

@@ -67,4 +67,5 @@ MIGRATIONS = (
         {TEXT.create_sql()}
         """,
     ),
+    Migration("002_memory_text_size", TEXT.size_sql()),
 )

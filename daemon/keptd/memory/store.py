@@ -20,6 +20,7 @@ from .schema import TEXT
 
 _FIND = f"SELECT {COLUMNS} FROM memory AS m WHERE m.scope = ? AND m.key = ?"
 _BY_SEQ = f"SELECT {COLUMNS} FROM memory AS m WHERE m.seq = ?"
+_ALL = f"SELECT {COLUMNS} FROM memory AS m ORDER BY m.seq"
 _EXPIRED = (
     f"SELECT {COLUMNS} FROM memory AS m INDEXED BY memory_by_expiry "
     "WHERE m.expires_at <= ? ORDER BY m.expires_at LIMIT ?"
@@ -65,12 +66,33 @@ def insert(db: apsw.Connection, row: Row, value: Any) -> None:
     """Add an entry whose key is free. `row.seq` is not used: the row gets the next. `value` is what `row.value` says
     as JSON."""
     db.execute(_INSERT, row[:-1])
-    seq = db.last_insert_rowid()
+    _index(db, row, db.last_insert_rowid(), value)
+
+
+def reindex(db: apsw.Connection) -> None:
+    """Make the tags and the text index anew, and give an entry that is older than its history a version after it."""
+    db.execute("DELETE FROM memory_tag")
+    TEXT.clear(db)
+    db.execute(
+        "UPDATE memory SET version = h.version + 1 FROM "
+        "(SELECT scope, key, max(version) AS version FROM memory_history GROUP BY scope, key) AS h "
+        "WHERE h.scope = memory.scope AND h.key = memory.key AND h.version >= memory.version"
+    )
+    for row in map(Row._make, db.execute(_ALL)):
+        _index(db, row, row.seq, _decode(row.value))
+
+
+def _index(db: apsw.Connection, row: Row, seq: int, value: Any) -> None:
     tags = decode_tags(row.tags)
     if tags:
         db.executemany("INSERT INTO memory_tag VALUES (?, ?, ?)", [(tag, row.priority, seq) for tag in tags])
-    texts = (row.key, json_text(value), " ".join((row.category, *tags)))
-    TEXT.add(db, seq, texts, (_scope_facet(row.scope), _category_facet(row.category)))
+    _index_text(db, row, seq, value)
+
+
+def index_all(db: apsw.Connection) -> None:
+    """Put every entry into the text index, which is empty."""
+    for row in map(Row._make, db.execute(_ALL)):
+        _index_text(db, row, row.seq, _decode(row.value))
 
 
 def end(db: apsw.Connection, row: Row, ended: Ended, at: int) -> None:
@@ -149,6 +171,11 @@ def recently_expired(db: apsw.Connection, scopes: Iterable[str], now: int, since
         found += history.expired(db, scope, since, limit)
         found += map(Expired._make, db.execute(_UNSWEPT, (since, now, scope, limit)))
     return nlargest(limit, found, key=attrgetter("expired_at", "id"))
+
+
+def _index_text(db: apsw.Connection, row: Row, seq: int, value: Any) -> None:
+    texts = (row.key, json_text(value), " ".join((row.category, *decode_tags(row.tags))))
+    TEXT.add(db, seq, texts, (_scope_facet(row.scope), _category_facet(row.category)))
 
 
 def _found(db: apsw.Connection, row: Row, score: float, query: str) -> FoundMemory:

@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kept.wire import Call
+from kept.wire import Actor, Call, Page
 from kept.wire.daemon import DaemonStatus, Reloaded
+from kept.wire.job import Job, JobHistory, Run
+from kept.wire.maintenance import MethodStats
 
 from ..bus import Bus
 from ..clock import Clock
 from ..config import Config
+from ..domain import Domain, SelfReport
 from ..store import Store
 from .peer import Peer
 from .prepare import Work
 from .sinks import Sink
 
+Progress = Callable[[int, int, str], None]
+
+
+class Jobs(Protocol):
+    """What the runner of the jobs offers to handlers. Each raises `NotFound` for a job that there isn't."""
+
+    def listed(self) -> list[Job]:
+        """Every job as it is, by name."""
+        ...
+
+    async def history(self, call: JobHistory) -> Page[Run]:
+        """Runs, newest first. Raises `InvalidParams` naming `cursor`, and `StorageFailed`."""
+        ...
+
+    async def run_now(self, name: str, asked_by: Actor, progress: Progress) -> Run:
+        """Run it and wait for the end. Raises `Conflict` while it runs."""
+        ...
+
+    async def pause(self, name: str, asked_by: Actor) -> Job:
+        """Keep it from running by itself. Raises `StorageFull` or `StorageFailed` where that can't be kept."""
+        ...
+
+    async def resume(self, name: str, asked_by: Actor) -> Job:
+        """Let it run again; as `pause`."""
+        ...
+
 
 class Daemon(Protocol):
     """What the supervisor offers to handlers."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """What the daemon does by itself."""
+        ...
 
     def status(self) -> DaemonStatus:
         """How everything is."""
@@ -31,6 +65,10 @@ class Daemon(Protocol):
 
     def stop(self) -> None:
         """Begin to end; returns at once."""
+        ...
+
+    async def renew_mirror(self) -> None:
+        """Remove the mirror's files and write them anew, after what is kept has been replaced as a whole."""
         ...
 
 
@@ -47,9 +85,15 @@ class ControlCtx:
     calls: tuple[type[Call[Any]], ...]
     topics: frozenset[str]
     """The entities and methods that a change can have."""
+    progress: Progress
+    """Tell the caller how far its request is: how much is done, of how much (0 where that isn't known), and what is
+    being done. Seldom, since each is a message."""
     prepare: Callable[[bytes], Work | list[Work]]
     """Read and check a request line; in any thread."""
     begin: Callable[[Work | list[Work], Sink], Peer]
     """Carry out one prepared request on behalf of this one; its reply goes to the sink. Gives who asks for it."""
     on_cancel: Callable[[Callable[[], None]], None]
     """Have something called when the request is cancelled or its caller has gone, instead of cancelling the task."""
+    rooms: tuple[Domain, ...]
+    timings: Callable[[], tuple[MethodStats, ...]]
+    self_reports: Callable[[], Sequence[SelfReport]]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import apsw
@@ -24,11 +25,13 @@ from msgspec import UNSET, Raw, UnsetType
 from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
 from kept.wire import Actor, Read, Write
 from kept.wire.errors import Busy, Cancelled, KeptError, StorageFailed
+from kept.wire.event import DATABASE
+from kept.wire.maintenance import MethodStats
 
 from ..bus import Bus
 from ..clock import Clock
 from ..config import Config
-from ..domain import Handler, ReadCtx, SelfReport, WriteCtx
+from ..domain import Domain, Handler, ReadCtx, SelfReport, WriteCtx
 from ..store import Store, receipts
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
@@ -46,6 +49,9 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_MS = 50
 
 
+Finish = Callable[[Any], None]
+"""Takes the outcome of what is answered later."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,21 +67,39 @@ class Dispatcher:
         config: Config,
         daemon: Daemon,
         self_reports: Callable[[], Sequence[SelfReport]],
-        sweeps: Iterable[str],
+        rooms: Sequence[Domain] = (),
+        sweeps: Iterable[str] = (),
     ) -> None:
-        """`sweeps` are the names under which the rooms' own changes stand in the change log."""
+        """`sweeps` are names under which the rooms' own changes may stand in the change log."""
         self.config = config
         self.requests = 0
         self.refused = 0
         self._methods = {name: Method(handler) for name, handler in handlers.items()}
         self._calls = tuple(method.call for method in self._methods.values())
-        changing = {name for name, method in self._methods.items() if method.kind is Write}.union(sweeps)
-        self._topics = frozenset(changing.union(name.partition(".")[0] for name in changing))
+        changing = {name for name, method in self._methods.items() if method.kind is Write}
+        entities = {name.partition(".")[0] for name in changing}
+        own = {name for name in sweeps if name.partition(".")[0] in entities}
+        self._topics = frozenset(changing | entities | own | {DATABASE})
         self._store = store
         self._bus = bus
         self._clock = clock
         self._daemon = daemon
         self._self_reports = self_reports
+        self._rooms = tuple(rooms)
+        self._restorers = {entity: restorer for room in rooms for entity, restorer in room.restorers.items()}
+
+    def timings(self) -> tuple[MethodStats, ...]:
+        """How long each method took that was called since the start, what took longest in all first."""
+        called = sorted((method for method in self._methods.values() if method.calls), key=_total, reverse=True)
+        return tuple(
+            MethodStats(
+                method=method.name,
+                calls=method.calls,
+                mean_ms=round(method.seconds / method.calls * 1000, 3),
+                worst_ms=round(method.worst * 1000, 3),
+            )
+            for method in called
+        )
 
     def configure(self, config: Config, peers: Iterable[Peer]) -> None:
         """Go on with other settings."""
@@ -133,6 +157,7 @@ class Dispatcher:
             pending.cancel()
 
     def _read_inline(self, peer: Peer, work: Task, sink: Sink) -> None:
+        began = perf_counter()
         context = peer.context
         if context is None:
             context = peer.context = ReadCtx(
@@ -143,13 +168,15 @@ class Dispatcher:
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
         except FAULTS as fault:
+            self._store.damage.heed(fault)
             self._refuse(work.request_id, _read_failed(fault), sink)
         except Exception as mistake:  # noqa: BLE001 - as `guarded`, which would cost more than many a read.
             self._refuse(work.request_id, unforeseen(work.method.name, mistake), sink)
         else:
             self._answer(work, result, sink)
+        work.method.took(perf_counter() - began)
 
-    def _later(self, peer: Peer, work: Task, sink: Sink, start: Callable[[Peer, Task, Sink], Pending]) -> None:
+    def _later(self, peer: Peer, work: Task, sink: Sink, start: Callable[[Peer, Task, Finish], Pending]) -> None:
         """Start what is answered later, so that it can be cancelled; or refuse it where too much is in flight."""
         limit = self.config.limits.in_flight
         if peer.in_flight >= limit:
@@ -161,12 +188,13 @@ class Dispatcher:
             self._refuse(work.request_id, Busy(heavy, retry_after_ms=RETRY_AFTER_MS), sink)
             return
         peer.began(work.size)
-        started = start(peer, work, sink)
+        started = start(peer, work, partial(self._finish, peer, work, sink, perf_counter()))
         if not isinstance(work.request_id, UnsetType):
             peer.pending[work.request_id] = started
 
-    def _finish(self, peer: Peer, work: Task, result: Any, sink: Sink) -> None:
+    def _finish(self, peer: Peer, work: Task, sink: Sink, began: float, result: Any) -> None:
         """Answer what was started by `_later`."""
+        work.method.took(perf_counter() - began)
         if not isinstance(work.request_id, UnsetType):
             peer.pending.pop(work.request_id, None)
         if isinstance(result, KeptError):
@@ -175,7 +203,7 @@ class Dispatcher:
             self._answer(work, result, sink)
         peer.finished(work.size)
 
-    def _read_heavy(self, peer: Peer, work: Task, sink: Sink) -> Pending:
+    def _read_heavy(self, peer: Peer, work: Task, finish: Finish) -> Pending:
         actor, config = peer.actor, self.config
 
         def run(db: apsw.Connection) -> bytes:
@@ -183,7 +211,7 @@ class Dispatcher:
             return _encode(work.method.run(context, work.call))
 
         def done(outcome: bytes | KeptError) -> None:
-            self._finish(peer, work, Raw(outcome) if isinstance(outcome, bytes) else outcome, sink)
+            finish(Raw(outcome) if isinstance(outcome, bytes) else outcome)
 
         def progress(seconds: float) -> None:
             if work.request_id is not UNSET and peer.fits(0):
@@ -195,9 +223,9 @@ class Dispatcher:
         self._store.readers.submit(job)
         return job
 
-    def _write(self, peer: Peer, work: Task, sink: Sink) -> Pending:
+    def _write(self, peer: Peer, work: Task, finish: Finish) -> Pending:
         def done(outcome: Outcome) -> None:
-            self._finish(peer, work, Raw(outcome.result) if isinstance(outcome, Written) else outcome, sink)
+            finish(Raw(outcome.result) if isinstance(outcome, Written) else outcome)
 
         job = WriteJob(
             partial(self._apply, work.method, work.call, peer.actor),
@@ -221,7 +249,8 @@ class Dispatcher:
         now = self._clock.now()
         changes = ChangeLog(db, now, actor, method.name)
         full = self._store.writer.stats.state == "full"
-        result = _encode(method.run(WriteCtx(db, self._clock, actor, self.config, changes, full), call))
+        context = WriteCtx(db, self._clock, actor, self.config, changes, full, self._restorers)
+        result = _encode(method.run(context, call))
         if key is not None:
             receipts.keep(db, key, mark, result, now)
         return Written(result, changes.last_seq)
@@ -237,13 +266,18 @@ class Dispatcher:
             self._daemon,
             self._calls,
             self._topics,
+            partial(_tell_progress, peer, work.request_id),
             self.prepare,
             partial(self.begin, peer),
             running.on_cancel,
+            self._rooms,
+            self.timings,
+            self._self_reports,
         )
         if work.method.is_async:
             self._later(peer, work, sink, partial(self._control_task, context, running))
             return
+        began = perf_counter()
         try:
             result = guarded(work.method.name, lambda: work.method.run(context, work.call))
         except KeptError as refusal:
@@ -252,8 +286,9 @@ class Dispatcher:
             self._refuse(work.request_id, _read_failed(fault), sink)
         else:
             self._answer(work, result, sink)
+        work.method.took(perf_counter() - began)
 
-    def _control_task(self, context: ControlCtx, running: Running, peer: Peer, work: Task, sink: Sink) -> Pending:
+    def _control_task(self, context: ControlCtx, running: Running, peer: Peer, work: Task, finish: Finish) -> Pending:
         async def task() -> None:
             result: Any = Cancelled("cancelled", hint="It may have been done, in whole or in part.")
             with running.scope:
@@ -265,7 +300,7 @@ class Dispatcher:
                     result = _read_failed(fault)
                 except Exception as mistake:  # noqa: BLE001 - as `guarded`, for what runs as a task.
                     result = unforeseen(work.method.name, mistake)
-            self._finish(peer, work, result, sink)
+            finish(result)
 
         peer.spawn(task)
         return running
@@ -278,6 +313,11 @@ class Dispatcher:
             reply = encode_result(request_id, result)
         except Exception as mistake:  # noqa: BLE001 - a result that is no JSON costs its request, and nobody else's.
             self._refuse(request_id, unforeseen(work.method.name, mistake), sink)
+            return
+        if b"\0" in reply:
+            # No JSON has one. What went into the reply as it is stored came from a page of zeros.
+            self._store.damage.found("a stored value is no JSON")
+            self._refuse(request_id, StorageFailed("what was read is damaged"), sink)
             return
         if not sink.fits(len(reply)):
             unread = Busy(
@@ -299,6 +339,15 @@ class Dispatcher:
         self.refused += 1
         if not isinstance(request_id, UnsetType):
             sink.send(encode_failure(request_id, error))
+
+
+def _tell_progress(peer: Peer, request_id: RequestId | UnsetType, done: int, total: int, text: str) -> None:
+    if request_id is not UNSET and peer.fits(0):
+        peer.send(encode_notification("$/progress", {"id": request_id, "done": done, "total": total, "text": text}))
+
+
+def _total(method: Method) -> float:
+    return method.seconds
 
 
 def _read_failed(fault: apsw.Error) -> StorageFailed:

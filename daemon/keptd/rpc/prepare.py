@@ -34,9 +34,13 @@ class Cancel(Struct, frozen=True):
 
 
 class Method:
-    """A handler, with what a request for it needs at hand."""
+    """A handler, with what a request for it needs at hand, and how long its requests took.
 
-    __slots__ = ("call", "decode", "heavy", "is_async", "kind", "name", "run", "values")
+    `calls`, `seconds` in all and at `worst` are counted on the loop's thread, from where a request is begun until its
+    reply is ready: for a write the wait for its commit is part of that.
+    """
+
+    __slots__ = ("call", "calls", "decode", "heavy", "is_async", "kind", "name", "run", "seconds", "values", "worst")
 
     def __init__(self, handler: Handler) -> None:
         self.call = handler.call
@@ -48,6 +52,16 @@ class Method:
         self.is_async = inspect.iscoroutinefunction(handler.run)
         self.values = tuple(name for name, kind in get_type_hints(handler.call).items() if kind is Any)
         """The fields that take any JSON."""
+        self.calls = 0
+        self.seconds = 0.0
+        self.worst = 0.0
+
+    def took(self, seconds: float) -> None:
+        """Count a request."""
+        self.calls += 1
+        self.seconds += seconds
+        if seconds > self.worst:  # noqa: PLR1730 - a call of max() costs as much as all of the rest
+            self.worst = seconds
 
 
 class Refusal(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Protocol
 
+import anyio
+
 from .peer import Peer
 
 
@@ -61,3 +63,25 @@ class Reply:
     def wait(self) -> bytes:
         """The reply, when it is there; on the thread."""
         return self._given.result()
+
+
+class AwaitedReply:
+    """One reply for somebody on the loop who waits for it."""
+
+    def __init__(self) -> None:
+        self._given = anyio.Event()
+        self._line = b""
+
+    def fits(self, _size: int) -> bool:
+        """Always."""
+        return True
+
+    def send(self, line: bytes) -> None:
+        """Take the reply."""
+        self._line = line
+        self._given.set()
+
+    async def wait(self) -> bytes:
+        """The reply, when it is there."""
+        await self._given.wait()
+        return self._line

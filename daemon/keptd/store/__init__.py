@@ -22,12 +22,20 @@ from ..domain import SelfReport
 from . import changes, receipts
 from .ballast import Ballast
 from .completions import Completions
+from .damage import Damage
 from .database import FAULTS, UnusableDatabase, open_reader, open_writer
-from .migrations import ChangedMigration, Migration, NewerDatabase, migrate
+from .migrations import ChangedMigration, Migration, NewerDatabase, applied, migrate, pending
 from .readers import Readers
+from .upkeep import Upkeep
 from .writer import Writer
 
 log = structlog.get_logger(__name__)
+
+OWN: tuple[tuple[str, tuple[Migration, ...]], ...] = (
+    ("changes", changes.MIGRATIONS),
+    ("receipts", receipts.MIGRATIONS),
+)
+"""The store's own migrations, which come before the rooms'."""
 
 _HEALTH: Mapping[str, tuple[Status, int]] = {
     "ok": ("operational", 100),
@@ -47,17 +55,31 @@ class Store:
         clock: Clock,
         committed: Callable[[int], None],
         vfs: str = "",
+        before_migration: Callable[[Path], None] | None = None,
     ) -> None:
         """`migrations` are the rooms' sets, by name, applied first, after the store's own. Raises
-        `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed."""
+        `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed.
+
+        `before_migration` is called with the path of a database that has something in it and is about to be changed;
+        what it raises ends the start, with nothing changed.
+        """
         self.path = path
+        self.migrations = (*OWN, *migrations)
+        """Every set of migrations, in the order in which they are applied."""
+        self.upkeep = Upkeep()
+        """Held by work on the whole of what is kept, so that an export never runs into a deletion."""
         self.completions = Completions()
         self.dead = anyio.Event()
         """Set when a thread has met what nobody foresaw: everything is refused from then on."""
         self.mistake: BaseException | None = None
-        _migrate(path, migrations, config, clock, vfs)
-        self.writer = Writer(path, config, clock, self.completions, committed, vfs, died=self._died)
-        self.readers = Readers(path, config.readers, clock, self.completions, vfs, died=self._died)
+        self.damage = Damage(self.completions.post)
+        _migrate(path, self.migrations, config, clock, vfs, before_migration)
+        self.writer = Writer(
+            path, config, clock, self.completions, committed, vfs, died=self._died, damaged=self.damage.found
+        )
+        self.readers = Readers(
+            path, config.readers, clock, self.completions, vfs, died=self._died, faulted=self.damage.heed
+        )
         self.inline = open_reader(path, vfs)
         self._maintenance = open_writer(path, vfs)
         self._config = config
@@ -72,29 +94,35 @@ class Store:
         while True:
             await anyio.sleep(self._config.checkpoint_seconds)
             commits = stats.commits
-            if stats.wal_frames > self._config.checkpoint_frames and stats.state == "ok" and commits != moved:
-                moved = commits if await anyio.to_thread.run_sync(self._checkpoint) else 0
+            is_due = stats.wal_frames > self._config.checkpoint_frames and commits != moved
+            if is_due and stats.state == "ok" and not self.damage.detail:
+                moved = commits if await self.checkpoint() else 0
+
+    async def checkpoint(self) -> bool:
+        """Move what can be moved of the log into the database; whether all of it was. A fault is logged."""
+        return await anyio.to_thread.run_sync(self._checkpoint)
 
     def report(self) -> SelfReport:
         """The component `keptd.storage`."""
         stats = self.writer.stats
-        status, health = _HEALTH[stats.state]
+        state, detail = ("failed", self.damage.detail) if self.damage.detail else (stats.state, stats.detail)
+        status, health = _HEALTH[state]
         return SelfReport(
             "keptd.storage",
             status,
             health,
-            {"state": stats.state, "detail": stats.detail},
+            {"state": state, "detail": detail},
             self._clock.now(),
             stats.since,
         )
 
     def close(self) -> None:
         """Finish what is queued, deliver its outcomes, close. Blocks; call on the loop's thread when no request can
-        come."""
+        come. Of a damaged database, the log stays as it is, for the recovery."""
         self.readers.stop()
         self._maintenance.close()
         self.inline.close()
-        self.writer.stop()
+        self.writer.stop(keep_log=bool(self.damage.detail))
         self.completions.drain()
         self.completions.close()
 
@@ -113,12 +141,18 @@ class Store:
 
 
 def _migrate(
-    path: Path, rooms: Sequence[tuple[str, tuple[Migration, ...]]], config: Storage, clock: Clock, vfs: str
+    path: Path,
+    sets: Sequence[tuple[str, tuple[Migration, ...]]],
+    config: Storage,
+    clock: Clock,
+    vfs: str,
+    before: Callable[[Path], None] | None,
 ) -> None:
-    sets = [("changes", changes.MIGRATIONS), ("receipts", receipts.MIGRATIONS), *rooms]
     try:
         db = _open_first(path, config, vfs)
         try:
+            if before is not None and pending(db, sets) and applied(db):
+                before(path)
             for name in migrate(db, sets, clock.now()):
                 log.info("migrated", migration=name)
         except (NewerDatabase, ChangedMigration):

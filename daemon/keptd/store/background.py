@@ -11,11 +11,16 @@ import apsw
 from kept.wire.errors import KeptError
 
 from ..clock import Clock
+from ..domain import JobCtx, WriteCtx
 from . import Store
+from .changes import ChangeLog
 from .readers import ReadJob
 from .writer import WriteJob, Written
 
 T = TypeVar("T")
+
+ROWS = 500
+"""Rows removed in one write: few enough not to hold up anybody else's."""
 
 PATIENCE_SECONDS = 60.0
 """How long such work may wait and run: longer than a client's, since nobody sits in front of it."""
@@ -35,7 +40,15 @@ class Answer(Generic[T]):
 
     async def wait(self) -> T:
         """The result. Raises the `KeptError` that came instead."""
+        await self.given()
+        return self.outcome()
+
+    async def given(self) -> None:
+        """Return when there is an outcome."""
         await self._given.wait()
+
+    def outcome(self) -> T:
+        """The result that was given. Raises the `KeptError` that came instead."""
         outcome, self._outcome = self._outcome, None
         try:
             if isinstance(outcome, KeptError):
@@ -53,8 +66,58 @@ async def read(store: Store, clock: Clock, run: Callable[[apsw.Connection], byte
     return await answer.wait()
 
 
-async def write(store: Store, clock: Clock, run: Callable[[apsw.Connection], Written]) -> Written:
-    """Have the writer run something, on a full disk as well, and wait for the commit. Raises `KeptError`."""
+async def write(
+    store: Store, clock: Clock, run: Callable[[apsw.Connection], Written], *, frees_space: bool = True
+) -> Written:
+    """Have the writer run something, and wait for the commit. Raises `KeptError`.
+
+    `frees_space` says that it makes room, so that it runs on a full disk as well.
+    """
     answer: Answer[Written] = Answer()
-    store.writer.submit(WriteJob(run, answer.give, clock.monotonic() + PATIENCE_SECONDS, size=0, frees_space=True))
+    store.writer.submit(
+        WriteJob(run, answer.give, clock.monotonic() + PATIENCE_SECONDS, size=0, frees_space=frees_space)
+    )
     return await answer.wait()
+
+
+async def sweep(ctx: JobCtx, method: str, step: Callable[[WriteCtx, int], int]) -> int:
+    """Remove what has run out, in small writes; returns how many rows. Raises `KeptError`.
+
+    `step(ctx, limit)` removes up to `limit` rows and tells how many; it runs again as long as it finds a full `limit`.
+    `method` stands in the change log.
+    """
+    removed = ROWS
+    total = 0
+    while removed == ROWS:
+        removed = await _step(ctx, method, step)
+        total += removed
+        ctx.progress(total, 0, "rows removed")
+    return total
+
+
+async def _step(ctx: JobCtx, method: str, step: Callable[[WriteCtx, int], int]) -> int:
+    removed = 0
+
+    def run(db: apsw.Connection) -> Written:
+        nonlocal removed
+        changes = ChangeLog(db, ctx.clock.now(), ctx.actor, method)
+        full = ctx.store.writer.stats.state == "full"
+        removed = step(WriteCtx(db, ctx.clock, ctx.actor, ctx.config, changes, full), ROWS)
+        return Written(b"", changes.last_seq)
+
+    await write(ctx.store, ctx.clock, run)
+    return removed
+
+
+async def write_alone(store: Store, clock: Clock, run: Callable[[apsw.Connection], Written]) -> Written:
+    """Have the writer run something that needs its connection to itself, outside any transaction, as a batch of its
+    own.
+
+    Can't be cancelled: what comes of it is what comes of it. Raises `KeptError`.
+    """
+    answer: Answer[Written] = Answer()
+    deadline = clock.monotonic() + PATIENCE_SECONDS
+    store.writer.submit(WriteJob(run, answer.give, deadline, size=0, frees_space=True, alone=True))
+    with anyio.CancelScope(shield=True):
+        await answer.given()
+    return answer.outcome()

@@ -1,18 +1,23 @@
 """Connections: how the one database is opened, for the writer and for readers.
 
+Every page of a new database ends in a checksum (see `checksums`), so that a flipped bit is an error of the read that
+meets it and never a wrong row. A database that was made without goes on without.
+
 Refuses a network or Windows file system implicitly (WAL needs shared memory: the journal mode is checked, not
-assumed) and an SQLite without FTS5. Knows no table.
+assumed), an SQLite without FTS5, and to write to a database with checksums where they can't be kept. Knows no table.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from . import search
+from . import checksums, search
 
 WAL_FRAMES_LIMIT = 10_000
 """Frames after which the writer itself checkpoints between two batches: the safety net behind the maintenance task."""
@@ -30,7 +35,7 @@ FAULTS = (
 )
 """What the storage raises. Any other apsw error is a mistake in a statement of ours."""
 
-_MMAP_BYTES = 256 * 1024 * 1024
+_DAMAGE = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS)
 _CACHE_KIB = 16 * 1024
 _BUSY_MS = 5000
 _JOURNAL_BYTES = 64 * 1024 * 1024
@@ -46,10 +51,13 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
 
     Raises `UnusableDatabase`, or what apsw raises where the disk fails.
     """
-    db = apsw.Connection(str(path), vfs=vfs or None)
+    db = apsw.Connection(str(path), vfs=_vfs_for(path, vfs))
     db.set_busy_timeout(_BUSY_MS)
     if db.pragma("page_count") == 0:
-        # Only for a new one: on any other this is a write, which a full disk or a newer database must not see.
+        # Only for a new one: on any other this is a write, which a full disk or a newer database must not see. The
+        # reserve comes first; once there is anything else, it has no effect.
+        if vfs or checksums.available():
+            db.reserve_bytes(reserve=checksums.RESERVED)
         db.pragma("auto_vacuum", "INCREMENTAL")
     mode = db.pragma("journal_mode", "wal")
     if mode != "wal":
@@ -61,16 +69,61 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     db.wal_autocheckpoint(0)
     _tune(db)
     _sync_folder(path.parent)
+    _refuse_zeros(db, path)
     return db
 
 
 def open_reader(path: Path, vfs: str = "") -> apsw.Connection:
     """A connection that can't write. The database must exist."""
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=_vfs_for(path, vfs, reads=True))
     db.set_busy_timeout(_BUSY_MS)
     _tune(db)
     db.pragma("query_only", True)
     return db
+
+
+@contextmanager
+def snapshot(path: Path) -> Iterator[apsw.Connection]:
+    """A connection of its own that can't write, in one read transaction, for work in a thread. It sees the state of its
+    first read."""
+    db = open_reader(path)
+    try:
+        db.execute("BEGIN")
+        yield db
+    finally:
+        db.close(True)
+
+
+def is_damage(fault: apsw.Error) -> bool:
+    """Whether a fault says that what was read is not what was written, rather than that it could not be read now."""
+    return isinstance(fault, (apsw.CorruptError, apsw.NotADBError)) or getattr(fault, "extendedresult", 0) in _DAMAGE
+
+
+def _vfs_for(path: Path, vfs: str, *, reads: bool = False) -> str | None:
+    """A file system that a caller names keeps the checksums itself."""
+    if vfs:
+        return vfs
+    if checksums.available():
+        return checksums.READING if reads else checksums.VFS
+    if checksums.reserve(path) == checksums.RESERVED:
+        raise UnusableDatabase(
+            f"{path} has a checksum on every page, and this installation of apsw can't keep them (no cksumvfs in it). "
+            "Install apsw from its wheel on PyPI."
+        )
+    return None
+
+
+def _refuse_zeros(db: apsw.Connection, path: Path) -> None:
+    """Have a row whose text has a NUL be damage: a page of zeros in the middle of a long text passes for sound."""
+    if checksums.reserve(path) == checksums.RESERVED:
+        db.set_row_trace(_without_zeros)
+
+
+def _without_zeros(_cursor: apsw.Cursor, row: apsw.SQLiteValues) -> apsw.SQLiteValues:
+    for value in row:
+        if value.__class__ is str and "\0" in value:
+            raise apsw.CorruptError("a text has a NUL")
+    return row
 
 
 def _sync_folder(folder: Path) -> None:
@@ -96,6 +149,5 @@ def _tune(db: apsw.Connection) -> None:
     db.pragma("temp_store", "MEMORY")
     db.pragma("secure_delete", True)
     db.pragma("cache_size", -_CACHE_KIB)
-    db.pragma("mmap_size", _MMAP_BYTES)
     db.pragma("journal_size_limit", _JOURNAL_BYTES)
     search.prepare(db)

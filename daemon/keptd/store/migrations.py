@@ -8,7 +8,7 @@ refused before anything is touched. An applied migration is never edited: its di
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -35,26 +35,17 @@ class ChangedMigration(Exception):
     """A migration that was applied reads differently now: the source is wrong, not the database."""
 
 
-def migrate(db: apsw.Connection, sets: Iterable[tuple[str, tuple[Migration, ...]]], now: int) -> list[str]:
+Sets = Sequence[tuple[str, tuple[Migration, ...]]]
+"""The rooms' migrations, by the room's name, in the order in which they are applied."""
+
+
+def migrate(db: apsw.Connection, sets: Sets, now: int) -> list[str]:
     """Apply what is missing, set by set in order; returns the names of what was applied (`room/001_name`).
 
     Raises `NewerDatabase` or `ChangedMigration` before anything is changed.
     """
-    known = {f"{room}/{step.name}": step for room, steps in sets for step in steps}
-    applied = _applied(db)
-    newer = sorted(applied.keys() - known.keys())
-    if newer:
-        raise NewerDatabase(
-            f"the database has {', '.join(newer)}, which this version does not know: it was written by a newer kept; "
-            "install that version or a later one"
-        )
-    for name, digest in applied.items():
-        if known[name].digest != digest:
-            raise ChangedMigration(f"the migration {name} was edited after it had been applied")
-    done = []
-    for name, step in known.items():
-        if name in applied:
-            continue
+    missing = pending(db, sets)
+    for name, step in missing.items():
         with db:
             db.execute(
                 "CREATE TABLE IF NOT EXISTS migration "
@@ -62,11 +53,33 @@ def migrate(db: apsw.Connection, sets: Iterable[tuple[str, tuple[Migration, ...]
             )
             db.execute(step.sql)
             db.execute("INSERT INTO migration VALUES (?, ?, ?)", (name, step.digest, now))
-        done.append(name)
-    return done
+    return list(missing)
 
 
-def _applied(db: apsw.Connection) -> dict[str, str]:
+def pending(db: apsw.Connection, sets: Sets) -> dict[str, Migration]:
+    """What is missing, by its name, in order. Raises `NewerDatabase` or `ChangedMigration`."""
+    known = {f"{room}/{step.name}": step for room, steps in sets for step in steps}
+    found = applied(db)
+    newer = sorted(found.keys() - known.keys())
+    if newer:
+        raise NewerDatabase(
+            f"the database has {', '.join(newer)}, which this version does not know: it was written by a newer kept; "
+            "install that version or a later one"
+        )
+    for name, digest in found.items():
+        if known[name].digest != digest:
+            raise ChangedMigration(f"the migration {name} was edited after it had been applied")
+    return {name: step for name, step in known.items() if name not in found}
+
+
+def applied(db: apsw.Connection) -> dict[str, str]:
+    """The digests of what was applied, by name, in the order in which it was; empty for an empty database."""
     if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration'").fetchone():
         return {}
     return {str(name): str(digest) for name, digest in db.execute("SELECT name, digest FROM migration ORDER BY rowid")}
+
+
+def made_at(db: apsw.Connection) -> int:
+    """When the database was made, in microseconds since 1970."""
+    row = db.execute("SELECT min(at) FROM migration").fetchone()
+    return int(row[0] or 0) if row else 0

@@ -59,10 +59,13 @@ class Readers:
         completions: Completions,
         vfs: str = "",
         died: Callable[[BaseException], None] = lambda _mistake: None,
+        faulted: Callable[[apsw.Error], None] = lambda _fault: None,
     ) -> None:
-        """`died` is called on the loop when a thread can do nothing more than refuse."""
+        """`died` is called on the loop when a thread can do nothing more than refuse; `faulted` hears of each fault of
+        the storage, on a reader's thread."""
         self._died = died
         self._clock = clock
+        self._faulted = faulted
         self._completions = completions
         self._queue: Turns[ReadJob] = Turns()
         connections = [open_reader(path, vfs) for _ in range(count)]
@@ -122,6 +125,7 @@ class Readers:
         except KeptError as refusal:
             return bare(refusal)
         except FAULTS as fault:
+            self._faulted(fault)
             return StorageFailed(
                 f"the read failed ({type(fault).__name__})", hint="Run `kept status`; the log has more."
             )

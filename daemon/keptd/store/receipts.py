@@ -22,6 +22,8 @@ from kept.wire.errors import Conflict
 
 from .migrations import Migration
 
+TABLE = "receipt"
+
 MIGRATIONS = (
     Migration(
         "001_receipt",
@@ -84,6 +86,12 @@ def sweep(db: apsw.Connection, before: int, limit: int) -> int:
     """Forget up to `limit` receipts from before a time; returns how many."""
     db.execute("DELETE FROM receipt WHERE rowid IN (SELECT rowid FROM receipt WHERE at < ? LIMIT ?)", (before, limit))
     return db.changes()
+
+
+def carry(source: apsw.Connection, target: apsw.Connection) -> None:
+    """Take all receipts over into another database, in the place of those that it has under the same keys."""
+    rows = source.execute("SELECT key, fingerprint, result, at FROM receipt ORDER BY at")
+    target.executemany("INSERT OR REPLACE INTO receipt (key, fingerprint, result, at) VALUES (?, ?, ?, ?)", rows)
 
 
 def _hashed(key: str) -> str:

@@ -83,6 +83,14 @@ def prepare(db: apsw.Connection) -> None:
     db.register_fts5_function("kept_rank", _rank)
 
 
+def renew(db: apsw.Connection, name: str, create: str) -> None:
+    """Make an index anew, empty: a deletion would leave its tokens until they are merged."""
+    # Emptied first: to drop it as it is, SQLite would hold all of its pages in memory, in case the statement fails.
+    db.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
+    db.execute(f"DROP TABLE main.{name}")
+    db.execute(create)
+
+
 class Index:
     """One FTS5 table. `columns` are its text columns, each with how much a hit in it counts."""
 
@@ -108,6 +116,17 @@ class Index:
             f"CREATE VIRTUAL TABLE {self.name} USING fts5({self._names}, content='', contentless_delete=1, "
             f"tokenize='{' '.join(_TOKENIZER)}');"
         )
+
+    def size_sql(self) -> str:
+        """The statement, for a migration, that fits the index's pages into those of a database with checksums.
+
+        FTS5's own 4050 bytes are made for a page without reserved bytes; with 8, each would take a second page.
+        """
+        return f"INSERT INTO {self.name} ({self.name}, rank) VALUES ('pgsz', 4000);"
+
+    def clear(self, db: apsw.Connection) -> None:
+        """Take every row out."""
+        db.execute(f"INSERT INTO {self.name} ({self.name}) VALUES ('delete-all')")
 
     def add(self, db: apsw.Connection, rowid: int, texts: Sequence[str], facets: Iterable[str] = ()) -> None:
         """Index a row: one text for each column, and the facets (`scope=global`) that a search may ask for.

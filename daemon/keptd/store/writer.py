@@ -35,7 +35,7 @@ from ..clock import Clock
 from ..config import Storage
 from .ballast import Ballast
 from .completions import Completions
-from .database import FAULTS, WAL_FRAMES_LIMIT, UnusableDatabase, open_writer
+from .database import FAULTS, WAL_FRAMES_LIMIT, UnusableDatabase, is_damage, open_writer
 from .unforeseen import bare, unforeseen
 
 log = structlog.get_logger(__name__)
@@ -72,6 +72,8 @@ class WriteJob:
     deadline: float
     size: int
     frees_space: bool = False
+    alone: bool = False
+    """True where `run` needs the connection to itself, outside any transaction; such a job is a batch of its own."""
     cancelled: bool = False
     name: str = "write"
     """What is being done, for the log: the method."""
@@ -107,10 +109,13 @@ class Writer:
         committed: Callable[[int], None],
         vfs: str = "",
         died: Callable[[BaseException], None] = lambda _mistake: None,
+        damaged: Callable[[str], None] = lambda _detail: None,
     ) -> None:
         """`committed` is called on the loop after each commit, with the last change's sequence, after the replies.
-        `died` is called there when the thread can do nothing more than refuse."""
+        `died` is called there when the thread can do nothing more than refuse, and `damaged` on the writer's thread
+        when its check has found damage."""
         self._died = died
+        self._damaged = damaged
         self._path = path
         self._config = config
         self._clock = clock
@@ -119,8 +124,10 @@ class Writer:
         self._vfs = vfs
         self._ballast = Ballast(path, config.ballast_bytes)
         self._queue: SimpleQueue[WriteJob | None] = SimpleQueue()
+        self._next: WriteJob | None = None
         self._db = open_writer(path, vfs)
         self._watch_wal()
+        self._checkpoint_at = self._frames_limit()
         self._pause = _FIRST_PAUSE
         self._next_try = 0.0
         self._thread = threading.Thread(target=self._serve, name="keptd-writer", daemon=True)
@@ -140,11 +147,13 @@ class Writer:
         """How many requests wait."""
         return self._queue.qsize()
 
-    def stop(self) -> None:
-        """Finish what is queued, move the log into the database, close. Blocks until done."""
+    def stop(self, *, keep_log: bool = False) -> None:
+        """Finish what is queued, move the log into the database unless it is to be kept, close. Blocks until done."""
         self._queue.put(None)
         self._thread.join()
-        if self.stats.state != "failed":
+        if keep_log:
+            self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        elif self.stats.state != "failed":
             self._checkpoint("TRUNCATE")
         self._db.close()
 
@@ -182,7 +191,7 @@ class Writer:
                 self._try_reopen()
         elif state == "full":
             self._regain()
-        elif self.stats.wal_frames > self._frames_limit():
+        elif self.stats.wal_frames > self._checkpoint_at:
             self._checkpoint("PASSIVE")
 
     def _frames_limit(self) -> int:
@@ -201,11 +210,15 @@ class Writer:
         size = 0
         wait = self._pause if self.stats.state == "failed" else None
         try:
-            job = self._queue.get(timeout=wait)
+            job = self._next or self._queue.get(timeout=wait)
+            self._next = None
             while job is not None:
+                if job.alone and batch:
+                    self._next = job
+                    return batch, False
                 batch.append(job)
                 size += job.size
-                if len(batch) >= self._config.batch or size >= self._batch_bytes():
+                if job.alone or len(batch) >= self._config.batch or size >= self._batch_bytes():
                     return batch, False
                 job = self._queue.get_nowait()
         except Empty:
@@ -230,6 +243,8 @@ class Writer:
 
     def _transact(self, batch: Sequence[WriteJob]) -> list[Outcome]:
         """Run and commit the batch; raises only what the storage raised, with nothing acknowledged."""
+        if batch[0].alone:
+            return [self._run_alone(batch[0])]
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
@@ -243,6 +258,21 @@ class Writer:
         stats.writes += sum(isinstance(outcome, Written) for outcome in outcomes)
         stats.largest_batch = max(stats.largest_batch, len(batch))
         return outcomes
+
+    def _run_alone(self, job: WriteJob) -> Outcome:
+        """Raises what the storage raised."""
+        if obstacle := self._not_now(job):
+            return obstacle
+        try:
+            return job.run(self._db)
+        except KeptError as refusal:
+            return bare(refusal)
+        except FAULTS:
+            raise
+        except Exception as mistake:  # noqa: BLE001 - as for any other request.
+            return unforeseen(job.name, mistake)
+        finally:
+            self._rollback()
 
     def _not_now(self, job: WriteJob) -> KeptError | None:
         """Why a job is not even begun, if so."""
@@ -367,11 +397,13 @@ class Writer:
             # The log can't be moved without room for it: the next try has what the ballast gives.
             self._ballast.release()
             obstacle = "the disk failed, and is full"
-        except (apsw.CorruptError, apsw.NotADBError):
-            obstacle = _DAMAGED
-        except (apsw.Error, UnusableDatabase) as fault:
+        except apsw.Error as fault:
+            obstacle = _DAMAGED if is_damage(fault) else f"the disk still fails ({type(fault).__name__})"
+        except UnusableDatabase as fault:
             obstacle = f"the disk still fails ({type(fault).__name__})"
         if obstacle:
+            if obstacle is _DAMAGED:
+                self._damaged(obstacle)
             self.stats.detail = obstacle
             self._next_try = self._clock.monotonic() + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
@@ -401,6 +433,8 @@ class Writer:
     def _watch_wal(self) -> None:
         def committed(_db: apsw.Connection, _name: str, frames: int) -> int:
             self.stats.wal_frames = frames
+            if frames < WAL_FRAMES_LIMIT:
+                self._checkpoint_at = self._frames_limit()
             return apsw.SQLITE_OK
 
         self._db.set_wal_hook(committed)
@@ -409,6 +443,9 @@ class Writer:
         """Move the log into the database; whether all of it was."""
         try:
             busy, frames, moved = next(self._db.execute(f"PRAGMA wal_checkpoint({mode})"))
+            # A long read, as for a backup, keeps the log from being begun anew: to try after each commit would only
+            # slow them.
+            self._checkpoint_at = self._frames_limit() + (0 if moved == frames else frames)
         except apsw.FullError:
             # Before the log has taken what is left: what makes room needs it.
             self._fill_up()

@@ -29,11 +29,15 @@ def event(seq: int, label: str) -> Event:
 class Played:
     """A client's process: gives the events that it was made with, and says whether it started a daemon."""
 
-    def __init__(self, *events: Event | Lost, starts: bool = False, ends: bool = True) -> None:
+    def __init__(
+        self, *events: Event | Lost, starts: bool = False, ends: bool = True, answer: str | None = None
+    ) -> None:
         self.events = events
         self.starts = starts
         self.ends = ends
         self.awaited: list[tuple[str, int]] = []
+        self.answer = answer
+        self.questions: list[str] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
 
     def follow(
@@ -45,6 +49,10 @@ class Played:
 
     def start(self) -> bool:
         return self.starts
+
+    def ask(self, question: str) -> str | None:
+        self.questions.append(question)
+        return self.answer
 
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))

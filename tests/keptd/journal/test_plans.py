@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kept.wire.journal import AddDecision, ListActions, ListDecisions, ListErrors, LogAction, RecordError
+from kept.wire.journal import AddDecision, ListDecisions, ListErrors, LogAction, RecordError
 from keptd.journal import DOMAIN, actions, contradictions, decisions, errors
 from keptd.journal.listing import END, Filter, Table, at_hand_query, count_query, newest_query
 from tests.keptd.plans import growing, plan
@@ -91,8 +91,8 @@ def test_contradictions_cost_one_look_in_an_index_for_each_key(filled: Rooms) ->
     assert lines[2] == "SEARCH d USING INTEGER PRIMARY KEY (rowid=?)"
 
 
-@pytest.mark.parametrize("call", [ListActions, ListDecisions, ListErrors])
-def test_a_list_since_a_time_runs_beside_the_others(call: type[ListActions | ListDecisions | ListErrors]) -> None:
+@pytest.mark.parametrize("call", [ListDecisions, ListErrors])
+def test_a_list_since_a_time_runs_beside_the_others(call: type[ListDecisions | ListErrors]) -> None:
     (handler,) = (handler for handler in DOMAIN.handlers if handler.call is call)
 
     assert callable(handler.heavy)

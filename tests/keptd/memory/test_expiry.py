@@ -80,7 +80,7 @@ def test_on_a_full_disk_what_expired_is_swept_out_and_not_kept(rooms: Rooms) -> 
     rooms.clock.advance(10)
     log = ChangeLog(rooms.writer, rooms.clock.now(), ACTOR, "memory.expire")
     with rooms.writer:
-        swept = jobs.expire(WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log, full=True), 10)
+        swept = jobs.move_expired(WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log, full=True), 10)
 
     assert swept == 1
     with pytest.raises(NotFound):

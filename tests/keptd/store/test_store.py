@@ -97,6 +97,7 @@ async def test_the_component_says_how_the_storage_is_and_since_when(tmp_path: Pa
             disk.heal()
             await write(store, clock, put("a"))
             disk.fail("sync", apsw.IOError, times=None)
+            disk.fail("truncate", apsw.IOError, times=None)  # It goes on failing when the writer looks again.
             with pytest.raises(StorageFailed):
                 await write(store, clock, put("b"))
             report = store.report()

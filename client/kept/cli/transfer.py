@@ -1,0 +1,144 @@
+"""Archives between the caller's files and the daemon, in parts: the caller's process opens the file, the daemon none.
+
+A file is written aside and takes its name only when it is whole and its checksum is right.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Literal
+
+from ..wire.data import (
+    PART_BYTES,
+    Archive,
+    BeginUpload,
+    DiscardArchive,
+    ExportAll,
+    ImportAll,
+    Imported,
+    ReadArchive,
+    TransferId,
+    WritePart,
+)
+from ..wire.errors import KeptError
+from .surface import Caller, Surface, UsageError
+from .text import size
+
+_CHUNK = 1024 * 1024
+
+
+def fetch(file: str, call: Caller, surface: Surface) -> Archive:
+    """Have an archive made, and write it to `file`, which must not exist. Raises `UsageError` for what can't be
+    written."""
+    aside = f"{file}.part"
+    with _told(file):
+        if os.path.lexists(file):
+            raise UsageError("the file exists already", "Give another name, or move it away.")
+        target = open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: SIM115
+    try:
+        with target:
+            archive = call(ExportAll())
+            try:
+                digest = _download(archive, target, call, surface)
+            finally:
+                with suppress(KeptError):
+                    call(DiscardArchive(id=archive.id))
+            if digest != archive.sha256:
+                raise UsageError("what came is not what was made: its SHA-256 differs", "Repeat the command.")
+            with _told(file):
+                target.flush()
+                os.fsync(target.fileno())
+        with _told(file):
+            # A link refuses to replace a file that has come into being meanwhile; a rename would not.
+            os.link(aside, file)
+    finally:
+        os.unlink(aside)
+    return archive
+
+
+def send(file: str, on_conflict: Literal["refuse", "replace"], call: Caller, surface: Surface) -> Imported:
+    """Send an archive from `file`, and have it imported. Raises `UsageError` for what can't be read."""
+    with _told(file), open(file, "rb") as source:
+        whole = hashlib.sha256()
+        total = 0
+        while chunk := source.read(_CHUNK):
+            whole.update(chunk)
+            total += len(chunk)
+        if not total:
+            raise UsageError("the file is empty")
+        source.seek(0)
+        upload = call(BeginUpload(bytes=total, sha256=whole.hexdigest()))
+        try:
+            _upload(upload.id, total, source, call, surface)
+            return call(ImportAll(id=upload.id, on_conflict=on_conflict))
+        except BaseException:
+            with suppress(KeptError):
+                call(DiscardArchive(id=upload.id))
+            raise
+
+
+def _download(archive: Archive, target: BinaryIO, call: Caller, surface: Surface) -> str:
+    digest = hashlib.sha256()
+    offset = 0
+    with _progress("fetching", archive.bytes, surface) as tell:
+        while offset < archive.bytes:
+            data = base64.b64decode(call(ReadArchive(id=archive.id, offset=offset)).data)
+            if not data:
+                break
+            with _told("the file"):
+                target.write(data)
+            digest.update(data)
+            offset += len(data)
+            tell(offset)
+    return digest.hexdigest()
+
+
+def _upload(name: TransferId, total: int, source: BinaryIO, call: Caller, surface: Surface) -> None:
+    offset = 0
+    with _progress("sending", total, surface) as tell:
+        while data := source.read(PART_BYTES):
+            offset = call(WritePart(id=name, offset=offset, data=base64.b64encode(data).decode())).received
+            tell(offset)
+
+
+class _Line:
+    """One line that is drawn over itself, on a terminal alone."""
+
+    def __init__(self, what: str, total: int, surface: Surface) -> None:
+        self._what = what
+        self._total = total
+        self._surface = surface
+        self._shown = ""
+
+    def __call__(self, done: int) -> None:
+        if not self._surface.terminal or self._surface.json:
+            return
+        text = f"{self._what}: {size(done)} of {size(self._total)} ({100 * done // max(self._total, 1)} %)"
+        self._surface.err("\r" + text.ljust(len(self._shown)))
+        self._shown = text
+
+    def clear(self) -> None:
+        """Leave the line as it was."""
+        if self._shown:
+            self._surface.err("\r" + " " * len(self._shown) + "\r")
+
+
+@contextmanager
+def _progress(what: str, total: int, surface: Surface) -> Iterator[_Line]:
+    line = _Line(what, total, surface)
+    try:
+        yield line
+    finally:
+        line.clear()
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise UsageError(f"{file}: {fault.strerror}") from None

@@ -1,0 +1,98 @@
+"""Going back to a backup in the running daemon: check, prepare, one exclusive step of the writer, and a check of the
+way back. Everybody else is served meanwhile, but for the step itself, during which writes wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anyio
+import structlog
+
+from kept.wire import Actor
+from kept.wire.errors import Conflict, KeptError
+
+from ..clock import Clock
+from ..store import Store
+from ..store.background import write_alone
+from .archive import BadBackup
+from .create import Wanted, make, verify
+from .place import Found, Place, storage_faults
+from .restore import Replacement, check, prepare
+from .work import Tell, Work, on_thread
+
+log = structlog.get_logger(__name__)
+
+
+class Swapped(NamedTuple):
+    """What was gone back to, the backup of what was there before, and the change's place in the log."""
+
+    backup: Found
+    undo: Found
+    seq: int
+
+
+async def go_back(
+    store: Store,
+    clock: Clock,
+    actor: Actor,
+    tell: Tell,
+    backup_id: str,
+    replaced: Callable[[], Coroutine[Any, Any, None]],
+) -> Swapped:
+    """Restore a backup, and wait for `replaced`, which brings up to date what is made from the database.
+
+    Raises `NotFound`, `Conflict` for a bad backup or where somebody else is at work, `StorageFull` and `StorageFailed`:
+    with nothing replaced.
+    """
+    place = Place.of(store)
+    with place.alone():
+        found = place.find(backup_id)
+        with storage_faults("the restore"), place.aside(f"restore-{backup_id}") as aside:
+            database = aside / "kept.db"
+            await on_thread(
+                store.completions, work := Work(clock, tell), lambda: _checked(store, found, database, work)
+            )
+            with closing(await anyio.to_thread.run_sync(prepare, database, store.migrations, clock.now())) as prepared:
+                present = Wanted(store.path, "before_restore", f"before {backup_id}")
+                step = Replacement(
+                    backup_id, prepared, lambda: make(place, present, clock, Work(clock, tell)), clock, actor
+                )
+                await write_alone(store, clock, step.run)
+        undo = step.undo
+        assert undo is not None
+        log.warning("restored", backup=backup_id, undo=undo.id, seq=step.seq)
+        try:
+            await replaced()
+            undo = await _verified(store, place, undo, clock, tell)
+        except anyio.get_cancelled_exc_class():
+            # It has happened: whoever gave up is told that at once. Nothing is awaited after this.
+            log.warning("the backup from before the restore was not checked", backup=undo.id, reason="cancelled")
+    return Swapped(found, undo, step.seq)
+
+
+def _checked(store: Store, found: Found, database: Path, work: Work) -> None:
+    if found.manifest is None:
+        raise _refusal(found.problem or "it has no manifest")
+    try:
+        check(found.folder, found.manifest, store.migrations, database, work)
+    except BadBackup as bad:
+        raise _refusal(str(bad)) from None
+
+
+def _refusal(problem: str) -> Conflict:
+    return Conflict(
+        f"the backup can't be restored: {problem}", hint="Nothing was changed. Use another; backup.list shows them."
+    )
+
+
+async def _verified(store: Store, place: Place, undo: Found, clock: Clock, tell: Tell) -> Found:
+    """Check the way back. That it is bad, as of a database that was damaged, undoes no restore."""
+    work = Work(clock, tell)
+    try:
+        return await on_thread(store.completions, work, lambda: verify(place, undo.id, store.migrations, clock, work))
+    except KeptError as fault:
+        log.warning("the backup from before the restore was not checked", backup=undo.id, reason=fault.type)
+        return undo

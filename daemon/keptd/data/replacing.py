@@ -1,0 +1,95 @@
+"""The files of an import: put in their places before the database commits, and put back where it doesn't.
+
+Work in progress is in `import-<id>` below the data folder: `new` holds what comes, `old` what was there. Whether the
+import took effect is told by the change log alone, so that a crash at any step ends in one state or the other. What was
+replaced goes to the quarantine: nothing is removed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import apsw
+
+from kept.wire.data import TransferId
+from kept.wire.event import DATABASE
+
+from ..home import make_private
+
+PREFIX = "import-"
+QUARANTINE = "quarantine"
+
+
+class Replacing:
+    """The files of one import."""
+
+    def __init__(self, data_folder: Path, name: TransferId | str) -> None:
+        self._home = data_folder
+        self._name = name
+        self._work = data_folder / f"{PREFIX}{name}"
+        self._new = self._work / "new"
+        self._old = self._work / "old"
+
+    def stage(self, folders: Iterable[str]) -> None:
+        """Make an empty place for the new files of each folder."""
+        make_private(self._work)
+        make_private(self._new)
+        make_private(self._old)
+        for folder in folders:
+            make_private(self._new / folder)
+
+    def place(self, folder: str, name: str) -> Path:
+        """Where a new file is to be written."""
+        return self._new / folder / name
+
+    def swap(self) -> None:
+        """Put the new folders into the places of the old ones."""
+        for new in sorted(self._new.iterdir()):
+            present = self._home / new.name
+            if present.exists():
+                present.rename(self._old / new.name)
+            else:
+                make_private(self._old / new.name)
+            new.rename(present)
+
+    def end(self, *, took_effect: bool) -> None:
+        """Put the old folders back, as far as `swap` had come; or into the quarantine, where the import took effect."""
+        if took_effect:
+            self._keep()
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        if self._old.exists():
+            for old in sorted(self._old.iterdir()):
+                present = self._home / old.name
+                if present.exists():
+                    present.rename(self._new / old.name)
+                old.rename(present)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def _keep(self) -> None:
+        if self._old.exists() and any(True for old in self._old.iterdir() for _ in old.iterdir()):
+            make_private(self._home / QUARANTINE)
+            self._old.rename(self._home / QUARANTINE / self._work.name)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+
+def settle(data_folder: Path, db: apsw.Connection) -> None:
+    """Bring every import that a crash interrupted to its end."""
+    for name in unfinished(data_folder):
+        Replacing(data_folder, name).end(took_effect=took_effect(db, name))
+
+
+def took_effect(db: apsw.Connection, name: str) -> bool:
+    """Whether the import of that id has been committed."""
+    sql = "SELECT 1 FROM change INDEXED BY change_by_entity WHERE entity = ? AND entity_id = ?"
+    return db.execute(sql, (DATABASE, name)).fetchone() is not None
+
+
+def unfinished(data_folder: Path) -> Iterator[str]:
+    """The ids of imports that left their files."""
+    for work in sorted(data_folder.glob(f"{PREFIX}*")):
+        yield work.name.removeprefix(PREFIX)

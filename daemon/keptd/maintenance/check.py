@@ -1,0 +1,84 @@
+"""A check of everything: in a worker thread, on a connection and a snapshot of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from kept.wire.maintenance import Checkup, Finding, Recovery
+
+from ..domain import Domain, SelfReport
+from ..offload import Tell
+from ..store.database import FAULTS, is_damage, snapshot
+from . import rules, store
+
+RECOVERY = "recovery"
+"""The folder, below the data folder, with a report (`*.json`) for each recovery."""
+
+_STEPS = 4
+_REPORTS = 100
+_REPORT_BYTES = 1024 * 1024
+
+_decode_recovery = msgspec.json.Decoder(Recovery).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """What a check looks at: the database, the rooms whose indexes and files it has, and what the daemon says of
+    itself."""
+
+    path: Path
+    rooms: Sequence[Domain]
+    reports: Sequence[SelfReport]
+
+    def run(self, tell: Tell, *, quick: bool) -> Checkup:
+        """Look at everything; where `quick`, at nothing that takes longer the more there is."""
+        findings = [] if quick else [*self._database(tell), self._files(tell)]
+        with snapshot(self.path) as db:
+            found = store.pages(db)
+        findings.append(rules.space(shutil.disk_usage(self.path.parent).free, found.bytes))
+        findings.append(rules.slack(found.free, found.pages))
+        findings += map(rules.of_itself, self.reports)
+        recoveries, unread = self._recoveries()
+        if unread:
+            findings.append(rules.unread_reports(unread))
+        return Checkup(verdict=rules.worst(findings), findings=tuple(findings), recoveries=recoveries)
+
+    def _database(self, tell: Tell) -> list[Finding]:
+        """In one snapshot. Where the structure is damaged, what stands on it is not looked at."""
+        reading = "reading every page"
+        tell(0, _STEPS, reading)
+        try:
+            with snapshot(self.path) as db:
+                damage = store.damage(db, lambda: tell(0, _STEPS, reading))
+                if damage:
+                    return [rules.structure(damage)]
+                tell(1, _STEPS, "following references")
+                broken = rules.references(store.broken_references(db))
+                tell(2, _STEPS, "comparing text indexes")
+                indexes = [index for room in self.rooms for index in room.indexes]
+                return [rules.structure(()), broken, rules.search(store.unindexed(db, indexes))]
+        except FAULTS as fault:
+            if not is_damage(fault):
+                raise
+            return [rules.structure([str(fault)])]
+
+    def _files(self, tell: Tell) -> Finding:
+        tell(3, _STEPS, "reading the archives")
+        checks = [room.damaged_files for room in self.rooms if room.damaged_files is not None]
+        return rules.files([name for check in checks for name in check(self.path.parent)])
+
+    def _recoveries(self) -> tuple[tuple[Recovery, ...], int]:
+        """The reports that can be read, newest first, and how many can't."""
+        found, unread = [], 0
+        for file in sorted((self.path.parent / RECOVERY).glob("*.json"))[-_REPORTS:]:
+            try:
+                with file.open("rb") as stream:
+                    found.append(_decode_recovery(stream.read(_REPORT_BYTES)))
+            except (OSError, msgspec.DecodeError):
+                unread += 1
+        return tuple(sorted(found, key=lambda report: report.at, reverse=True)), unread

@@ -1,0 +1,132 @@
+"""What a check's observations mean: verdicts, words for people, and a next step that destroys nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from kept.wire.maintenance import Finding, Verdict
+
+from ..domain import SelfReport
+
+_MIB = 1024 * 1024
+_LEAST_FREE = 64 * _MIB
+_MUCH_FREE_PERCENT = 25
+_SHOWN = 3
+
+_WORSE: Sequence[Verdict] = ("ok", "warning", "problem")
+_STATUS: Mapping[str, Verdict] = {"operational": "ok", "degraded": "warning", "down": "problem", "unknown": "warning"}
+
+_NEXT_STEP = {
+    "keptd.backups": "kept backup list shows them, kept backup create makes one now.",
+    "keptd.jobs": "kept job list shows which failed and why, kept job run NAME tries again.",
+    "keptd.storage": "kept status says more; the daemon tries again by itself.",
+}
+
+RESTORE = (
+    "Keep the file as it is. kept backup list shows the backups, kept backup verify ID checks one, and kept backup "
+    "restore ID goes back to it; the present state is kept as a backup first."
+)
+
+
+def worst(findings: Iterable[Finding]) -> str:
+    """The verdict on all of them."""
+    return max((finding.verdict for finding in findings), key=_WORSE.index, default="ok")
+
+
+def structure(damage: Sequence[str]) -> Finding:
+    """On what the integrity check found. SQLite's words name tables and pages, never a value."""
+    if not damage:
+        return Finding(what="structure", verdict="ok", detail="every page was read, and everything fits together")
+    more = f", and {len(damage) - _SHOWN} more" if len(damage) > _SHOWN else ""
+    shown = "; ".join(" ".join(line.split()) for line in damage[:_SHOWN])
+    return Finding(what="structure", verdict="problem", detail=f"damaged: {shown}{more}", next_step=RESTORE)
+
+
+def references(broken: Mapping[str, int]) -> Finding:
+    """On rows that refer to nothing."""
+    if not broken:
+        return Finding(what="references", verdict="ok", detail="every reference leads somewhere")
+    return Finding(
+        what="references",
+        verdict="problem",
+        detail="references lead nowhere: " + ", ".join(f"{rows} in {table}" for table, rows in sorted(broken.items())),
+        next_step=RESTORE,
+    )
+
+
+def search(unindexed: Mapping[str, int]) -> Finding:
+    """On rows that a search can't find."""
+    if not unindexed:
+        return Finding(what="search", verdict="ok", detail="the text indexes have all rows and no others")
+    parts = ", ".join(f"{rows} rows in {index}" for index, rows in sorted(unindexed.items()))
+    return Finding(
+        what="search",
+        verdict="warning",
+        detail=f"text indexes differ from their tables: {parts}",
+        next_step="Nothing is lost. kept maintenance optimize makes them anew from their tables.",
+    )
+
+
+def files(damaged: Sequence[str]) -> Finding:
+    """On the files that rooms keep beside the database."""
+    if not damaged:
+        return Finding(what="files", verdict="ok", detail="the files beside the database can be read")
+    more = f", and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
+    return Finding(
+        what="files",
+        verdict="problem",
+        detail=f"can't be read: {', '.join(damaged[:_SHOWN])}{more}",
+        next_step="Keep them as they are, and put copies in their place: from a copy of the data folder, or an export.",
+    )
+
+
+def space(free: int, database: int) -> Finding:
+    """On the room on the disk, in bytes: a backup or a restore needs as much again as the database."""
+    wanted = database + _LEAST_FREE
+    told = f"{free // _MIB} MiB are free on the disk; the database has {database // _MIB} MiB"
+    if free >= wanted:
+        return Finding(what="free space", verdict="ok", detail=told)
+    return Finding(
+        what="free space",
+        verdict="warning" if free >= _LEAST_FREE // 4 else "problem",
+        detail=f"{told}, and a backup or a restore needs about {wanted // _MIB} MiB",
+        next_step="Make room on that disk; kept maintenance stats shows what takes it in the database.",
+    )
+
+
+def slack(free_pages: int, pages: int) -> Finding:
+    """On pages that hold nothing."""
+    percent = 100 * free_pages // max(pages, 1)
+    detail = f"{percent} % of the file is free for reuse"
+    if percent < _MUCH_FREE_PERCENT:
+        return Finding(what="slack", verdict="ok", detail=detail)
+    step = "kept maintenance optimize gives it back to the disk."
+    return Finding(what="slack", verdict="warning", detail=detail, next_step=step)
+
+
+def of_itself(report: SelfReport) -> Finding:
+    """On what a part of the daemon says of itself."""
+    verdict = _STATUS[report.status]
+    said = "; ".join(_said(report.metadata)) if isinstance(report.metadata, dict) else ""
+    detail = f"{report.status}: {said}" if said else str(report.status)
+    step = None if verdict == "ok" else _NEXT_STEP.get(report.name, f"kept component get {report.name} says more.")
+    return Finding(what=report.name, verdict=verdict, detail=detail, next_step=step)
+
+
+def _said(metadata: Mapping[str, object]) -> Iterator[str]:
+    """The words in a report: its texts, and its lists with their names."""
+    for name, value in metadata.items():
+        if isinstance(value, str) and name in ("detail", "problem"):
+            yield value
+        elif isinstance(value, (list, tuple)) and value:
+            yield f"{name}: {', '.join(map(str, value[:_SHOWN]))}"
+
+
+def unread_reports(count: int) -> Finding:
+    """On reports of recoveries that can't be read."""
+    return Finding(
+        what="recoveries",
+        verdict="warning",
+        detail=f"{count} reports of past recoveries can't be read",
+        next_step="They are files in the folder recovery below the data folder; keep them.",
+    )

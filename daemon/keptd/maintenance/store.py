@@ -1,0 +1,147 @@
+"""What maintenance asks of SQLite itself: sizes, integrity, statistics, merging, vacuum. It reads no room's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, cast
+
+import apsw
+
+from kept.wire.maintenance import Size
+
+from ..domain import SearchIndex
+from ..store.search import renew
+
+VACUUM_PAGES = 32
+MERGE_PAGES = 8
+"""Pages that one step of a vacuum or a merge works on: one to two milliseconds in the median, with the commit."""
+
+_ANALYZED_ROWS = 400
+"""Rows of an index that ANALYZE looks at (https://www.sqlite.org/lang_analyze.html, section 4.1)."""
+
+_FINDINGS = 20
+_PROGRESS_STEPS = 100_000
+
+
+class Pages(NamedTuple):
+    """The database file: bytes of a page, pages in all, and pages that hold nothing."""
+
+    page_bytes: int
+    pages: int
+    free: int
+
+    @property
+    def bytes(self) -> int:
+        """The size of the file, once the log is in it."""
+        return self.page_bytes * self.pages
+
+
+def pages(db: apsw.Connection) -> Pages:
+    """How large the database is."""
+    return Pages(int(db.pragma("page_size")), int(db.pragma("page_count")), int(db.pragma("freelist_count")))
+
+
+def sizes(db: apsw.Connection) -> tuple[Size, ...]:
+    """Every table and index, largest first. Reads every page."""
+    tables = {str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    found = db.execute("SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE ORDER BY pgsize DESC, name").fetchall()
+    return tuple(
+        Size(name=str(name), bytes=cast("int", size), rows=_rows(db, str(name)) if name in tables else None)
+        for name, size in found
+    )
+
+
+def damage(db: apsw.Connection, tell: Callable[[], None]) -> list[str]:
+    """What the integrity check finds, in SQLite's words; it reads every page, of full-text indexes as well.
+
+    `tell` is called often meanwhile, in the same thread.
+    """
+
+    def progress() -> bool:
+        tell()
+        return False
+
+    db.set_progress_handler(progress, _PROGRESS_STEPS)
+    try:
+        found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
+    finally:
+        db.set_progress_handler(None)
+    return [] if found == ["ok"] else found
+
+
+def broken_references(db: apsw.Connection) -> dict[str, int]:
+    """Rows that refer to rows that aren't there, by table."""
+    found: dict[str, int] = {}
+    for table, *_ in db.execute("PRAGMA foreign_key_check"):
+        found[str(table)] = found.get(str(table), 0) + 1
+    return found
+
+
+def unindexed(db: apsw.Connection, indexes: Iterable[SearchIndex]) -> dict[str, int]:
+    """Rows that are in a table and not in its text index, or the other way round, by index.
+
+    The index keeps no text, so that only its rows can be compared.
+    """
+    found = {}
+    for index in indexes:
+        docs = f"{index.name}_docsize"
+        [(missing,)] = db.execute(
+            f"SELECT (SELECT count(*) FROM {index.table} WHERE rowid NOT IN (SELECT id FROM {docs})) "
+            f"+ (SELECT count(*) FROM {docs} WHERE id NOT IN (SELECT rowid FROM {index.table}))"
+        )
+        if missing:
+            found[index.name] = int(missing)
+    return found
+
+
+def rebuild(db: apsw.Connection, index: SearchIndex) -> None:
+    """Make a text index anew from its table, in one go."""
+    renew(db, index.name, index.create)
+    index.fill(db)
+
+
+def stale_statistics(db: apsw.Connection) -> list[str]:
+    """The statements that would bring the planner's statistics up to date. None of them is run."""
+    shadows = {str(name) for (name,) in db.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
+    _look_at_few_rows(db)
+    wanted = [str(row[0]) for row in db.execute("PRAGMA optimize(-1)")]
+    return [sql for sql in wanted if sql.startswith("ANALYZE") and sql.split(".")[-1].strip('"') not in shadows]
+
+
+def analyze(db: apsw.Connection, sql: str) -> None:
+    """Run one of `stale_statistics`."""
+    _look_at_few_rows(db)
+    db.execute(sql)
+
+
+def text_indexes(db: apsw.Connection) -> list[str]:
+    """The names of the full-text indexes."""
+    rows = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%fts5%'")
+    return [str(name) for (name,) in rows]
+
+
+def merge(db: apsw.Connection, index: str, *, begin: bool) -> bool:
+    """One step of the merging of a text index; whether more is to do.
+
+    The first step takes all of its segments together, so that tokens of removed rows go
+    (https://www.sqlite.org/fts5.html, section 6.8).
+    """
+    before = db.total_changes()
+    size = -MERGE_PAGES if begin else MERGE_PAGES
+    db.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('merge', ?)", (size,))
+    return db.total_changes() - before >= 2
+
+
+def vacuum(db: apsw.Connection) -> int:
+    """Give up to `VACUUM_PAGES` free pages back to the disk; how many are left."""
+    db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+    return int(db.pragma("freelist_count"))
+
+
+def _look_at_few_rows(db: apsw.Connection) -> None:
+    db.execute(f"PRAGMA analysis_limit = {_ANALYZED_ROWS}").fetchall()
+
+
+def _rows(db: apsw.Connection, table: str) -> int:
+    [(rows,)] = db.execute(f'SELECT count(*) FROM "{table}"')
+    return int(rows)

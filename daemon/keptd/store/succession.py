@@ -1,0 +1,42 @@
+"""Succession: what a database must take over from the one whose place it takes, so that those who follow it, and those
+who repeat a write, are not misled.
+
+- Sequences go on: no number that was ever given is given again, so that a place in the change log, a cursor or a mirror
+  of a table stays right.
+- Receipts go along: a write that was acknowledged before, and is repeated because its reply was lost, gets its first
+  result and changes nothing. To go back was to undo it; it must not be done again by a retry that knows nothing of
+  that.
+- A row in the change log, past all that were there, says what happened.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from kept.wire import Actor
+from kept.wire.event import DATABASE
+
+from . import receipts
+from .changes import ChangeLog
+
+
+def succeed(
+    predecessor: apsw.Connection, successor: apsw.Connection, log: tuple[int, Actor, str], entity_id: str
+) -> int:
+    """Make `successor`, which has the same schema, ready to take the place of `predecessor`, in one transaction.
+
+    `log` is when (microseconds since 1970), by whom and with which method; returns the sequence of the change.
+    """
+    with successor:
+        for table, seq in predecessor.execute("SELECT name, seq FROM sqlite_sequence"):
+            _go_on(successor, str(table), int(seq))
+        receipts.carry(predecessor, successor)
+        changes = ChangeLog(successor, *log)
+        changes.add(DATABASE, entity_id, entity_id)
+    return changes.last_seq
+
+
+def _go_on(db: apsw.Connection, table: str, seq: int) -> None:
+    db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (seq, table))
+    if not db.changes():
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, seq))

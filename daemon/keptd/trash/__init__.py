@@ -1,0 +1,15 @@
+"""The trash: what was deleted and can come back, for a while.
+
+Owns the table `trash`. Any room may put a snapshot of its entity in (`trash.store.put`), and says in its
+`Domain.restorers` how that comes back; this room knows none of them. Refuses to bring back what has no restorer.
+"""
+
+from __future__ import annotations
+
+from ..domain import Domain
+from ..jobs.declare import collect_jobs
+from ..rpc.methods import collect
+from . import jobs, methods
+from .schema import MIGRATIONS
+
+DOMAIN = Domain("trash", MIGRATIONS, collect(methods), jobs=collect_jobs(jobs))

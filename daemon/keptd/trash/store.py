@@ -1,0 +1,112 @@
+"""The table `trash`: snapshots of what was deleted. Other rooms put theirs in with `put`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+from kept.wire import Page
+from kept.wire.errors import NotFound
+from kept.wire.trash import ListTrash, Trashed, TrashId
+
+from ..clock import to_time
+from ..store.ids import new_id
+from ..store.pages import Order, page
+
+_DAY = 86_400_000_000
+_END = 2**63 - 1
+_COLUMNS = "seq, id, entity, entity_id, label, deleted_at, purge_at, actor"
+_ORDER = Order("trash.list", int)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Deleted(NamedTuple):
+    """What a room puts into the trash: the type of the entity, its id, a name for people, and what it was, as
+    anything that JSON can hold."""
+
+    entity: str
+    entity_id: str
+    label: str
+    snapshot: Any
+
+
+class Removed(NamedTuple):
+    """An entry of the trash with all that was in it; `snapshot` is JSON."""
+
+    shown: Trashed
+    snapshot: str
+
+
+def put(db: apsw.Connection, what: Deleted, at: int, keep_days: int, actor: str) -> None:
+    """Keep what is being deleted, for so many days from `at` (microseconds) on."""
+    db.execute(
+        "INSERT INTO trash (id, entity, entity_id, label, snapshot, deleted_at, purge_at, actor) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new_id(),
+            what.entity,
+            what.entity_id,
+            what.label,
+            _encode(what.snapshot).decode(),
+            at,
+            at + keep_days * _DAY,
+            actor,
+        ),
+    )
+
+
+def listed(db: apsw.Connection, call: ListTrash) -> Page[Trashed]:
+    """A page, newest first. Raises `InvalidParams` naming `cursor`."""
+    (before,) = _ORDER.after(call.cursor) or (_END,)
+    sql, bindings = list_query(call.entity, before, call.limit + 1)
+    return page(db.execute(sql, bindings), call.limit, _trashed, lambda row: _ORDER.cursor(row[0]))
+
+
+def list_query(entity: str | None, before: int, limit: int) -> tuple[str, dict[str, Any]]:
+    """The statement of `listed` and its bindings."""
+    narrow = "entity = :entity AND " if entity is not None else ""
+    return (
+        f"SELECT {_COLUMNS} FROM trash WHERE {narrow}seq < :before ORDER BY seq DESC LIMIT :limit",
+        {"entity": entity, "before": before, "limit": limit},
+    )
+
+
+def take(db: apsw.Connection, trash_id: str) -> Removed:
+    """Take one out. Raises `NotFound`."""
+    rows = db.execute(f"DELETE FROM trash WHERE id = ? RETURNING {_COLUMNS}, snapshot", (trash_id,)).fetchall()
+    if not rows:
+        raise NotFound("there is no such thing in the trash", hint="trash.list shows what can be restored.")
+    return Removed(_trashed(rows[0]), str(rows[0][-1]))
+
+
+def empty(db: apsw.Connection, before: int | None) -> int:
+    """Remove all, or what was deleted before a time (microseconds); how many."""
+    if before is None:
+        db.execute("DELETE FROM trash")
+    else:
+        db.execute("DELETE FROM trash WHERE deleted_at < ?", (before,))
+    return int(db.changes())
+
+
+def purge(db: apsw.Connection, now: int, limit: int) -> int:
+    """Remove up to `limit` of those whose time has come; how many."""
+    db.execute(
+        "DELETE FROM trash WHERE seq IN (SELECT seq FROM trash WHERE purge_at <= ? ORDER BY purge_at LIMIT ?)",
+        (now, limit),
+    )
+    return int(db.changes())
+
+
+def _trashed(row: tuple[Any, ...]) -> Trashed:
+    return Trashed(
+        id=TrashId(row[1]),
+        entity=row[2],
+        entity_id=row[3],
+        label=row[4],
+        deleted_at=to_time(row[5]),
+        purge_at=to_time(row[6]),
+        actor=row[7],
+    )
