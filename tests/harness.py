@@ -228,10 +228,10 @@ class Daemon:
         return list(self.supervisor._server.peers)
 
     async def until(self, what: str, condition: Any) -> None:
-        """Let everything else run until `condition()` holds."""
+        """Let everything else run until `condition()` holds, the daemon's threads as well."""
         with patience(what):
-            while not condition():
-                await anyio.lowlevel.checkpoint()
+            while not condition():  # noqa: ASYNC110 - any condition; without a pause the threads get no time
+                await anyio.sleep(0.001)
 
     def log(self) -> str:
         """All of the log so far."""
