@@ -63,7 +63,7 @@ class Errand:
 
     def _begin(self, work: Work | list[Work], given: Reply) -> None:
         if self._cancelled:
-            given.send(encode_failure(1, Cancelled("cancelled")))
+            given.send(encode_failure(1, Cancelled("cancelled", hint="Nothing was written.")))
         else:
             self._inner = self._ctx.begin(work, given)
 
