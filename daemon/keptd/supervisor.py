@@ -42,6 +42,7 @@ from . import (
     maintenance,
     memory,
     recovery,
+    sessions,
     trash,
 )
 from .backups.create import before_migration
@@ -65,6 +66,7 @@ DOMAINS: tuple[Domain, ...] = (
     memory.DOMAIN,
     journal.DOMAIN,
     component.DOMAIN,
+    sessions.DOMAIN,
     context.DOMAIN,
     trash.DOMAIN,
     maintenance.DOMAIN,

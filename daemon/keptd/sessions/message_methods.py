@@ -1,0 +1,39 @@
+"""Handlers of message.*: check, ask the store, record the change."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kept.wire import Page
+from kept.wire.message import GetMessage, ListMessages, Message, MessageId, SendMessage, Sent
+
+from ..domain import ReadCtx, WriteCtx
+from ..rpc.methods import serves
+from ..store.pages import is_long
+from . import lists, messages, rules, store
+
+
+@serves
+def send_message(ctx: WriteCtx, call: SendMessage) -> Sent:
+    """All of them, or none, each with a change of its own in the log."""
+    session = store.find(ctx.db, call.session_id)
+    rules.check_open(session)
+    new = rules.new_messages(call)
+    title = session.title or rules.title_from(new[0].content)
+    said = messages.add(ctx.db, session, new, ctx.clock.now(), ctx.caller.client, title)
+    for one in said:
+        ctx.changes.add("message", one.id, title or session.id)
+    last = msgspec.structs.asdict(messages.get(ctx.db, said[-1].id))
+    return Sent(**last, ids=tuple(MessageId(one.id) for one in said), warning=None)
+
+
+@serves
+def get_message(ctx: ReadCtx, call: GetMessage) -> Message:
+    """Two look-ups by an index, in one SELECT."""
+    return messages.get(ctx.db, call.id)
+
+
+@serves(heavy=is_long)
+def list_messages(ctx: ReadCtx, call: ListMessages) -> Page[Message]:
+    """One look into the index, at any depth."""
+    return lists.messages(ctx.db, call)

@@ -1,0 +1,90 @@
+"""Handlers of session.*: check, ask the store, record the change."""
+
+from __future__ import annotations
+
+from kept.wire import Done, Page
+from kept.wire.session import (
+    CloseSession,
+    CreateSession,
+    DeleteSession,
+    GetSession,
+    ListSessions,
+    ReopenSession,
+    Session,
+    UpdateSession,
+)
+
+from ..domain import ReadCtx, WriteCtx
+from ..rpc.methods import serves
+from ..store.versions import check_version
+from ..trash import store as trash
+from . import lists, rules, store
+from .rows import SessionRow
+
+TRASHED = "session"
+"""The entity under which a session is in the trash; its snapshot is its id, since its rows stay where they are."""
+
+
+@serves
+def create_session(ctx: WriteCtx, call: CreateSession) -> Session:
+    if call.parent_id is not None:
+        store.check_parent(ctx.db, call.parent_id)
+    row = store.insert(ctx.db, rules.begun(call, ctx.clock.now(), ctx.caller.client))
+    ctx.changes.add("session", row.id, row.label)
+    return store.shown(ctx.db, row)
+
+
+@serves
+def get_session(ctx: ReadCtx, call: GetSession) -> Session:
+    return store.get(ctx.db, call.id)
+
+
+@serves(heavy=lists.heavy)
+def list_sessions(ctx: ReadCtx, call: ListSessions) -> Page[Session]:
+    return lists.sessions(ctx.db, call)
+
+
+@serves
+def update_session(ctx: WriteCtx, call: UpdateSession) -> Session:
+    """Setting a session to just what it is changes nothing."""
+    present = store.find(ctx.db, call.id)
+    check_version("session", present.version, call.if_version)
+    if isinstance(call.parent_id, str):
+        store.check_parent(ctx.db, call.parent_id, call.id)
+    return _replaced(ctx, present, rules.updated(present, call, ctx.clock.now(), ctx.caller.client))
+
+
+@serves
+def close_session(ctx: WriteCtx, call: CloseSession) -> Session:
+    """Closing what is closed changes nothing."""
+    present = store.find(ctx.db, call.id)
+    check_version("session", present.version, call.if_version)
+    return _replaced(ctx, present, rules.closed(present, call, ctx.clock.now(), ctx.caller.client))
+
+
+@serves
+def reopen_session(ctx: WriteCtx, call: ReopenSession) -> Session:
+    """Reopening what is open changes nothing."""
+    present = store.find(ctx.db, call.id)
+    check_version("session", present.version, call.if_version)
+    return _replaced(ctx, present, rules.reopened(present, ctx.clock.now(), ctx.caller.client))
+
+
+@serves
+def delete_session(ctx: WriteCtx, call: DeleteSession) -> Done:
+    """The rows stay; only lists, searches and look-ups pass over them from now on."""
+    present = store.find(ctx.db, call.id)
+    check_version("session", present.version, call.if_version)
+    store.move(ctx.db, present, "trash")
+    gone = trash.Deleted(TRASHED, present.id, present.label, present.id)
+    trash.put(ctx.db, gone, ctx.clock.now(), ctx.config.trash.keep_days, ctx.caller.client)
+    ctx.changes.add("session", present.id, present.label)
+    return Done(id=present.id, label=present.label)
+
+
+def _replaced(ctx: WriteCtx, present: SessionRow, wanted: SessionRow | None) -> Session:
+    if wanted is None:
+        return store.shown(ctx.db, present)
+    store.replace(ctx.db, present, wanted)
+    ctx.changes.add("session", wanted.id, wanted.label)
+    return store.shown(ctx.db, wanted)

@@ -1,0 +1,93 @@
+"""The tables of conversations.
+
+`session.seq` is the order in which sessions were begun, `message.seq` that in which messages came. `place` says where a
+session is: `here`, or in the `trash`; `staged` while it is being imported, and `going` while its messages are being
+removed. Only those that are here are shown.
+
+A list of sessions is in order of `active_at`, for each status, so that it merges two or three runs of an index. Tags
+have a table of their own, in the order of the sessions.
+"""
+
+from __future__ import annotations
+
+from ..store.migrations import Migration
+from ..store.search import Index
+
+MESSAGE_TEXT = Index("message_text", {"speaker": 1.0, "content": 1.0})
+"""Who spoke and what was said; by `message.seq`."""
+
+SESSION_TEXT = Index("session_text", {"title": 2.0, "summary": 1.0, "tags": 1.5})
+"""Titles, summaries and tags; by `session.seq`."""
+
+MIGRATIONS = (
+    Migration(
+        "001_session",
+        f"""
+        CREATE TABLE session (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            place TEXT NOT NULL DEFAULT 'here' CHECK (place IN ('here', 'trash', 'staged', 'going')),
+            title TEXT NOT NULL,
+            parent_id TEXT,
+            project TEXT,
+            status TEXT NOT NULL CHECK (status IN ('active', 'closed', 'archived')),
+            summary TEXT,
+            max_context_messages INTEGER,
+            metadata TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            messages INTEGER NOT NULL DEFAULT 0,
+            bytes INTEGER NOT NULL DEFAULT 0,
+            last_message_at INTEGER,
+            active_at INTEGER NOT NULL,
+            attached_us INTEGER NOT NULL DEFAULT 0,
+            attachments INTEGER NOT NULL DEFAULT 0,
+            created_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL,
+            closed_at INTEGER,
+            version INTEGER NOT NULL DEFAULT 1,
+            actor TEXT NOT NULL,
+            extra TEXT
+        ) STRICT;
+        CREATE INDEX session_by_status ON session (place, status, active_at, seq);
+        CREATE INDEX session_by_project ON session (project, place, status, active_at, seq) WHERE project IS NOT NULL;
+        CREATE INDEX session_by_parent ON session (parent_id, seq) WHERE parent_id IS NOT NULL;
+
+        CREATE TABLE session_tag (
+            tag TEXT NOT NULL,
+            session INTEGER NOT NULL,
+            PRIMARY KEY (tag, session)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE session_attachment (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            session INTEGER NOT NULL,
+            connection INTEGER NOT NULL,
+            client TEXT NOT NULL,
+            pid INTEGER NOT NULL,
+            user TEXT,
+            since INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX session_attachment_by_session ON session_attachment (session, connection);
+
+        CREATE TABLE message (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            session INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            role TEXT NOT NULL CHECK (role IN ('user', 'assistant', 'system', 'tool')),
+            speaker TEXT,
+            content TEXT NOT NULL,
+            metadata TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            actor TEXT NOT NULL,
+            extra TEXT
+        ) STRICT;
+        CREATE UNIQUE INDEX message_by_session ON message (session, number);
+
+        {MESSAGE_TEXT.create_sql()}
+        {MESSAGE_TEXT.size_sql()}
+        {SESSION_TEXT.create_sql()}
+        {SESSION_TEXT.size_sql()}
+        """,
+    ),
+)
