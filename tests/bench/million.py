@@ -175,7 +175,7 @@ def _answers(path: Path) -> bool:
 
 def compare(homes: dict[int, Path], words: list[str], rounds: int) -> None:
     """Print each read's median on every home, and the ratio of the largest to the smallest."""
-    print(f"{'median, ms':34}" + "".join(f"{size:>14,}" for size in homes) + f"{'ratio':>8}")
+    print(f"{'median, ms':38}" + "".join(f"{size:>14,}" for size in homes) + f"{'ratio':>8}")
     wanted = {size: reads(words, size) for size in homes}
     for name in next(iter(wanted.values())):
         medians = []
@@ -189,7 +189,7 @@ def compare(homes: dict[int, Path], words: list[str], rounds: int) -> None:
 
 def show(name: str, medians: list[float]) -> None:
     """One line of the table."""
-    print(f"{name:34}" + "".join(f"{median:>14.4f}" for median in medians) + f"{medians[-1] / medians[0]:>8.2f}")
+    print(f"{name:38}" + "".join(f"{median:>14.4f}" for median in medians) + f"{medians[-1] / medians[0]:>8.2f}")
 
 
 def main() -> None:
