@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from kept.wire import Actor
+from kept.wire.catalog import events, methods_of
 from kept.wire.event import Change
 
 from ..clock import to_time
@@ -55,11 +56,15 @@ class ChangeLog:
         self._method = method
         self.last_seq = 0
 
-    def add(self, entity: str, entity_id: str, label: str = "") -> None:
-        """Record a change of one entity. `label` is a short name for people, cut at 80 characters."""
+    def add(self, entity: str, entity_id: str, label: str = "", notice: str | None = None) -> None:
+        """Record a change of one entity. `label` is a short name for people, cut at 80 characters.
+
+        `notice` stands in the place of the method: one of those that the call declares.
+        """
+        method = notice or self._method
         self._db.execute(
             "INSERT INTO change (at, actor, method, entity, entity_id, label) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._at, _encode(self._actor).decode(), self._method, entity, entity_id, label[:LABEL_LENGTH]),
+            (self._at, _encode(self._actor).decode(), method, entity, entity_id, label[:LABEL_LENGTH]),
         )
         self.last_seq = self._db.last_insert_rowid()
 
@@ -71,14 +76,15 @@ def last_seq(db: apsw.Connection) -> int:
 
 
 def after(db: apsw.Connection, seq: int, topics: Sequence[str] | None, limit: int) -> list[Change]:
-    """Up to `limit` changes after `seq`, oldest first. A topic is an entity type, or a method where it has a dot."""
+    """Up to `limit` changes after `seq`, oldest first. A topic is an entity type, or a method or an event where it has
+    a dot."""
     if topics is None:
         rows = db.execute(
             "SELECT seq, at, actor, method, entity, entity_id, label FROM change WHERE seq > ? ORDER BY seq LIMIT ?",
             (seq, limit),
         )
         return [_change(row) for row in rows]
-    wanted = list(dict.fromkeys(topics))
+    wanted = list(dict.fromkeys(name for topic in topics for name in _stored(topic)))
     if not wanted:
         return []
     # Each part comes from its index in order, so that SQLite merges them and stops at the limit.
@@ -96,6 +102,17 @@ def has(db: apsw.Connection, topic: str) -> bool:
     return db.execute(f"SELECT 1 FROM change WHERE {_column(topic)} = ? LIMIT 1", (topic,)).fetchone() is not None
 
 
+def recorded(db: apsw.Connection, method: str, entity: str) -> list[str]:
+    """The ids of all entities of a type that a method changed."""
+    rows = db.execute("SELECT entity_id FROM change WHERE method = ? AND entity = ?", (method, entity))
+    return [str(entity_id) for (entity_id,) in rows]
+
+
+def _stored(topic: str) -> tuple[str, ...]:
+    """What stands in the log for a topic: the methods of an event, else the topic itself."""
+    return methods_of(topic) or (topic,)
+
+
 def _column(topic: str) -> str:
     return "method" if "." in topic else "entity"
 
@@ -109,4 +126,5 @@ def _change(row: tuple[int, int, str, str, str, str, str]) -> Change:
         entity=row[4],
         entity_id=row[5],
         label=row[6],
+        event=events().get(row[3]),
     )

@@ -1,0 +1,72 @@
+"""Setting right what no longer fits together, in a database that was put together again after damage.
+
+Messages without their session get a new one, unless theirs had been removed for good. Numbers become dense, counts
+right, and what the trash holds is in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+
+from ..store import changes
+from ..store.ids import new_id
+from ..trash import store as trash
+from . import counts
+from .rules import title_from
+
+_ORPHANED = """
+    SELECT m.session, m.content, m.created_at FROM message AS m
+    WHERE m.number = (SELECT min(number) FROM message AS n WHERE n.session = m.session)
+    AND NOT EXISTS (SELECT 1 FROM session AS s WHERE s.seq = m.session)
+"""
+_ADOPT = (
+    "INSERT INTO session (seq, id, title, status, metadata, tags, active_at, created_at, updated_at, actor) "
+    "SELECT :seq, :id, :title, 'active', 'null', '[]', max(created_at), :at, :at, 'keptd' FROM message "
+    "WHERE session = :seq"
+)
+_GAPS = "SELECT session FROM message GROUP BY session HAVING max(number) <> count(*)"
+
+
+def mend(db: apsw.Connection) -> None:
+    """Set everything right but the indexes."""
+    db.execute("DELETE FROM message WHERE session IN (SELECT seq FROM session_gone)")
+    db.execute("DELETE FROM session WHERE seq IN (SELECT seq FROM session_gone)")
+    orphaned: list[tuple[Any, ...]] = db.execute(_ORPHANED).fetchall()
+    for seq, content, at in orphaned:
+        db.execute(_ADOPT, {"seq": seq, "id": new_id(), "title": title_from(content), "at": at})
+    with_gaps: list[tuple[Any, ...]] = db.execute(_GAPS).fetchall()
+    for (seq,) in with_gaps:
+        _number(db, seq)
+    all_of_them: list[tuple[Any, ...]] = db.execute("SELECT seq FROM session").fetchall()
+    for (seq,) in all_of_them:
+        counts.recount(db, seq)
+    _place(db)
+
+
+def _number(db: apsw.Connection, session: int) -> None:
+    """Close the gaps in the numbers of a session."""
+    rows = db.execute("SELECT seq, number FROM message WHERE session = ? ORDER BY number", (session,)).fetchall()
+    for number, (seq, present) in enumerate(rows, 1):
+        if present != number:
+            db.execute("UPDATE message SET number = ? WHERE seq = ?", (number, seq))
+
+
+def _place(db: apsw.Connection) -> None:
+    """Put sessions where the trash and the change log say that they are, since the one may be older than the other.
+
+    One in the trash that the trash knows nothing of could neither be restored nor be let go: it comes back.
+    """
+    held = trash.held(db, "session")
+    db.execute("UPDATE session SET place = 'here' WHERE place = 'trash'")
+    _put(db, "trash", held)
+    emptied = set(changes.recorded(db, "trash.empty", "session")) - set(held)
+    _put(db, "going", emptied)
+
+
+def _put(db: apsw.Connection, place: str, session_ids: Iterable[str]) -> None:
+    db.executemany(
+        "UPDATE session SET place = ? WHERE id = ? AND place <> 'staged'", [(place, one) for one in session_ids]
+    )
