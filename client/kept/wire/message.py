@@ -96,8 +96,8 @@ class GetMessage(Read[Message], frozen=True, kw_only=True):
 class ListMessages(Read[Page[Message]], frozen=True, kw_only=True):
     """The messages of a session, newest first; or oldest first, from after a number on.
 
-    `before` and `after` are numbers that are left out themselves; `offset` passes over so many. All of them cost the
-    same at any depth.
+    `before` and `after` are numbers that are left out themselves; `offset` passes over so many, once, before the
+    first page. All of them cost the same at any depth.
     """
 
     method = "message.list"

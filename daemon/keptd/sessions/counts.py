@@ -23,7 +23,7 @@ _RECOUNT = f"""
     ) WHERE seq = :seq
 """
 _COUNTS = "SELECT tokens, said_user, said_assistant, said_system, said_tool FROM session WHERE seq = ?"
-_ENDS = "SELECT created_at FROM message WHERE session = ? AND number IN (1, ?) ORDER BY number"
+ENDS = "SELECT created_at FROM message WHERE session = ? AND number IN (1, ?) ORDER BY number"
 CHILDREN = "SELECT count(*) FROM session INDEXED BY session_by_parent WHERE parent_id = ? AND place = 'here'"
 
 
@@ -36,7 +36,7 @@ def stats(db: apsw.Connection, session_id: str, now: int, settings: Sessions) ->
     """How much is in a session that is here. Raises `NotFound`. More than one SELECT: run it in a snapshot."""
     row = store.find(db, session_id)
     [(tokens, *by_role)] = db.execute(_COUNTS, (row.seq,))
-    ends = [to_time(at) for (at,) in db.execute(_ENDS, (row.seq, row.messages))]
+    ends = [to_time(at) for (at,) in db.execute(ENDS, (row.seq, row.messages))]
     there = store.attached(db, [row.seq]).get(row.seq, [])
     [(children,)] = db.execute(CHILDREN, (row.id,))
     present = sum(max((to_time(now) - one.since).total_seconds(), 0) for one in there)

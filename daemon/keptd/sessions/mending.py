@@ -18,9 +18,10 @@ from . import counts
 from .rules import title_from
 
 _ORPHANED = """
-    SELECT m.session, m.content, m.created_at FROM message AS m
-    WHERE m.number = (SELECT min(number) FROM message AS n WHERE n.session = m.session)
-    AND NOT EXISTS (SELECT 1 FROM session AS s WHERE s.seq = m.session)
+    SELECT m.session, m.content, m.created_at
+    FROM (SELECT session, min(number) AS number FROM message GROUP BY session) AS first
+    CROSS JOIN message AS m ON m.session = first.session AND m.number = first.number
+    WHERE NOT EXISTS (SELECT 1 FROM session AS s WHERE s.seq = first.session)
 """
 _ADOPT = (
     "INSERT INTO session (seq, id, title, status, metadata, tags, active_at, created_at, updated_at, actor) "

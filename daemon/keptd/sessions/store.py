@@ -34,11 +34,13 @@ _ANCESTORS = """
         LIMIT :limit
     ) SELECT id FROM up
 """
-_IDLE = f"""
+IDLE = f"""
     SELECT {SESSION} FROM session AS s INDEXED BY session_by_status
     WHERE s.place = 'here' AND s.status IN ('active', 'closed') AND s.active_at < ?
     AND NOT EXISTS (SELECT 1 FROM session_attachment AS a WHERE a.session = s.seq) LIMIT ?
 """
+
+GOING = f"SELECT {SESSION} FROM session AS s INDEXED BY session_by_status WHERE s.place = 'going' LIMIT 1"
 
 DEEPEST = 1000
 """Sessions in one line of descent: so many are looked at, so that none is its own ancestor."""
@@ -138,7 +140,7 @@ def move(db: apsw.Connection, row: SessionRow, place: str) -> None:
 
 def going(db: apsw.Connection) -> SessionRow | None:
     """A session that is being removed for good, if one is."""
-    for row in db.execute(f"SELECT {SESSION} FROM session AS s WHERE s.place = 'going' LIMIT 1"):
+    for row in db.execute(GOING):
         return SessionRow._make(row)
     return None
 
@@ -153,7 +155,7 @@ def erase(db: apsw.Connection, row: SessionRow) -> None:
 def idle(db: apsw.Connection, before: int, limit: int) -> list[SessionRow]:
     """Up to `limit` sessions that are not archived, that nobody used since `before` (microseconds), and that nobody is
     attached to."""
-    rows: Iterable[tuple[Any, ...]] = db.execute(_IDLE, (before, limit))
+    rows: Iterable[tuple[Any, ...]] = db.execute(IDLE, (before, limit))
     return list(map(SessionRow._make, rows))
 
 
