@@ -1,7 +1,8 @@
 """Setting right what no longer fits together, in a database that was put together again after damage.
 
-Messages without their session get a new one, unless theirs had been removed for good. Numbers become dense, counts
-right, and what the trash holds is in its place.
+Messages without their session get a new one, unless theirs had been removed for good. A session from a backup has what
+was said since: its counts, its activity and the title that it takes from its messages are made right. Numbers become
+dense, and what the trash holds is in its place.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ def mend(db: apsw.Connection) -> None:
     all_of_them: list[tuple[Any, ...]] = db.execute("SELECT seq FROM session").fetchall()
     for (seq,) in all_of_them:
         counts.recount(db, seq)
+    db.execute("UPDATE session SET active_at = last_message_at WHERE last_message_at > active_at")
+    untitled: list[tuple[Any, ...]] = db.execute("SELECT seq FROM session WHERE title = '' AND messages").fetchall()
+    for (seq,) in untitled:
+        _entitle(db, seq)
     _place(db)
 
 
@@ -53,6 +58,13 @@ def _number(db: apsw.Connection, session: int) -> None:
     for number, (seq, present) in enumerate(rows, 1):
         if present != number:
             db.execute("UPDATE message SET number = ? WHERE seq = ?", (number, seq))
+
+
+def _entitle(db: apsw.Connection, session: int) -> None:
+    """Give a session the title that it takes from what was said first."""
+    contents = db.execute("SELECT content FROM message WHERE session = ? ORDER BY number", (session,))
+    title = next(filter(None, (title_from(str(content)) for (content,) in contents)), "")
+    db.execute("UPDATE session SET title = ? WHERE seq = ?", (title, session))
 
 
 def _place(db: apsw.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kept.wire.errors import NotFound
@@ -66,6 +67,20 @@ def test_what_the_backup_has_comes_back_and_counts_are_right(house: House) -> No
     assert stats.bytes == sum(len(one.content) + 4 for one in house.rooms(ListMessages(session_id=first)).items)
     assert not [one for one in found.missing if one.entity == "message"]
     assert house.rooms(SendMessage(session_id=first, content="14")).number == 14
+
+
+def test_a_session_from_the_backup_is_as_it_was_at_the_last_message(house: House) -> None:
+    made = house.rooms(CreateSession(metadata=LONG))
+    house.back_up()
+    house.rooms.clock.advance(60)
+    house.rooms(SendMessage(session_id=made.id, content=" \n"))
+    house.rooms(SendMessage(session_id=made.id, content="Kites fly\nhigh"))
+    before = house.rooms(GetSession(id=made.id))
+    house.hit("SELECT 'session', seq FROM session")
+    house.recover()
+    after = house.rooms(GetSession(id=made.id))
+    assert msgspec.json.encode(after) == msgspec.json.encode(before)
+    assert after.title == "Kites fly"
 
 
 def test_where_messages_are_lost_numbers_stay_dense(house: House) -> None:
