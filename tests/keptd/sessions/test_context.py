@@ -48,6 +48,9 @@ def test_a_budget_takes_the_newest_and_ends_before_the_first_that_does_not_fit(r
     say(rooms, session.id, "a", "b" * 93, "c" * 193, "d" * 93, "e" * 93)
     context = rooms(ContextOfSession(id=session.id, budget_tokens=100))
     assert (numbers(context), context.tokens, context.left_out) == ([3, 4, 5], 100, 2)
+    # The first would fit, but not without a gap.
+    roomier = rooms(ContextOfSession(id=session.id, budget_tokens=110))
+    assert (numbers(roomier), roomier.too_large) == ([3, 4, 5], ())
 
 
 def test_a_message_larger_than_the_budget_is_passed_over_and_named(rooms: Rooms) -> None:

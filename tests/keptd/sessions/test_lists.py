@@ -87,6 +87,11 @@ def test_a_list_of_sessions_is_what_fits_in_its_order(
     assert found == expected
 
 
+def test_sessions_that_were_active_at_one_moment_are_each_shown_once(rooms: Rooms) -> None:
+    made = [rooms(CreateSession()).id for _ in range(7)]
+    assert pages(rooms, ListSessions(limit=2), lambda one: one.id) == made[::-1]
+
+
 def test_both_filters_of_a_child_with_a_tag_hold(filled: Rooms) -> None:
     made = filled(CreateSession(title="both", parent_id=parent(filled), tags=("t",), project="p"))
     call = ListSessions(parent_id=parent(filled), tag="t", project="p")

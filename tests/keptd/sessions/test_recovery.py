@@ -137,6 +137,7 @@ def test_what_was_let_go_for_good_after_the_backup_does_not_come_back(house: Hou
     house.rooms(DeleteSession(id=session))
     remove(house, steps=steps)
     house.hit(MESSAGE, "boat", 2)
+    house.hit(SESSION, "boat")  # Its page holds both.
     house.recover()
     assert [one.id for one in house.rooms(ListSessions()).items] == [other]
     with pytest.raises(NotFound):
