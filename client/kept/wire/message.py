@@ -14,7 +14,7 @@ MessageId = NewType("MessageId", str)
 
 CONTENT_CHARACTERS = 1024 * 1024
 
-Role = Literal["user", "assistant", "system", "tool"]
+Role = Annotated[Literal["user", "assistant", "system", "tool"], Meta(description="Who speaks, by their part in it.")]
 
 Content = Annotated[
     str,

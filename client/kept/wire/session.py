@@ -106,7 +106,10 @@ class ListSessions(Read[Page[Session]], frozen=True, kw_only=True):
 
     method = "session.list"
 
-    status: Status | None = None
+    status: (
+        Annotated[Status, Meta(description="Only those with this status; active and closed ones where left out.")]
+        | None
+    ) = None
     project: Project | None = None
     parent_id: Annotated[Id, Meta(description="Only children of this session.")] | None = None
     tag: Annotated[Tag, Meta(description="Only sessions with this tag.")] | None = None
