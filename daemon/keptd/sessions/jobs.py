@@ -43,7 +43,9 @@ async def archive_sessions(ctx: JobCtx) -> str:
 
 
 def archive_some(ctx: WriteCtx, limit: int) -> int:
-    """One step of the sweep; each session is a change."""
+    """One step of the sweep; each session is a change. It makes no room, so it waits while the disk is full."""
+    if ctx.full:
+        return 0
     now = ctx.clock.now()
     idle = store.idle(ctx.db, now - ctx.config.sessions.archive_after_days * _DAY, limit)
     for row in idle:

@@ -12,7 +12,9 @@ from typing import Any
 
 import apsw
 
+from ..config import Trash
 from ..store import changes
+from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
 from . import counts
@@ -68,15 +70,26 @@ def _entitle(db: apsw.Connection, session: int) -> None:
 
 
 def _place(db: apsw.Connection) -> None:
-    """Put sessions where the trash and the change log say that they are, since the one may be older than the other.
+    """Put sessions where the trash and the change log say that they are, since each may be older than the other.
 
-    One in the trash that the trash knows nothing of could neither be restored nor be let go: it comes back.
+    One that the trash has lost is put into it anew: there it can be restored, or be let go.
     """
-    held = trash.held(db, "session")
-    db.execute("UPDATE session SET place = 'here' WHERE place = 'trash'")
+    held = set(trash.held(db, "session"))
+    _put(db, "going", changes.recorded(db, "trash.empty", "session").keys() - held)
     _put(db, "trash", held)
-    emptied = set(changes.recorded(db, "trash.empty", "session")) - set(held)
-    _put(db, "going", emptied)
+    restored = changes.recorded(db, "trash.restore", "session")
+    deleted = changes.recorded(db, "session.delete", "session")
+    unknown = Recorded(0, changes.last_at(db))
+    left: list[tuple[Any, ...]] = db.execute("SELECT id, title, actor FROM session WHERE place = 'trash'").fetchall()
+    for session_id, title, actor in left:
+        went = deleted.get(session_id, unknown)
+        if session_id in held:
+            continue
+        if session_id in restored and restored[session_id].seq > went.seq:
+            _put(db, "here", [session_id])
+        else:
+            gone = trash.Deleted("session", session_id, title or session_id, session_id)
+            trash.put(db, gone, went.at, Trash().keep_days, actor)
 
 
 def _put(db: apsw.Connection, place: str, session_ids: Iterable[str]) -> None:

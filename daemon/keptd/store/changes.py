@@ -7,7 +7,8 @@ or went wrong. Like the names of the actor, it has been looked through for crede
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -102,10 +103,25 @@ def has(db: apsw.Connection, topic: str) -> bool:
     return db.execute(f"SELECT 1 FROM change WHERE {_column(topic)} = ? LIMIT 1", (topic,)).fetchone() is not None
 
 
-def recorded(db: apsw.Connection, method: str, entity: str) -> list[str]:
-    """The ids of all entities of a type that a method changed."""
-    rows = db.execute("SELECT entity_id FROM change WHERE method = ? AND entity = ?", (method, entity))
-    return [str(entity_id) for (entity_id,) in rows]
+class Recorded(NamedTuple):
+    """Where in the log something last happened, and when, in microseconds."""
+
+    seq: int
+    at: int
+
+
+def recorded(db: apsw.Connection, method: str, entity: str) -> dict[str, Recorded]:
+    """The entities of a type that a method changed, by their ids."""
+    rows: Iterable[tuple[Any, ...]] = db.execute(
+        "SELECT entity_id, seq, at FROM change WHERE method = ? AND entity = ? ORDER BY seq", (method, entity)
+    )
+    return {str(entity_id): Recorded(seq, at) for entity_id, seq, at in rows}
+
+
+def last_at(db: apsw.Connection) -> int:
+    """When the newest change was made, in microseconds; 0 in an empty log."""
+    row = db.execute("SELECT at FROM change ORDER BY seq DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _stored(topic: str) -> tuple[str, ...]:

@@ -148,11 +148,17 @@ def test_what_was_let_go_for_good_after_the_backup_does_not_come_back(house: Hou
     assert (sessions, messages) == (1, 12)
 
 
-def test_what_the_trash_knows_nothing_of_any_more_comes_back(house: House) -> None:
+def test_a_session_that_the_trash_has_lost_is_put_into_it_anew(house: House) -> None:
     session = talk(house, "kite")
+    house.rooms.clock.advance(60)
     house.rooms(DeleteSession(id=session))
+    [before] = house.rooms(ListTrash()).items
     house.hit("SELECT 'trash', max(seq) FROM trash")
     house.recover(with_backup=False)
+    assert house.rooms(ListSessions()).items == []
+    [after] = house.rooms(ListTrash()).items
+    assert after == msgspec.structs.replace(before, id=after.id)
+    house.rooms(RestoreTrash(id=after.id))
     assert said(house, session) == everything(12)
 
 
