@@ -34,6 +34,8 @@ from kept.wire.journal import (
     SearchDecisions,
 )
 from kept.wire.memory import DeleteMemory, GetMemory, ListMemories, MemoryHistory, SearchMemories, SetMemory
+from kept.wire.message import NewMessage, SendMessage
+from kept.wire.session import CreateSession, DeleteSession, ListSessions, UpdateSession
 from keptd import recovery
 from keptd.config import Config, Storage
 from keptd.domain import ReadCtx
@@ -59,7 +61,16 @@ Kind = Literal["bit", "zeros"]
 Answers = list[bytes | None]
 """Each reply as bytes; None for a refusal because of damage."""
 
-TABLES = ("change", "memory", "memory_history", "action", "decision", "error", "component")
+TABLES = ("change", "memory", "memory_history", "action", "decision", "error", "component", "session", "message")
+COUNTED = {
+    "message": {"number"},
+    "session": {"messages", "bytes", "tokens", "last_message_at", "active_at"}
+    | {f"said_{role}" for role in ("user", "assistant", "system", "tool")},
+}
+"""Columns that follow from other rows: where one of those is lost, they change with it, and nothing else tells."""
+
+ADOPTED = "keptd"
+"""Who begins a session for messages whose own is lost."""
 
 
 class Region(NamedTuple):
@@ -157,6 +168,19 @@ def _live(rooms: Rooms, numbers: Iterable[int], random: Random) -> None:
         if number % 10 == 0:
             rooms(RecordError(error=f"broke {number}", context={"text": text}))
             rooms(SetComponent(name=f"part {number % 40}", status="operational", metadata={"n": number}))
+        if number % 8 == 0:
+            _talk(rooms, number, text)
+
+
+def _talk(rooms: Rooms, number: int, text: str) -> None:
+    """A conversation; some are deleted, and of those some for good."""
+    made = rooms(CreateSession(title=f"talk {number}", tags=(WORDS[number % 8],), metadata={"text": text}))
+    said = tuple(NewMessage(role="user", content=f"{number} {text}") for _ in range(3))
+    rooms(SendMessage(session_id=made.id, messages=said))
+    if number % 16 == 0:
+        rooms(UpdateSession(id=made.id, summary=text[:1000]))
+    if number % 24 == 0:
+        rooms(DeleteSession(id=made.id))
 
 
 def _free_pages(rooms: Rooms) -> None:
@@ -273,6 +297,9 @@ def _calls() -> Iterator[Read[Any]]:
         yield SearchDecisions(query=word)
     yield from (ListActions(limit=1000), ListDecisions(limit=1000), ListErrors(limit=1000), ListComponents(limit=1000))
     yield ListDecisions(limit=1000, status="open")
+    yield ListSessions(limit=1000)
+    for word in WORDS:
+        yield ListSessions(limit=1000, tag=word)
 
 
 def _answer(db: apsw.Connection, call: Call[Any]) -> bytes | None:
@@ -298,10 +325,11 @@ def dump(database: Path) -> Rows:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         for table in TABLES:
             columns = [name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+            columns = [name for name in columns if name not in COUNTED.get(str(table), ())]
             place = columns.index("id") if "id" in columns and table != "memory_history" else None
             found[table] = {
                 str(row[0] if place is None else row[place + 1]): row[1:]
-                for row in db.execute(f"SELECT rowid, * FROM {table}")
+                for row in db.execute(f"SELECT rowid, {', '.join(map(str, columns))} FROM {table}")
             }
     return found
 
@@ -339,6 +367,7 @@ def _compare(sample: Sample, origin: str, database: Path, report: Report, outcom
             f"{table} {name} has come back"
             for name in found[table].keys() - rows.keys()
             if (table, found[table][name][3]) != ("change", "recovery")
+            and not (table == "session" and ADOPTED in found[table][name])
         ]
     _check_recovered(sample, origin, database, outcome)
 

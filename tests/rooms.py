@@ -94,6 +94,7 @@ class Rooms:
         """What the handlers are told of the disk."""
         self.self_reports: Callable[[], Sequence[SelfReport]] = tuple
         self.restorers = {entity: how for domain in domains for entity, how in domain.restorers.items()}
+        self.purgers = {entity: how for domain in domains for entity, how in domain.purgers.items()}
         self.handlers = {handler.call: handler for domain in domains for handler in domain.handlers}
 
     def __call__(self, call: Call[R], caller: Actor = ACTOR) -> R:
@@ -102,7 +103,10 @@ class Rooms:
             log = changes.ChangeLog(self.writer, self.clock.now(), caller, call.method)
             with self.writer:
                 written: R = run(
-                    WriteCtx(self.writer, self.clock, caller, self.config, log, self.full, self.restorers), call
+                    WriteCtx(
+                        self.writer, self.clock, caller, self.config, log, self.full, self.restorers, self.purgers
+                    ),
+                    call,
                 )
             return written
         with self.reader:

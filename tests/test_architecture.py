@@ -18,14 +18,19 @@ DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.calls")
 ASYNCHRONOUS = ("kept.stream", "kept.channel")
 """The client's only modules that know anyio."""
 
-ROOMS_BELOW = {"context": {"memory", "journal", "component"}, "memory": {"trash"}, "component": {"trash"}}
+ROOMS_BELOW = {
+    "context": {"memory", "journal", "component"},
+    "memory": {"trash"},
+    "component": {"trash"},
+    "sessions": {"trash"},
+}
 """Which rooms' stores a room may use. A room that is not named uses none."""
 
 DECLARES_JOBS = "keptd.jobs.declare"
 """What every room may use of the room of the jobs: the decorator."""
 
 LAYERS = (
-    ("clock", ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.zstd")),
+    ("clock", ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd")),
     ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home")),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),

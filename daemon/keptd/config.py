@@ -165,6 +165,12 @@ class Jobs(Struct, frozen=True, kw_only=True):
     maintenance_check: Annotated[str, _schedule("Check the whole database.")] = "7d"
     journal_archive: Annotated[str, _schedule("Move old actions into monthly archives.")] = "7d"
     trash_empty: Annotated[str, _schedule("Delete what has been in the trash for its time.")] = "24h"
+    session_remove: Annotated[
+        str, _schedule("Remove the messages of sessions that have left the trash for good, a few at a time.")
+    ] = "1m"
+    session_archive: Annotated[
+        str, _schedule("Put sessions away that nobody used for sessions.archive_after_days.")
+    ] = "24h"
     data_tidy: Annotated[str, _schedule("Remove exports that nobody fetched within a day.")] = "1h"
 
 
@@ -174,6 +180,32 @@ class Journal(Struct, frozen=True, kw_only=True):
     archive_after_days: Annotated[
         int, _whole(1, 36_500, "Days after which actions move to archives, which are read as well.", reload=True)
     ] = 90
+
+
+class Sessions(Struct, frozen=True, kw_only=True):
+    """Conversations: how large they may get, and when they are put away."""
+
+    recommended_messages: Annotated[
+        int, _whole(1, 1_000_000_000, "Messages of one session after which its size is warned of.", reload=True)
+    ] = 10_000
+    recommended_bytes: Annotated[
+        int, _whole(1, 1 << 40, "Bytes of one session's messages after which its size is warned of.", reload=True)
+    ] = 10 * _MIB
+    max_messages: Annotated[
+        int, _whole(1, 1_000_000_000, "Messages that one session may have; more are refused.", reload=True)
+    ] = 1_000_000
+    max_bytes: Annotated[
+        int, _whole(1, 1 << 40, "Bytes that one session's messages may take; more are refused.", reload=True)
+    ] = 1024 * _MIB
+    max_sessions: Annotated[
+        int, _whole(1, 1_000_000_000, "Sessions that there may be, those in the trash included.", reload=True)
+    ] = 1_000_000
+    archive_after_days: Annotated[
+        int,
+        _whole(
+            0, 36_500, "Days without use after which a session is archived: its status only. 0: never.", reload=True
+        ),
+    ] = 0
 
 
 class Trash(Struct, frozen=True, kw_only=True):
@@ -192,6 +224,7 @@ class Config(Struct, frozen=True, kw_only=True):
     mirror: Mirror = Mirror()
     jobs: Jobs = Jobs()
     journal: Journal = Journal()
+    sessions: Sessions = Sessions()
     trash: Trash = Trash()
 
 

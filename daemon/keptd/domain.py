@@ -74,11 +74,17 @@ class WriteCtx:
     """True while the disk is full: what makes room keeps no copy of what it removes."""
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
     """How each kind of entity comes back from the trash."""
+    purgers: Mapping[str, Purger] = field(default_factory=dict)
+    """How a kind of entity that kept more than its snapshot is let go when it leaves the trash for good."""
 
 
 Restorer = Callable[[WriteCtx, str], None]
 """Brings an entity back from its snapshot in the trash (JSON), and records the change. Raises `Conflict` where its name
 has been taken meanwhile."""
+
+Purger = Callable[[WriteCtx, str], None]
+"""Lets go of the rows that an entity (by its id) kept while it was in the trash, and records the change. It runs for
+each of many in one write: what takes long it leaves to a job of its room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,8 @@ class Domain:
     - `indexes`, which are made anew from their tables;
     - `folders`, below the data folder.
 
-    `restorers` says how its entities come back from the trash, by their type. `damaged_files` reads its files below the
+    `restorers` says how its entities come back from the trash, by their type, and `purgers` how those that kept rows
+    of their own leave it for good. `damaged_files` reads its files below the
     data folder and names those that are damaged. `at_start` is run once before anything is served.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
@@ -168,5 +175,6 @@ class Domain:
     indexes: tuple[SearchIndex, ...] = ()
     folders: tuple[str, ...] = ()
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
+    purgers: Mapping[str, Purger] = field(default_factory=dict)
     damaged_files: Callable[[Path], Sequence[str]] | None = None
     at_start: Callable[[Store], None] | None = None

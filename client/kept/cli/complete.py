@@ -16,7 +16,7 @@ from msgspec import Struct
 from ..faults import Fault
 from ..trust import Untrusted
 from ..wire import Call
-from ..wire.catalog import calls
+from ..wire.catalog import calls, further_names
 from ..wire.errors import KeptError
 from .fields import Field, fields_of
 from .methods import about, reachable
@@ -126,7 +126,8 @@ def _values(command: Command, field: Field, word: str, call: Caller) -> Iterator
     elif command.words == ("rpc",) and field.name == "method":
         yield from ((name, "") for name in reachable())
     elif field.name == "topics":
-        topics = dict.fromkeys(part for name in calls() for part in (name.partition(".")[0], name))
+        names = sorted({*calls(), *further_names(calls().values())})
+        topics = dict.fromkeys(part for name in names for part in (name.partition(".")[0], name))
         yield from ((topic, "") for topic in topics)
     elif command.words == ("recall",):
         yield from _stored("memory", "key", word, call)

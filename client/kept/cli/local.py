@@ -22,7 +22,10 @@ class Watch(Struct, frozen=True, kw_only=True):
     """Follow what changes, until Ctrl-C."""
 
     topics: Annotated[
-        tuple[Topic, ...], Meta(max_length=32, description="Only these: `memory`, or one method: `memory.set`.")
+        tuple[Topic, ...],
+        Meta(
+            max_length=32, description="Only these: `memory`, one method: `memory.set`, or one event: `message.sent`."
+        ),
     ] = ()
     since: Annotated[int, Meta(ge=0, description="Begin after this place in the change log.")] | None = None
 

@@ -91,6 +91,10 @@ class Call(Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=
     common_errors: ClassVar[tuple[type[KeptError], ...]] = READ_ERRORS
     keeps_text: ClassVar[bool] = False
     """True where text of the call is stored, so that it is looked through for credentials first."""
+    event: ClassVar[str | None] = None
+    """What its changes are called in the change log beside the method, as what happened: `message.sent`."""
+    notices: ClassVar[tuple[str, ...]] = ()
+    """Names in the method's place, under which it may record a further change that a subscriber should hear of."""
 
 
 class Read(Call[R], Generic[R], frozen=True, kw_only=True):

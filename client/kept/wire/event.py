@@ -20,7 +20,7 @@ Topic = Annotated[
         min_length=1,
         max_length=64,
         pattern="^[a-z_]+(\\.[a-z_]+)?$",
-        description="`memory`, or one method: `memory.set`.",
+        description="`memory`, one method: `memory.set`, or one event: `message.sent`.",
     ),
 ]
 Topics = Annotated[tuple[Topic, ...], Meta(max_length=32, description="Only changes of these; all where left out.")]
@@ -38,6 +38,8 @@ class Change(Struct, frozen=True, kw_only=True):
     entity_id: str
     label: str
     """A short name for people, such as the key."""
+    event: str | None = None
+    """What happened, where the method has a name for it: `message.sent` for `message.send`."""
 
 
 class Event(Struct, frozen=True, kw_only=True):

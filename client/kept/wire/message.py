@@ -14,7 +14,7 @@ MessageId = NewType("MessageId", str)
 
 CONTENT_CHARACTERS = 1024 * 1024
 
-Role = Literal["user", "assistant", "system", "tool"]
+Role = Annotated[Literal["user", "assistant", "system", "tool"], Meta(description="Who speaks, by their part in it.")]
 
 Content = Annotated[
     str,
@@ -63,10 +63,14 @@ class NewMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SendMessage(Write[Sent], frozen=True, kw_only=True):
     """Say something in a session: one message, or several in one step, of which all or none are kept.
 
-    The daemon gives the numbers: those of one call follow one another, whoever else writes meanwhile.
+    The daemon gives the numbers: those of one call follow one another, whoever else writes meanwhile. Near the size
+    that is recommended for a session the reply has a warning, and once at 80 % and 100 % of it, and at 90 % of the most
+    that a session may have, there is a change `session.near_limit`.
     """
 
     method = "message.send"
+    event = "message.sent"
+    notices = ("session.near_limit",)
     errors = (NotFound, Conflict, InvalidParams, QuotaExceeded, TooLarge)
 
     session_id: SessionRef
@@ -92,8 +96,8 @@ class GetMessage(Read[Message], frozen=True, kw_only=True):
 class ListMessages(Read[Page[Message]], frozen=True, kw_only=True):
     """The messages of a session, newest first; or oldest first, from after a number on.
 
-    `before` and `after` are numbers that are left out themselves; `offset` passes over so many. All of them cost the
-    same at any depth.
+    `before` and `after` are numbers that are left out themselves; `offset` passes over so many, once, before the
+    first page. All of them cost the same at any depth.
     """
 
     method = "message.list"
@@ -112,3 +116,51 @@ class ListMessages(Read[Page[Message]], frozen=True, kw_only=True):
     ) = None
     limit: Limit = 50
     cursor: Cursor | None = None
+
+
+# What a session is continued with.
+
+
+class ParentSummary(Struct, frozen=True, kw_only=True):
+    """What came of the session that this one continues."""
+
+    session_id: SessionId
+    title: str
+    summary: str
+    tokens: int
+
+
+class SessionContext(Struct, frozen=True, kw_only=True):
+    """The newest messages of a session, oldest first, each whole."""
+
+    session_id: SessionId
+    title: str
+    parent: ParentSummary | None
+    """The parent's summary, where it was asked for, there is one, and it fits."""
+    messages: tuple[Message, ...]
+    tokens: int
+    """What they take, the summary included, estimated: a quarter of the bytes of each message with who says it."""
+    left_out: int
+    """How many messages of the session are not in it."""
+    too_large: tuple[int, ...]
+    """The numbers of messages that were passed over, since each alone is larger than the budget."""
+
+
+class ContextOfSession(Read[SessionContext], frozen=True, kw_only=True):
+    """What a session is continued with: its newest messages, oldest first, as many as fit.
+
+    Never more than `max_messages` (else the session's `max_context_messages`), `budget_tokens`, 10,000 messages or
+    8 MiB. No message is cut. It ends before the newest message that doesn't fit what is left; one that alone is larger
+    than the whole budget is passed over, and named. message.list shows what was left out.
+    """
+
+    method = "session.context"
+    errors = (NotFound,)
+
+    id: SessionRef
+    budget_tokens: Annotated[int, Meta(ge=100, le=10_000_000, description="How many tokens it may take.")] | None = None
+    max_messages: (
+        Annotated[int, Meta(ge=1, le=10_000, description="How many messages at most, instead of the session's own.")]
+        | None
+    ) = None
+    with_summary: Annotated[bool, Meta(description="Put the parent's summary in front.")] = False

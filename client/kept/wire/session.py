@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NewType
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from . import Cursor, Done, Id, Limit, Name, Page, Project, Read, Tag, Tags, Time, Value, Version, Write
-from .errors import Conflict, NotFound, TooLarge
+from .errors import Conflict, NotFound, QuotaExceeded, TooLarge
 
 SessionId = NewType("SessionId", str)
 
@@ -78,7 +78,8 @@ class CreateSession(Write[Session], frozen=True, kw_only=True):
     """
 
     method = "session.create"
-    errors = (NotFound, TooLarge)
+    event = "session.created"
+    errors = (NotFound, QuotaExceeded, TooLarge)
 
     title: Title | None = None
     parent_id: Annotated[Id, Meta(description="The session that this one continues or belongs to.")] | None = None
@@ -105,7 +106,10 @@ class ListSessions(Read[Page[Session]], frozen=True, kw_only=True):
 
     method = "session.list"
 
-    status: Status | None = None
+    status: (
+        Annotated[Status, Meta(description="Only those with this status; active and closed ones where left out.")]
+        | None
+    ) = None
     project: Project | None = None
     parent_id: Annotated[Id, Meta(description="Only children of this session.")] | None = None
     tag: Annotated[Tag, Meta(description="Only sessions with this tag.")] | None = None
@@ -120,7 +124,8 @@ class UpdateSession(Write[Session], frozen=True, kw_only=True):
     """
 
     method = "session.update"
-    errors = (NotFound, Conflict, TooLarge)
+    event = "session.updated"
+    errors = (NotFound, Conflict, QuotaExceeded, TooLarge)
 
     id: Id
     title: Title | UnsetType = UNSET
@@ -137,6 +142,7 @@ class CloseSession(Write[Session], frozen=True, kw_only=True):
     """End a session: nothing more can be said in it until it is reopened. Everything in it stays."""
 
     method = "session.close"
+    event = "session.closed"
     errors = (NotFound, Conflict)
 
     id: Id
@@ -149,6 +155,7 @@ class ReopenSession(Write[Session], frozen=True, kw_only=True):
     """Go on in a session that was closed or archived."""
 
     method = "session.reopen"
+    event = "session.reopened"
     errors = (NotFound, Conflict)
 
     id: Id
@@ -159,8 +166,104 @@ class DeleteSession(Write[Done], frozen=True, kw_only=True):
     """Move a session with its messages to the trash, from where it can be restored for 30 days. Its children stay."""
 
     method = "session.delete"
+    event = "session.deleted"
     errors = (NotFound, Conflict)
     frees_space = True
 
     id: Id
     if_version: Version | None = None
+
+
+# How sessions belong together, and how large they are. `session.context` has messages, and is with them.
+
+
+class Branch(Struct, frozen=True, kw_only=True):
+    """A session in a tree. One that was deleted is there where others hang on it, without its title."""
+
+    id: SessionId
+    parent_id: SessionId | None
+    depth: int
+    """From the session asked for: 1 are its children, -1 its parent."""
+    title: str
+    status: Annotated[str, Meta(description="`active`, `closed` or `archived`; `missing` where it was deleted.")]
+    messages: int
+    active_at: Time | None
+
+
+class SessionTree(Struct, frozen=True, kw_only=True):
+    """A session between its ancestors, nearest first, and its descendants: each is followed by its own children, in the
+    order in which they were begun."""
+
+    session: Branch
+    ancestors: tuple[Branch, ...]
+    descendants: tuple[Branch, ...]
+    more_ancestors: bool
+    """True where there are further ones past the limit."""
+    more_descendants: bool
+
+
+class TreeOfSession(Read[SessionTree], frozen=True, kw_only=True):
+    """What a session came from, and what came of it.
+
+    At most `limit` ancestors and as many descendants; the reply says where there are more. Ask for one of the
+    descendants to see what is below it.
+    """
+
+    method = "session.tree"
+    errors = (NotFound,)
+
+    id: Id
+    limit: Limit = 1000
+
+
+class SaidByRole(Struct, frozen=True, kw_only=True):
+    """How many messages have which role."""
+
+    user: int
+    assistant: int
+    system: int
+    tool: int
+
+
+class SizeWarning(Struct, frozen=True, kw_only=True):
+    """That a session is large: how large, by which limit, and what to do."""
+
+    field: Annotated[str, Meta(description="`messages` or `bytes`.")]
+    level: Annotated[
+        str,
+        Meta(description="`near_recommended` (80 %), `past_recommended`, or `near_maximum` (90 %)."),
+    ]
+    size: int
+    limit: int
+    text: str
+    hint: str
+
+
+class SessionStats(Struct, frozen=True, kw_only=True):
+    """How much is in a session, and how near it is to its limits."""
+
+    id: SessionId
+    title: str
+    messages: int
+    by_role: SaidByRole
+    bytes: int
+    """The UTF-8 bytes of what was said, and of the metadata of messages."""
+    tokens: int
+    """What all of it would take in a prompt, estimated: a quarter of the bytes of each message with who says it."""
+    first_message_at: Time | None
+    last_message_at: Time | None
+    attached_now: int
+    attachments: int
+    attached_seconds: int
+    """How long clients were attached, added up, those that are there now included."""
+    children: int
+    warnings: tuple[SizeWarning, ...]
+
+
+class StatsOfSession(Read[SessionStats], frozen=True, kw_only=True):
+    """How much is in a session, who spoke how often, and how near it is to its limits; at the same cost at any size."""
+
+    method = "session.stats"
+    errors = (NotFound,)
+
+    id: Id

@@ -3,8 +3,7 @@
 As Markdown a bundle says what was left out and how to get at it, which id to resolve a decision or an error by, and
 how to write back. Room for that is put aside first.
 
-Tokens are estimated as a quarter of the UTF-8 bytes, rounded up, of each line with its mark and end; the common rule
-of thumb for English. The sum over lines is never less than the estimate of the whole.
+Tokens are estimated (`keptd.tokens`) of each line with its mark and end.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ import msgspec
 
 from kept.wire.context import Bundle, Item, Section
 
-SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
+from ..tokens import tokens_of
 
-BYTES_PER_TOKEN = 4
+SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
 
 COUNTED = 1000
 """Entries of a kind after which counting stops: in a large database the bundle costs what it does in a small one."""
@@ -75,11 +74,6 @@ class Shelf:
     candidates: Sequence[Candidate]
     more: int = 0
     uncounted: bool = False
-
-
-def tokens_of(line: str) -> int:
-    """The estimate for a line, with its end."""
-    return -(-(len(line.encode()) + 1) // BYTES_PER_TOKEN)
 
 
 _CLOSING_TOKENS = tokens_of(f"\n{CLOSING}")

@@ -105,7 +105,9 @@ def stale_statistics(db: apsw.Connection) -> list[str]:
     shadows = {str(name) for (name,) in db.execute("SELECT name FROM pragma_table_list WHERE type = 'shadow'")}
     _look_at_few_rows(db)
     wanted = [str(row[0]) for row in db.execute("PRAGMA optimize(-1)")]
-    return [sql for sql in wanted if sql.startswith("ANALYZE") and sql.split(".")[-1].strip('"') not in shadows]
+    tables = {sql.split(".")[-1].strip('"'): sql for sql in wanted if sql.startswith("ANALYZE")}
+    # SQLite asks again and again for those of an empty table, which has none.
+    return [sql for table, sql in tables.items() if table not in shadows and _has_rows(db, table)]
 
 
 def analyze(db: apsw.Connection, sql: str) -> None:
@@ -140,6 +142,10 @@ def vacuum(db: apsw.Connection) -> int:
 
 def _look_at_few_rows(db: apsw.Connection) -> None:
     db.execute(f"PRAGMA analysis_limit = {_ANALYZED_ROWS}").fetchall()
+
+
+def _has_rows(db: apsw.Connection, table: str) -> bool:
+    return db.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is not None
 
 
 def _rows(db: apsw.Connection, table: str) -> int:

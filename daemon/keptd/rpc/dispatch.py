@@ -24,6 +24,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
 from kept.wire import Actor, Read, Write
+from kept.wire.catalog import further_names
 from kept.wire.errors import Busy, Cancelled, KeptError, StorageFailed
 from kept.wire.event import DATABASE
 from kept.wire.maintenance import MethodStats
@@ -76,10 +77,10 @@ class Dispatcher:
         self.refused = 0
         self._methods = {name: Method(handler) for name, handler in handlers.items()}
         self._calls = tuple(method.call for method in self._methods.values())
-        changing = {name for name, method in self._methods.items() if method.kind is Write}
+        changing = {name for name, method in self._methods.items() if method.kind is Write or method.call.event}
         entities = {name.partition(".")[0] for name in changing}
         own = {name for name in sweeps if name.partition(".")[0] in entities}
-        self._topics = frozenset(changing | entities | own | {DATABASE})
+        self._topics = frozenset(changing | entities | own | further_names(self._calls) | {DATABASE})
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -87,6 +88,7 @@ class Dispatcher:
         self._self_reports = self_reports
         self._rooms = tuple(rooms)
         self._restorers = {entity: restorer for room in rooms for entity, restorer in room.restorers.items()}
+        self._purgers = {entity: purger for room in rooms for entity, purger in room.purgers.items()}
 
     def timings(self) -> tuple[MethodStats, ...]:
         """How long each method took that was called since the start, what took longest in all first."""
@@ -249,7 +251,7 @@ class Dispatcher:
         now = self._clock.now()
         changes = ChangeLog(db, now, actor, method.name)
         full = self._store.writer.stats.state == "full"
-        context = WriteCtx(db, self._clock, actor, self.config, changes, full, self._restorers)
+        context = WriteCtx(db, self._clock, actor, self.config, changes, full, self._restorers, self._purgers)
         result = _encode(method.run(context, call))
         if key is not None:
             receipts.keep(db, key, mark, result, now)

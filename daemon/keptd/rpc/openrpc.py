@@ -54,6 +54,10 @@ def _method(call: type[Call[Any]], schema: Mapping[str, Any], result: Mapping[st
         "errors": [{"$ref": f"#/components/errors/{error.type}"} for error in _errors_of(call)],
         "x-kind": "write" if issubclass(call, Write) else "control" if issubclass(call, Control) else "read",
     }
+    if call.event is not None:
+        described["x-event"] = call.event
+    if call.notices:
+        described["x-notices"] = list(call.notices)
     if rest:
         described["description"] = " ".join(rest.split())
     return described

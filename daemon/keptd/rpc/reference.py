@@ -55,7 +55,14 @@ def _method_lines(method: Mapping[str, Any]) -> Iterator[str]:
         yield f"| `{param['name']}` | {_type(param['schema'])} | {required}{param.get('description', '')}{default} |"
     yield ""
     errors = ", ".join(f"`{error['$ref'].rsplit('/', 1)[-1]}`" for error in method["errors"])
-    yield f"Result: {_type(method['result']['schema'])}. Errors: {errors}."
+    yield f"Result: {_type(method['result']['schema'])}. Errors: {errors}.{_told(method)}"
+
+
+def _told(method: Mapping[str, Any]) -> str:
+    """The names by which its changes can be followed, beside its own."""
+    own = f" Event: `{method['x-event']}`." if "x-event" in method else ""
+    notices = ", ".join(f"`{name}`" for name in method.get("x-notices", ()))
+    return f"{own} May also record {notices}." if notices else own
 
 
 def _type_lines(name: str, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """The room of conversations: sessions, what was said in them, and who is there.
 
-Owns the tables `session`, `session_tag`, `session_attachment` and `message`, and the indexes `session_text` and
-`message_text`. A message is never changed; it goes with its session. Refuses to show what is in the trash, or is not
-wholly imported yet.
+Owns the tables `session`, `session_tag`, `session_gone`, `session_attachment` and `message`, and the indexes
+`session_text` and `message_text`. A message is never changed; it goes with its session. Refuses to show what is in the
+trash, or is not wholly imported yet.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import apsw
 
 from ..domain import Domain, SearchIndex
+from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import message_methods, messages, methods, store
+from . import jobs, mending, message_methods, messages, methods, overview_methods, store
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 
 
 def _reindex(db: apsw.Connection) -> None:
+    mending.mend(db)
     store.reindex(db)
     messages.reindex(db)
 
@@ -23,10 +25,14 @@ def _reindex(db: apsw.Connection) -> None:
 DOMAIN = Domain(
     name="sessions",
     migrations=MIGRATIONS,
-    handlers=(*collect(methods), *collect(message_methods)),
+    handlers=(*collect(methods), *collect(message_methods), *collect(overview_methods)),
+    jobs=collect_jobs(jobs),
     reindex=_reindex,
     derived=frozenset(("session_tag",)),
+    endings=frozenset(("session.remove",)),
     local_tables=("session_attachment",),
+    restorers={methods.TRASHED: methods.restore_session},
+    purgers={methods.TRASHED: methods.purge_session},
     indexes=(
         SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.create_sql(), store.index_all),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.create_sql(), messages.index_all),

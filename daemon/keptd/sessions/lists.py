@@ -12,7 +12,6 @@ from typing import Any, get_args
 import apsw
 
 from kept.wire import Page
-from kept.wire.errors import InvalidParams
 from kept.wire.message import ListMessages, Message
 from kept.wire.session import ListSessions, Session, Status
 
@@ -103,14 +102,13 @@ def _wanted(call: ListSessions) -> tuple[str, ...]:
 
 
 def messages(db: apsw.Connection, call: ListMessages) -> Page[Message]:
-    """A page of a session that is here. Raises `NotFound`, and `InvalidParams` naming `order` or `cursor`."""
+    """A page of a session that is here. Raises `NotFound`, and `InvalidParams` naming `cursor`."""
     found = store.find(db, call.session_id)
     oldest_first = call.order == "oldest" or (call.order is None and call.after is not None)
     first, last = (call.after or 0) + 1, found.messages if call.before is None else call.before - 1
     order = OLDEST if oldest_first else NEWEST
     position = order.after(call.cursor)
-    if position is not None and call.offset:
-        raise InvalidParams("offset and cursor exclude each other", hint="Send one of them.", field="offset")
+    # A cursor is sent with the parameters of its first page, which has passed over the offset already.
     if oldest_first:
         first = first + call.offset if position is None else max(first, position[0] + 1)
     else:

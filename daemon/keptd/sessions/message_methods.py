@@ -10,7 +10,7 @@ from kept.wire.message import GetMessage, ListMessages, Message, MessageId, Send
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.pages import is_long
-from . import lists, messages, rules, store
+from . import limits, lists, messages, rules, store
 
 
 @serves
@@ -19,12 +19,19 @@ def send_message(ctx: WriteCtx, call: SendMessage) -> Sent:
     session = store.find(ctx.db, call.session_id)
     rules.check_open(session)
     new = rules.new_messages(call)
-    title = session.title or rules.title_from(new[0].content)
+    before, after = limits.size_of(session), limits.size_of(session, new)
+    limits.check(after, ctx.config.sessions)
+    title = session.title or rules.title_of(new)
     said = messages.add(ctx.db, session, new, ctx.clock.now(), ctx.caller.client, title)
+    if title != session.title:
+        store.entitle(ctx.db, session, title)
     for one in said:
         ctx.changes.add("message", one.id, title or session.id)
+    for passed in limits.passed(before, after, ctx.config.sessions):
+        ctx.changes.add("session", session.id, f"{passed.text}: {title or session.id}", limits.NEAR_LIMIT)
     last = msgspec.structs.asdict(messages.get(ctx.db, said[-1].id))
-    return Sent(**last, ids=tuple(MessageId(one.id) for one in said), warning=None)
+    warning = limits.told(limits.warnings(after, ctx.config.sessions))
+    return Sent(**last, ids=tuple(MessageId(one.id) for one in said), warning=warning)
 
 
 @serves

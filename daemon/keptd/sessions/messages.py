@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,12 +21,18 @@ _INSERT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _COUNT = (
-    "UPDATE session SET messages = messages + ?, bytes = bytes + ?, last_message_at = ?, active_at = ?, title = ? "
-    "WHERE seq = ?"
+    "UPDATE session SET messages = messages + ?, bytes = bytes + ?, tokens = tokens + ?, said_user = said_user + ?, "
+    "said_assistant = said_assistant + ?, said_system = said_system + ?, said_tool = said_tool + ?, "
+    "last_message_at = ?, active_at = ?, title = ? WHERE seq = ?"
 )
 _GET = (
     f"SELECT s.id, {MESSAGE} FROM message AS m JOIN session AS s ON s.seq = m.session "
     "WHERE m.id = ? AND s.place = 'here'"
+)
+# The size of a text is in the head of its row: its pages aren't read.
+_LAST = (
+    "SELECT seq, octet_length(content) + octet_length(metadata) FROM message "
+    "WHERE session = ? ORDER BY number DESC LIMIT ?"
 )
 _ALL = "SELECT seq, session, role, speaker, content, created_at FROM message ORDER BY seq"
 
@@ -39,7 +46,10 @@ class Said(NamedTuple):
 
 
 def add(db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, actor: str, title: str) -> list[Said]:
-    """Say something, in order, at the end of a session, which takes `title`. `at` is in microseconds."""
+    """Say something, in order, at the end of a session, which takes `title`. `at` is in microseconds.
+
+    A title that differs is not in the index of titles yet: see `store.entitle`.
+    """
     said: list[Said] = []
     for number, one in enumerate(new, session.messages + 1):
         id_ = new_id()
@@ -47,7 +57,10 @@ def add(db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, a
         seq = db.last_insert_rowid()
         index(db, seq, session.seq, one.role, one.speaker, one.content, at)
         said.append(Said(seq, id_, number))
-    db.execute(_COUNT, (len(new), sum(one.bytes for one in new), at, at, title, session.seq))
+    size, tokens = sum(one.bytes for one in new), sum(one.tokens for one in new)
+    roles = Counter(one.role for one in new)
+    by_role = (roles["user"], roles["assistant"], roles["system"], roles["tool"])
+    db.execute(_COUNT, (len(new), size, tokens, *by_role, at, at, title, session.seq))
     return said
 
 
@@ -95,12 +108,18 @@ def month_facet(at: int) -> str:
     return f"month={to_time(at):%Y-%m}"
 
 
-def remove(db: apsw.Connection, session: int, limit: int) -> int:
-    """Remove up to `limit` messages of a session for good, newest first; how many."""
-    rows: list[tuple[Any, ...]] = db.execute(
-        "SELECT seq FROM message WHERE session = ? ORDER BY number DESC LIMIT ?", (session, limit)
-    ).fetchall()
-    for (seq,) in rows:
+def remove(db: apsw.Connection, session: int, limit: int, most_bytes: int) -> int:
+    """Remove up to `limit` messages of a session for good, newest first; how many.
+
+    Fewer, but at least one, where they take more than `most_bytes`.
+    """
+    rows: list[tuple[Any, ...]] = db.execute(_LAST, (session, limit)).fetchall()
+    size = count = 0
+    for seq, own in rows:
+        size += own
+        if count and size > most_bytes:
+            break
         MESSAGE_TEXT.remove(db, seq)
         db.execute("DELETE FROM message WHERE seq = ?", (seq,))
-    return len(rows)
+        count += 1
+    return count

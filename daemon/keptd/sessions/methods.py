@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kept.wire import Done, Page
+from kept.wire.errors import Conflict
 from kept.wire.session import (
     CloseSession,
     CreateSession,
@@ -24,11 +27,14 @@ from .rows import SessionRow
 TRASHED = "session"
 """The entity under which a session is in the trash; its snapshot is its id, since its rows stay where they are."""
 
+_decode_id = msgspec.json.Decoder(str).decode
+
 
 @serves
 def create_session(ctx: WriteCtx, call: CreateSession) -> Session:
     if call.parent_id is not None:
         store.check_parent(ctx.db, call.parent_id)
+    store.check_room(ctx.db, ctx.config.sessions.max_sessions)
     row = store.insert(ctx.db, rules.begun(call, ctx.clock.now(), ctx.caller.client))
     ctx.changes.add("session", row.id, row.label)
     return store.shown(ctx.db, row)
@@ -80,6 +86,25 @@ def delete_session(ctx: WriteCtx, call: DeleteSession) -> Done:
     trash.put(ctx.db, gone, ctx.clock.now(), ctx.config.trash.keep_days, ctx.caller.client)
     ctx.changes.add("session", present.id, present.label)
     return Done(id=present.id, label=present.label)
+
+
+def restore_session(ctx: WriteCtx, snapshot: str) -> None:
+    """Bring a session back from the trash, as its next version. Raises `Conflict` where it is not there any more."""
+    kept = store.look(ctx.db, _decode_id(snapshot), "trash")
+    if kept is None:
+        raise Conflict("nothing of this session is left", hint="backup.list shows what there was before.")
+    back = rules.touched(kept, ctx.clock.now(), ctx.caller.client)
+    store.move(ctx.db, kept, "here")
+    store.replace(ctx.db, kept, back)
+    ctx.changes.add("session", back.id, back.label)
+
+
+def purge_session(ctx: WriteCtx, session_id: str) -> None:
+    """Let a session go for good. Its messages, which may be a million, are removed by the job `session.remove`."""
+    kept = store.look(ctx.db, session_id, "trash")
+    if kept is not None:
+        store.move(ctx.db, kept, "going")
+        ctx.changes.add("session", kept.id, kept.label)
 
 
 def _replaced(ctx: WriteCtx, present: SessionRow, wanted: SessionRow | None) -> Session:

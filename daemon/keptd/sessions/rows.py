@@ -12,6 +12,7 @@ from kept.wire.message import Message, MessageId
 from kept.wire.session import Attendee, Session, SessionId
 
 from ..clock import to_time
+from ..tokens import tokens_of
 
 SESSION = (
     "s.seq, s.id, s.title, s.parent_id, s.project, s.status, s.summary, s.max_context_messages, s.metadata, s.tags, "
@@ -71,7 +72,17 @@ class New(NamedTuple):
     @property
     def bytes(self) -> int:
         """What it adds to the size of its session."""
-        return len(self.content.encode()) + len(self.metadata)
+        return len(self.content.encode()) + len(self.metadata.encode())
+
+    @property
+    def tokens(self) -> int:
+        """What it takes in a prompt, estimated."""
+        return message_tokens(self.role, self.speaker, self.content)
+
+
+def message_tokens(role: str, speaker: str | None, content: str) -> int:
+    """What a message takes in a prompt, estimated: its text, after who says it."""
+    return tokens_of(f"{speaker or role}: {content}")
 
 
 def session(row: SessionRow, attached: Sequence[Attendee]) -> Session:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import UNSET
 
 from kept.wire.errors import Conflict, InvalidParams
@@ -74,6 +76,12 @@ def reopened(present: SessionRow, now: int, actor: str) -> SessionRow | None:
     return touched(present._replace(status="active", closed_at=None), now, actor)
 
 
+def archived(present: SessionRow, now: int, actor: str) -> SessionRow:
+    """The row of a session that is put away because nobody used it; that is no use of it."""
+    wanted = present._replace(status="archived", closed_at=now if present.closed_at is None else present.closed_at)
+    return touched(wanted, now, actor)._replace(active_at=present.active_at)
+
+
 def touched(row: SessionRow, now: int, actor: str) -> SessionRow:
     """The same, as its next version."""
     return row._replace(active_at=now, updated_at=now, version=row.version + 1, actor=actor)
@@ -102,6 +110,11 @@ def check_open(session: SessionRow) -> None:
         raise Conflict(
             f"the session is {session.status}", hint="session.reopen lets it go on.", version=session.version
         )
+
+
+def title_of(new: Sequence[New]) -> str:
+    """The title that a session without one takes from what is said first; empty where nothing has text."""
+    return next(filter(None, (title_from(one.content) for one in new)), "")
 
 
 def title_from(content: str) -> str:

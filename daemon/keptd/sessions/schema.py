@@ -6,6 +6,10 @@ removed. Only those that are here are shown.
 
 A list of sessions is in order of `active_at`, for each status, so that it merges two or three runs of an index. Tags
 have a table of their own, in the order of the sessions.
+
+The counts of a session (`messages`, `bytes`, `tokens`, `said_...`) are kept with it, since counting a million messages
+takes seconds. `session_gone` has the `seq` of each session that was removed for good, so that messages which a recovery
+finds without their session can be told from those of one that was lost.
 """
 
 from __future__ import annotations
@@ -46,7 +50,12 @@ MIGRATIONS = (
             closed_at INTEGER,
             version INTEGER NOT NULL DEFAULT 1,
             actor TEXT NOT NULL,
-            extra TEXT
+            extra TEXT,
+            tokens INTEGER NOT NULL DEFAULT 0,
+            said_user INTEGER NOT NULL DEFAULT 0,
+            said_assistant INTEGER NOT NULL DEFAULT 0,
+            said_system INTEGER NOT NULL DEFAULT 0,
+            said_tool INTEGER NOT NULL DEFAULT 0
         ) STRICT;
         CREATE INDEX session_by_status ON session (place, status, active_at, seq);
         CREATE INDEX session_by_project ON session (project, place, status, active_at, seq) WHERE project IS NOT NULL;
@@ -57,6 +66,10 @@ MIGRATIONS = (
             session INTEGER NOT NULL,
             PRIMARY KEY (tag, session)
         ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE session_gone (
+            seq INTEGER PRIMARY KEY
+        ) STRICT;
 
         CREATE TABLE session_attachment (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,

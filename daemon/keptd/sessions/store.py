@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from kept.wire.errors import Conflict, NotFound
+from kept.wire.errors import Conflict, NotFound, QuotaExceeded
 from kept.wire.session import Attendee, Session
 
 from ..clock import to_time
@@ -27,21 +27,37 @@ _REPLACE = (
     "UPDATE session SET title = ?, parent_id = ?, project = ?, status = ?, summary = ?, max_context_messages = ?, "
     "metadata = ?, tags = ?, active_at = ?, updated_at = ?, closed_at = ?, version = ?, actor = ? WHERE seq = ?"
 )
-_ANCESTOR = """
+_ANCESTORS = """
     WITH RECURSIVE up (id, parent_id) AS (
         SELECT id, parent_id FROM session WHERE id = :start
         UNION SELECT s.id, s.parent_id FROM up JOIN session AS s ON s.id = up.parent_id
-    ) SELECT 1 FROM up WHERE id = :wanted
+        LIMIT :limit
+    ) SELECT id FROM up
+"""
+IDLE = f"""
+    SELECT {SESSION} FROM session AS s INDEXED BY session_by_status
+    WHERE s.place = 'here' AND s.status IN ('active', 'closed') AND s.active_at < ?
+    AND NOT EXISTS (SELECT 1 FROM session_attachment AS a WHERE a.session = s.seq) LIMIT ?
 """
 
+GOING = f"SELECT {SESSION} FROM session AS s INDEXED BY session_by_status WHERE s.place = 'going' LIMIT 1"
+
 DEEPEST = 1000
-"""Sessions in one line of descent. Past it a session can't have children."""
+"""Sessions in one line of descent: so many are looked at, so that none is its own ancestor."""
+
+
+def look(db: apsw.Connection, session_id: str, place: str) -> SessionRow | None:
+    """The row of a session in this place, if it is there."""
+    for row in db.execute(_BY_ID, (session_id, place)):
+        return SessionRow._make(row)
+    return None
 
 
 def find(db: apsw.Connection, session_id: str, place: str = "here") -> SessionRow:
     """The row of a session. Raises `NotFound`."""
-    for row in db.execute(_BY_ID, (session_id, place)):
-        return SessionRow._make(row)
+    found = look(db, session_id, place)
+    if found is not None:
+        return found
     raise NotFound("there is no such session", hint="session.list shows those that there are.")
 
 
@@ -118,19 +134,71 @@ def move(db: apsw.Connection, row: SessionRow, place: str) -> None:
     db.execute("UPDATE session SET place = ? WHERE seq = ?", (place, row.seq))
     if place == "here":
         index(db, row)
-    else:
+    elif place == "trash":
         unindex(db, row)
 
 
+def going(db: apsw.Connection) -> SessionRow | None:
+    """A session that is being removed for good, if one is."""
+    for row in db.execute(GOING):
+        return SessionRow._make(row)
+    return None
+
+
+def erase(db: apsw.Connection, row: SessionRow) -> None:
+    """Remove a session that has no messages any more, and note that it was."""
+    db.execute("DELETE FROM session_attachment WHERE session = ?", (row.seq,))
+    db.execute("DELETE FROM session WHERE seq = ?", (row.seq,))
+    db.execute("INSERT OR IGNORE INTO session_gone VALUES (?)", (row.seq,))
+
+
+def idle(db: apsw.Connection, before: int, limit: int) -> list[SessionRow]:
+    """Up to `limit` sessions that are not archived, that nobody used since `before` (microseconds), and that nobody is
+    attached to."""
+    rows: Iterable[tuple[Any, ...]] = db.execute(IDLE, (before, limit))
+    return list(map(SessionRow._make, rows))
+
+
+def entitle(db: apsw.Connection, former: SessionRow, title: str) -> None:
+    """Let a session be found by the title that it took from its first message, which is no change of its version."""
+    unindex(db, former)
+    index(db, former._replace(title=title))
+
+
+def check_room(db: apsw.Connection, limit: int) -> None:
+    """Raises `QuotaExceeded` where there are `limit` sessions already.
+
+    They are counted only where so many were ever begun: a count reads as many entries of an index.
+    """
+    [(begun,)] = db.execute("SELECT ifnull(max(seq), 0) FROM session")
+    if begun < limit:
+        return
+    [(count,)] = db.execute("SELECT count(*) FROM session")
+    if count >= limit:
+        raise QuotaExceeded(
+            f"there are {count} sessions already, those in the trash included",
+            hint="Delete some and empty the trash, or raise sessions.max_sessions in config.toml.",
+            limit=limit,
+        )
+
+
 def check_parent(db: apsw.Connection, parent_id: str, child_id: str | None = None) -> None:
-    """Raises `NotFound` where there is no such session, and `Conflict` where `child_id` is among its ancestors, or is
-    the session itself."""
+    """Raises `NotFound` where there is no such session, `Conflict` where `child_id` is among its ancestors, or is the
+    session itself, and `QuotaExceeded` where it has too many ancestors to have children."""
     find(db, parent_id)
-    if child_id is not None and db.execute(_ANCESTOR, {"start": parent_id, "wanted": child_id}).fetchone():
+    line = [found for (found,) in db.execute(_ANCESTORS, {"start": parent_id, "limit": DEEPEST})]
+    if child_id in line:
         raise Conflict(
             "parent_id is the session itself, or descends from it",
             hint="Choose a session that doesn't descend from this one; session.tree shows them.",
             field="parent_id",
+        )
+    if len(line) == DEEPEST:
+        raise QuotaExceeded(
+            f"parent_id has {DEEPEST - 1} ancestors or more",
+            hint="Choose one of its ancestors; session.tree shows them.",
+            field="parent_id",
+            limit=DEEPEST,
         )
 
 

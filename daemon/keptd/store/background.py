@@ -80,33 +80,32 @@ async def write(
     return await answer.wait()
 
 
-async def sweep(ctx: JobCtx, method: str, step: Callable[[WriteCtx, int], int]) -> int:
-    """Remove what has run out, in small writes; returns how many rows. Raises `KeptError`.
+async def sweep(ctx: JobCtx, method: str, step: Callable[[WriteCtx, int], int], limit: int = ROWS) -> int:
+    """Remove or change what has run out, in small writes; returns how many rows. Raises `KeptError`.
 
-    `step(ctx, limit)` removes up to `limit` rows and tells how many; it runs again as long as it finds a full `limit`.
-    `method` stands in the change log.
+    `step(ctx, limit)` deals with up to `limit` rows and tells how many; it runs again until it finds none, so that it
+    may take fewer where they are large. `method` stands in the change log.
     """
-    removed = ROWS
     total = 0
-    while removed == ROWS:
-        removed = await _step(ctx, method, step)
-        total += removed
-        ctx.progress(total, 0, "rows removed")
+    while done := await _step(ctx, method, step, limit):
+        total += done
+        ctx.progress(total, 0, "rows dealt with")
     return total
 
 
-async def _step(ctx: JobCtx, method: str, step: Callable[[WriteCtx, int], int]) -> int:
-    removed = 0
+async def _step(ctx: JobCtx, method: str, step: Callable[[WriteCtx, int], int], limit: int) -> int:
+    done = 0
+    purgers = {entity: how for room in ctx.rooms for entity, how in room.purgers.items()}
 
     def run(db: apsw.Connection) -> Written:
-        nonlocal removed
+        nonlocal done
         changes = ChangeLog(db, ctx.clock.now(), ctx.actor, method)
         full = ctx.store.writer.stats.state == "full"
-        removed = step(WriteCtx(db, ctx.clock, ctx.actor, ctx.config, changes, full), ROWS)
+        done = step(WriteCtx(db, ctx.clock, ctx.actor, ctx.config, changes, full, purgers=purgers), limit)
         return Written(b"", changes.last_seq)
 
     await write(ctx.store, ctx.clock, run)
-    return removed
+    return done
 
 
 async def write_alone(store: Store, clock: Clock, run: Callable[[apsw.Connection], Written]) -> Written:

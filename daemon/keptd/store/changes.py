@@ -7,12 +7,14 @@ or went wrong. Like the names of the actor, it has been looked through for crede
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
 
 from kept.wire import Actor
+from kept.wire.catalog import events, methods_of
 from kept.wire.event import Change
 
 from ..clock import to_time
@@ -55,11 +57,15 @@ class ChangeLog:
         self._method = method
         self.last_seq = 0
 
-    def add(self, entity: str, entity_id: str, label: str = "") -> None:
-        """Record a change of one entity. `label` is a short name for people, cut at 80 characters."""
+    def add(self, entity: str, entity_id: str, label: str = "", notice: str | None = None) -> None:
+        """Record a change of one entity. `label` is a short name for people, cut at 80 characters.
+
+        `notice` stands in the place of the method: one of those that the call declares.
+        """
+        method = notice or self._method
         self._db.execute(
             "INSERT INTO change (at, actor, method, entity, entity_id, label) VALUES (?, ?, ?, ?, ?, ?)",
-            (self._at, _encode(self._actor).decode(), self._method, entity, entity_id, label[:LABEL_LENGTH]),
+            (self._at, _encode(self._actor).decode(), method, entity, entity_id, label[:LABEL_LENGTH]),
         )
         self.last_seq = self._db.last_insert_rowid()
 
@@ -71,14 +77,15 @@ def last_seq(db: apsw.Connection) -> int:
 
 
 def after(db: apsw.Connection, seq: int, topics: Sequence[str] | None, limit: int) -> list[Change]:
-    """Up to `limit` changes after `seq`, oldest first. A topic is an entity type, or a method where it has a dot."""
+    """Up to `limit` changes after `seq`, oldest first. A topic is an entity type, or a method or an event where it has
+    a dot."""
     if topics is None:
         rows = db.execute(
             "SELECT seq, at, actor, method, entity, entity_id, label FROM change WHERE seq > ? ORDER BY seq LIMIT ?",
             (seq, limit),
         )
         return [_change(row) for row in rows]
-    wanted = list(dict.fromkeys(topics))
+    wanted = list(dict.fromkeys(name for topic in topics for name in _stored(topic)))
     if not wanted:
         return []
     # Each part comes from its index in order, so that SQLite merges them and stops at the limit.
@@ -96,6 +103,32 @@ def has(db: apsw.Connection, topic: str) -> bool:
     return db.execute(f"SELECT 1 FROM change WHERE {_column(topic)} = ? LIMIT 1", (topic,)).fetchone() is not None
 
 
+class Recorded(NamedTuple):
+    """Where in the log something last happened, and when, in microseconds."""
+
+    seq: int
+    at: int
+
+
+def recorded(db: apsw.Connection, method: str, entity: str) -> dict[str, Recorded]:
+    """The entities of a type that a method changed, by their ids."""
+    rows: Iterable[tuple[Any, ...]] = db.execute(
+        "SELECT entity_id, seq, at FROM change WHERE method = ? AND entity = ? ORDER BY seq", (method, entity)
+    )
+    return {str(entity_id): Recorded(seq, at) for entity_id, seq, at in rows}
+
+
+def last_at(db: apsw.Connection) -> int:
+    """When the newest change was made, in microseconds; 0 in an empty log."""
+    row = db.execute("SELECT at FROM change ORDER BY seq DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _stored(topic: str) -> tuple[str, ...]:
+    """What stands in the log for a topic: the methods of an event, else the topic itself."""
+    return methods_of(topic) or (topic,)
+
+
 def _column(topic: str) -> str:
     return "method" if "." in topic else "entity"
 
@@ -109,4 +142,5 @@ def _change(row: tuple[int, int, str, str, str, str, str]) -> Change:
         entity=row[4],
         entity_id=row[5],
         label=row[6],
+        event=events().get(row[3]),
     )

@@ -1,7 +1,8 @@
 """The trash: what was deleted and can come back, for a while.
 
 Owns the table `trash`. Any room may put a snapshot of its entity in (`trash.store.put`), and says in its
-`Domain.restorers` how that comes back; this room knows none of them. Refuses to bring back what has no restorer.
+`Domain.restorers` how that comes back, and in `Domain.purgers` how what it kept beside the snapshot is let go; this
+room knows none of them. Refuses to bring back what has no restorer.
 """
 
 from __future__ import annotations

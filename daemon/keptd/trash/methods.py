@@ -10,6 +10,7 @@ from ..clock import to_micros
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from . import store
+from .purge import let_go
 
 
 @serves
@@ -34,14 +35,16 @@ def restore_trash(ctx: WriteCtx, call: RestoreTrash) -> Trashed:
 
 @serves
 def empty_trash(ctx: WriteCtx, call: EmptyTrash) -> Emptied:
-    """One change in the log, however many were removed."""
+    """One change of the trash in the log, however many were removed; a room that lets go of rows adds its own."""
     if call.id is not None:
         if call.before is not None:
             raise InvalidParams("id and before exclude each other", hint="Send one of them, or none.", field="before")
         removed = store.take(ctx.db, call.id).shown
+        let_go(ctx, [store.Gone(removed.entity, removed.entity_id)])
         ctx.changes.add("trash", removed.id, removed.label)
         return Emptied(removed=1)
-    count = store.empty(ctx.db, None if call.before is None else to_micros(call.before))
-    if count:
-        ctx.changes.add("trash", "", f"{count} removed")
-    return Emptied(removed=count)
+    gone = store.empty(ctx.db, None if call.before is None else to_micros(call.before))
+    let_go(ctx, gone)
+    if gone:
+        ctx.changes.add("trash", "", f"{len(gone)} removed")
+    return Emptied(removed=len(gone))

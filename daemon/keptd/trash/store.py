@@ -33,6 +33,13 @@ class Deleted(NamedTuple):
     snapshot: Any
 
 
+class Gone(NamedTuple):
+    """What left the trash for good: the type of the entity and its id."""
+
+    entity: str
+    entity_id: str
+
+
 class Removed(NamedTuple):
     """An entry of the trash with all that was in it; `snapshot` is JSON."""
 
@@ -82,22 +89,28 @@ def take(db: apsw.Connection, trash_id: str) -> Removed:
     return Removed(_trashed(rows[0]), str(rows[0][-1]))
 
 
-def empty(db: apsw.Connection, before: int | None) -> int:
-    """Remove all, or what was deleted before a time (microseconds); how many."""
+def empty(db: apsw.Connection, before: int | None) -> list[Gone]:
+    """Remove all, or what was deleted before a time (microseconds); what it was."""
     if before is None:
-        db.execute("DELETE FROM trash")
+        rows = db.execute("DELETE FROM trash RETURNING entity, entity_id")
     else:
-        db.execute("DELETE FROM trash WHERE deleted_at < ?", (before,))
-    return int(db.changes())
+        rows = db.execute("DELETE FROM trash WHERE deleted_at < ? RETURNING entity, entity_id", (before,))
+    return list(map(Gone._make, rows))
 
 
-def purge(db: apsw.Connection, now: int, limit: int) -> int:
-    """Remove up to `limit` of those whose time has come; how many."""
-    db.execute(
-        "DELETE FROM trash WHERE seq IN (SELECT seq FROM trash WHERE purge_at <= ? ORDER BY purge_at LIMIT ?)",
+def purge(db: apsw.Connection, now: int, limit: int) -> list[Gone]:
+    """Remove up to `limit` of those whose time has come; what they were."""
+    rows = db.execute(
+        "DELETE FROM trash WHERE seq IN (SELECT seq FROM trash WHERE purge_at <= ? ORDER BY purge_at LIMIT ?) "
+        "RETURNING entity, entity_id",
         (now, limit),
     )
-    return int(db.changes())
+    return list(map(Gone._make, rows))
+
+
+def held(db: apsw.Connection, entity: str) -> list[str]:
+    """The ids of all entities of a type that are in the trash."""
+    return [str(entity_id) for (entity_id,) in db.execute("SELECT entity_id FROM trash WHERE entity = ?", (entity,))]
 
 
 def _trashed(row: tuple[Any, ...]) -> Trashed:

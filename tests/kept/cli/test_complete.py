@@ -54,6 +54,10 @@ def test_values_of_options_and_arguments_are_their_choices(recorder: Recorder) -
     assert offered(recorder, "completion", "") == ["bash", "fish", "zsh"]
     assert offered(recorder, "rpc", "action.") == ["action.list", "action.log"]
     assert {"memory", "memory.set"} <= set(offered(recorder, "watch", "memory", "memory"))
+    assert {"message.sent", "session.near_limit"} <= {
+        *offered(recorder, "watch", "message"),
+        *offered(recorder, "watch", "session"),
+    }
 
 
 def test_what_is_stored_is_offered(rooms: OverTheWire) -> None:

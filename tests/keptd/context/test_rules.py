@@ -14,6 +14,7 @@ from kept.cli.registry import find
 from kept.cli.surface import Surface
 from keptd.context import rules
 from keptd.context.rules import Candidate, SectionName, Shelf
+from keptd.tokens import BYTES_PER_TOKEN
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=400)
 candidates = st.lists(
@@ -40,7 +41,7 @@ def test_a_bundle_never_takes_more_than_its_budget(shelves: list[Shelf], budget:
     bundle = rules.bundle(rules.arrange(shelves, budget), budget, wants_markdown=True, known=None)
     assert bundle.tokens <= budget
     assert bundle.markdown is not None
-    assert -(-len(bundle.markdown.encode()) // rules.BYTES_PER_TOKEN) <= bundle.tokens
+    assert -(-len(bundle.markdown.encode()) // BYTES_PER_TOKEN) <= bundle.tokens
 
 
 @given(shelf_lists(), st.integers(100, 2000))

@@ -122,11 +122,29 @@ async def furnish(daemon: Daemon, peer: Peer) -> None:
     await peer.result("component.set", name="web", status="down", metadata=[1, 2])
     await peer.result("component.set", name="old", status="down")
     await peer.result("component.delete", name="old")
+    await _talk(peer)
     for number in range(4):
         await peer.result("action.log", action=f"did {number}", details={"n": number}, project="p")
     daemon.clock.advance(100 * 86_400)
     await peer.result("action.log", action="did it lately")
     assert (await done(peer, "job.run", name="journal.archive"))["result"] == "ok"
+
+
+async def _talk(peer: Peer) -> None:
+    """Conversations: one that goes on, one in the trash, and one that was removed for good."""
+    first = await peer.result("session.create", title="kites", tags=["a"], project="p", metadata={"n": 1})
+    child = await peer.result("session.create", parent_id=first["id"])
+    said = [{"role": "user", "content": f"line {number}", "metadata": number} for number in range(3)]
+    await peer.result("message.send", session_id=child["id"], messages=said)
+    await peer.result("session.update", id=first["id"], summary="they flew")
+    for title in ("gone", "boats"):
+        made = await peer.result("session.create", title=title)
+        await peer.result("message.send", session_id=made["id"], content=title)
+        await peer.result("session.delete", id=made["id"])
+        if title == "gone":
+            (deleted,) = (await peer.result("trash.list", entity="session"))["items"]
+            await peer.result("trash.empty", id=deleted["id"])
+            assert (await done(peer, "job.run", name="session.remove"))["result"] == "ok"
 
 
 async def seen(peer: Peer) -> dict[str, Any]:
@@ -141,5 +159,9 @@ async def seen(peer: Peer) -> dict[str, Any]:
         "errors": await peer.result("error.list"),
         "components": [one for one in (await peer.result("component.list"))["items"] if one["name"] == "web"],
         "actions": await peer.result("action.list"),
+        "sessions": (sessions := await peer.result("session.list"))["items"],
+        "tagged sessions": await peer.result("session.list", tag="a"),
+        "said": [await peer.result("message.list", session_id=one["id"]) for one in sessions["items"]],
+        "counted": [await peer.result("session.stats", id=one["id"]) for one in sessions["items"]],
         "trash": await peer.result("trash.list"),
     }

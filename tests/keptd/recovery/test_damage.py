@@ -22,6 +22,8 @@ REGIONS = (
     "table: leaf, memory",
     "table: leaf, change",
     "table: leaf, decision",
+    "table: leaf, session",
+    "table: leaf, message",
     "table: overflow",
     "index: internal",
     "index: leaf",

@@ -1,0 +1,54 @@
+"""What the room does by itself: it removes what left the trash, and puts idle sessions away where that is asked for."""
+
+from __future__ import annotations
+
+from ..domain import JobCtx, WriteCtx
+from ..jobs.declare import job
+from ..store.background import sweep
+from . import messages, rules, store
+
+BYTES = 4 * 1024 * 1024
+"""Bytes of messages removed in one write: they are overwritten, and nobody else should wait for long."""
+
+_DAY = 86_400_000_000
+
+
+@job("session.remove", setting="session_remove", timeout=3600)
+async def remove_sessions(ctx: JobCtx) -> str:
+    """Remove for good the sessions that left the trash, a few messages at a time."""
+    rows = await sweep(ctx, "session.remove", remove_some)
+    return f"{rows} sessions and messages removed" if rows else "nothing was to be removed"
+
+
+def remove_some(ctx: WriteCtx, limit: int) -> int:
+    """One step of the sweep: some messages of one session, and where it has none left, itself."""
+    found = store.going(ctx.db)
+    if found is None:
+        return 0
+    removed = messages.remove(ctx.db, found.seq, limit, BYTES)
+    if removed:
+        return removed
+    store.erase(ctx.db, found)
+    ctx.changes.add("session", found.id, found.label)
+    return 1
+
+
+@job("session.archive", setting="session_archive", timeout=600)
+async def archive_sessions(ctx: JobCtx) -> str:
+    """Put sessions away that nobody used for sessions.archive_after_days."""
+    if not ctx.config.sessions.archive_after_days:
+        return "sessions.archive_after_days is 0: never"
+    archived = await sweep(ctx, "session.archive", archive_some)
+    return f"{archived} sessions archived" if archived else "no session was idle for so long"
+
+
+def archive_some(ctx: WriteCtx, limit: int) -> int:
+    """One step of the sweep; each session is a change. It makes no room, so it waits while the disk is full."""
+    if ctx.full:
+        return 0
+    now = ctx.clock.now()
+    idle = store.idle(ctx.db, now - ctx.config.sessions.archive_after_days * _DAY, limit)
+    for row in idle:
+        store.replace(ctx.db, row, rules.archived(row, now, ctx.caller.client))
+        ctx.changes.add("session", row.id, row.label)
+    return len(idle)
