@@ -137,6 +137,14 @@ class SearchIndex:
     fill: Callable[[apsw.Connection], None]
 
 
+def _nothing_to_carry(_going: apsw.Connection) -> Carry:
+    return _nothing_derived
+
+
+Carry = Callable[["apsw.Connection"], None]
+"""Writes into a database, inside the transaction in which it takes another's place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A room: its name, its migrations in order, its handlers, and its jobs.
@@ -149,6 +157,9 @@ class Domain:
 
     `restorers` says how its entities come back from the trash, by their type. `damaged_files` reads its files below the
     data folder and names those that are damaged. `at_start` is run once before anything is served.
+
+    `succession` is for what the connections of now are the reason of: where the database is gone back to a backup, or
+    an import replaces what is in it, it reads the one that goes, and gives what writes the same into the one that comes.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
     `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
@@ -170,3 +181,4 @@ class Domain:
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
     damaged_files: Callable[[Path], Sequence[str]] | None = None
     at_start: Callable[[Store], None] | None = None
+    succession: Callable[[apsw.Connection], Carry] = _nothing_to_carry

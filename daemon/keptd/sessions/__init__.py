@@ -11,7 +11,7 @@ import apsw
 
 from ..domain import Domain, SearchIndex
 from ..rpc.methods import collect
-from . import message_methods, messages, methods, store
+from . import attendance, message_methods, messages, methods, presence, store
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 
 
@@ -23,10 +23,12 @@ def _reindex(db: apsw.Connection) -> None:
 DOMAIN = Domain(
     name="sessions",
     migrations=MIGRATIONS,
-    handlers=(*collect(methods), *collect(message_methods)),
+    handlers=(*collect(methods), *collect(message_methods), *collect(presence)),
     reindex=_reindex,
     derived=frozenset(("session_tag",)),
     local_tables=("session_attachment",),
+    succession=attendance.succession,
+    at_start=presence.settle,
     indexes=(
         SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.create_sql(), store.index_all),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.create_sql(), messages.index_all),
