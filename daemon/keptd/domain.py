@@ -158,8 +158,8 @@ class Domain:
     `restorers` says how its entities come back from the trash, by their type. `damaged_files` reads its files below the
     data folder and names those that are damaged. `at_start` is run once before anything is served.
 
-    `succession` is for what the connections of now are the reason of: where the database is gone back to a backup, or
-    an import replaces what is in it, it reads the one that goes, and gives what writes the same into the one that comes.
+    `succession` is for what is so because of the connections of now: where a backup or an import takes the place of
+    what is kept, it reads that, and gives what writes the same into what comes.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
     `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
