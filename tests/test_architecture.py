@@ -18,7 +18,12 @@ DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.calls")
 ASYNCHRONOUS = ("kept.stream", "kept.channel")
 """The client's only modules that know anyio."""
 
-ROOMS_BELOW = {"context": {"memory", "journal", "component"}, "memory": {"trash"}, "component": {"trash"}}
+ROOMS_BELOW = {
+    "context": {"memory", "journal", "component", "sessions"},
+    "memory": {"trash"},
+    "component": {"trash"},
+    "sessions": {"trash"},
+}
 """Which rooms' stores a room may use. A room that is not named uses none."""
 
 DECLARES_JOBS = "keptd.jobs.declare"

@@ -19,7 +19,7 @@ import msgspec
 
 from kept.wire.context import Bundle, Item, Section
 
-SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
+SectionName = Literal["session", "components", "memories", "decisions", "errors", "sessions", "actions"]
 
 BYTES_PER_TOKEN = 4
 
@@ -41,12 +41,16 @@ _NOTES_SHARE = 25
 for all."""
 
 COMMANDS = {
+    "session": "kept session list",
     "components": "kept component list",
     "memories": "kept memory list --order priority",
     "decisions": "kept decision list --status open",
     "errors": "kept error list --status open",
+    "sessions": "kept session list",
     "actions": "kept action list",
 }
+
+_NAMED = frozenset(("session", "decisions", "errors", "sessions"))
 
 _HEADING = re.compile(r"\A(?P<indent>\s*)(?P<heading>#{1,6}(?:\s|\Z))")
 
@@ -199,10 +203,10 @@ def heading_tokens(title: str) -> int:
 
 def line(entry: Candidate | Item, section: str) -> str:
     """An entry as a line of Markdown. Its further lines are indented, and no line is a heading, so that it stays inside
-    its place. A decision and an error have the id by which they can be resolved."""
+    its place. A decision and an error have the id by which they can be resolved, a session that by which it is read."""
     shown = "\n  ".join(_HEADING.sub(r"\g<indent>\\\g<heading>", part) for part in entry.text.splitlines())
     stale = f"[stale: {entry.stale}] " if entry.stale else ""
-    named = f" (id {entry.id})" if section in ("decisions", "errors") else ""
+    named = f" (id {entry.id})" if section in _NAMED else ""
     return f"- {stale}{shown}{named}"
 
 

@@ -36,7 +36,8 @@ sys.stdin.read()
 async def client(socket: str, session: str) -> AsyncIterator[subprocess.Popen[str]]:
     """A process that is attached to a session."""
     command = [sys.executable, "-c", _CLIENT, socket, request(1, "session.attach", id=session).decode()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 - it is awaited in threads
+    with process:
         assert process.stdout is not None
         try:
             with patience("the reply to a client"):
