@@ -156,7 +156,8 @@ class Domain:
     - `folders`, below the data folder.
 
     `restorers` says how its entities come back from the trash, by their type. `damaged_files` reads its files below the
-    data folder and names those that are damaged. `at_start` is run once before anything is served.
+    data folder and names those that are damaged. `at_start` is run once before anything is served, and then `settle`
+    is awaited, which may write: it ends what a killed daemon left unfinished.
 
     `succession` is for what is so because of the connections of now: where a backup or an import takes the place of
     what is kept, it reads that, and gives what writes the same into what comes.
@@ -181,4 +182,5 @@ class Domain:
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
     damaged_files: Callable[[Path], Sequence[str]] | None = None
     at_start: Callable[[Store], None] | None = None
+    settle: Callable[[Store, Clock], Awaitable[None]] | None = None
     succession: Callable[[apsw.Connection], Carry] = _nothing_to_carry

@@ -3,7 +3,7 @@ stops.
 
 Rooms register it, under their names, and once for a connection: what they need to know of it they keep in their tables.
 Each is awaited on the loop before the store closes; one that fails keeps no other from its end. A daemon that is killed
-runs none of them: whoever depends on it looks again at the start (`Domain.at_start`).
+runs none of them: whoever depends on it looks again at the start (`Domain.settle`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ DOMAIN = Domain(
     derived=frozenset(("session_tag",)),
     local_tables=("session_attachment",),
     succession=attendance.succession,
-    at_start=presence.settle,
+    settle=presence.settle,
     indexes=(
         SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.create_sql(), store.index_all),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.create_sql(), messages.index_all),

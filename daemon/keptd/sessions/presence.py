@@ -3,7 +3,6 @@ connection, and what the last run of the daemon left behind."""
 
 from __future__ import annotations
 
-import math
 import os
 from functools import partial
 
@@ -21,7 +20,7 @@ from ..rpc.peer import Peer
 from ..store import Store
 from ..store.background import write
 from ..store.changes import ChangeLog
-from ..store.writer import Outcome, WriteJob, Written
+from ..store.writer import Written
 from . import attendance, store
 
 log = structlog.get_logger(__name__)
@@ -82,9 +81,12 @@ async def _vanished(kept: Store, clock: Clock, peer: Peer) -> None:
     await write(kept, clock, run)
 
 
-def settle(kept: Store) -> None:
-    """At the start: nobody is there yet. First in the writer's queue, so before anybody comes."""
-    kept.writer.submit(WriteJob(_settle, _settled, math.inf, size=0, frees_space=True, name="session.detach"))
+async def settle(kept: Store, clock: Clock) -> None:
+    """At the start: nobody is there yet. What the disk refuses is left to the next start."""
+    try:
+        await write(kept, clock, _settle)
+    except KeptError as refusal:
+        log.warning("who was attached at the last end is still shown", reason=refusal.type)
 
 
 def _settle(db: apsw.Connection) -> Written:
@@ -96,8 +98,3 @@ def _settle(db: apsw.Connection) -> Written:
         changes.add("session", left.session_id, left.label)
         seq = changes.last_seq
     return Written(b"", seq)
-
-
-def _settled(outcome: Outcome) -> None:
-    if isinstance(outcome, KeptError):
-        log.warning("who was attached at the last end is still shown", reason=outcome.type)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kept.wire.errors import NotFound, QuotaExceeded
+from kept.wire.errors import NotFound, QuotaExceeded, StorageFull
 from keptd.sessions import attendance
 from tests.harness import Daemon, Peer, request
 
@@ -148,3 +148,15 @@ async def test_neither_a_clock_that_is_set_nor_a_machine_that_sleeps_falsifies_t
     gone = await peer.result("session.detach", id=session)
     assert gone["attached_seconds"] == 10
     assert gone["active_at"] == "2026-01-01T00:00:00Z"
+
+
+async def test_on_a_full_disk_nobody_comes_but_everybody_can_go(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, new = await begun(peer), await begun(peer)
+    await peer.result("session.attach", id=session)
+    writer = daemon.supervisor._store.writer
+    monkeypatch.setattr(writer._ballast, "hold", lambda: False)
+    writer.stats.state = "full"
+    assert await peer.refusal("session.attach", id=new) == (StorageFull.code, StorageFull.type)
+    assert (await peer.result("session.detach", id=session))["attached"] == []
