@@ -187,9 +187,14 @@ async def test_an_import_keeps_who_is_in_a_session_that_it_brings_and_nobody_els
     archive = await fetch(peer)
     await peer.result("session.delete", id=before)
     new = await begun(peer)
+    with database(daemon) as db:
+        # As in a home that had got it in another order.
+        db.execute("UPDATE session SET seq = seq + 10")
     for id_ in (session, new):
         await peer.result("session.attach", id=id_)
     await put(peer, archive, on_conflict="replace")
+    with database(daemon) as db:
+        assert db.execute("SELECT count(*) FROM session_attachment").get == 1
     shown = {item["id"]: len(item["attached"]) for item in (await peer.result("session.list"))["items"]}
     assert shown == {before: 0, session: 1}
     daemon.clock.advance(3)
