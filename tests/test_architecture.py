@@ -19,7 +19,7 @@ ASYNCHRONOUS = ("kept.stream", "kept.channel")
 """The client's only modules that know anyio."""
 
 ROOMS_BELOW = {
-    "context": {"memory", "journal", "component"},
+    "context": {"memory", "journal", "component", "sessions"},
     "memory": {"trash"},
     "component": {"trash"},
     "sessions": {"trash"},

@@ -143,6 +143,14 @@ class SearchIndex:
     fill: Callable[[apsw.Connection], None]
 
 
+def _nothing_to_carry(_going: apsw.Connection) -> Carry:
+    return _nothing_derived
+
+
+Carry = Callable[["apsw.Connection"], None]
+"""Writes into a database, inside the transaction in which it takes another's place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A room: its name, its migrations in order, its handlers, and its jobs.
@@ -154,8 +162,12 @@ class Domain:
     - `folders`, below the data folder.
 
     `restorers` says how its entities come back from the trash, by their type, and `purgers` how those that kept rows
-    of their own leave it for good. `damaged_files` reads its files below the
-    data folder and names those that are damaged. `at_start` is run once before anything is served.
+    of their own leave it for good. `damaged_files` reads its files below the data folder and names those that are
+    damaged. `at_start` is run once before anything is served, and then `settle` is awaited, which may write: it ends
+    what a killed daemon left unfinished.
+
+    `succession` is for what is so because of the connections of now: where a backup or an import takes the place of
+    what is kept, it reads that, and gives what writes the same into what comes.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
     `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
@@ -178,3 +190,5 @@ class Domain:
     purgers: Mapping[str, Purger] = field(default_factory=dict)
     damaged_files: Callable[[Path], Sequence[str]] | None = None
     at_start: Callable[[Store], None] | None = None
+    settle: Callable[[Store, Clock], Awaitable[None]] | None = None
+    succession: Callable[[apsw.Connection], Carry] = _nothing_to_carry

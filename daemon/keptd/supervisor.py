@@ -195,6 +195,7 @@ class Supervisor:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._store.completions.deliver)
+                await self._settle()
                 tasks.start_soon(self._store.maintain)
                 tasks.start_soon(self._heed_signals)
                 tasks.start_soon(self._heed_death)
@@ -218,6 +219,12 @@ class Supervisor:
                 tasks.cancel_scope.cancel()
         finally:
             self._close(listener)
+
+    async def _settle(self) -> None:
+        """Before anybody sees what the last run left."""
+        for domain in DOMAINS:
+            if domain.settle is not None:
+                await domain.settle(self._store, self._clock)
 
     def _close(self, listener: socket.socket) -> None:
         if listener.fileno() < 0:

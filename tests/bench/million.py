@@ -34,7 +34,7 @@ import apsw
 from kept.wire import Actor, Call, Read
 from kept.wire.context import BundleContext
 from kept.wire.memory import GetMemory, ListMemories, SearchMemories, SetMemory
-from keptd import component, context, journal, memory
+from keptd import component, context, journal, memory, sessions
 from keptd.clock import SystemClock
 from keptd.config import Config
 from keptd.domain import ReadCtx, WriteCtx
@@ -44,7 +44,7 @@ from keptd.store.database import open_reader, open_writer
 from keptd.store.migrations import migrate
 
 ACTOR = Actor(client="bench", uid=os.getuid(), pid=os.getpid())
-DOMAINS = (memory.DOMAIN, journal.DOMAIN, component.DOMAIN, context.DOMAIN)
+DOMAINS = (memory.DOMAIN, journal.DOMAIN, component.DOMAIN, sessions.DOMAIN, context.DOMAIN)
 TRANSACTION = 20_000
 VOCABULARY = 50_000
 WORDS = 12

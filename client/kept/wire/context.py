@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from . import Project, Read
+from . import Id, Project, Read
+from .errors import NotFound
 
 
 class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +24,9 @@ class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Section(Struct, frozen=True, kw_only=True):
     """The entries of one kind, how many tokens they took, and how many were left out for want of room."""
 
-    name: Annotated[str, Meta(description="`components`, `memories`, `decisions`, `errors` or `actions`, so far.")]
+    name: Annotated[
+        str, Meta(description="`session`, `components`, `memories`, `decisions`, `errors`, `sessions` or `actions`.")
+    ]
     title: str
     items: tuple[Item, ...]
     tokens: int
@@ -45,16 +48,22 @@ class Bundle(Struct, frozen=True, kw_only=True):
 
 
 class BundleContext(Read[Bundle], frozen=True, kw_only=True):
-    """Components, high-priority memories, open decisions, unresolved errors and recent actions, within a budget.
+    """Components, high-priority memories, open decisions, unresolved errors, how the last sessions ended, and recent
+    actions, within a budget. For a session, first how far it and its parent have come.
 
     Sections fill by priority and never cut an entry in half. The same state gives the same bundle, byte for byte,
     and the same `etag`. A token is counted as four bytes of UTF-8.
     """
 
     method = "context.bundle"
+    errors = (NotFound,)
 
     project: (
         Annotated[Project, Meta(description="Also what belongs to this project, before what is global.")] | None
+    ) = None
+    session: (
+        Annotated[Id, Meta(description="The session that begins or goes on; its project counts where none is given.")]
+        | None
     ) = None
     budget_tokens: Annotated[int, Meta(ge=100, le=200_000, description="How many tokens it may take.")] = 2000
     format: Annotated[Literal["json", "markdown"], Meta(description="Sections, or Markdown for a prompt.")] = "json"

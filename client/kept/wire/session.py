@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from . import Cursor, Done, Id, Limit, Name, Page, Project, Read, Tag, Tags, Time, Value, Version, Write
-from .errors import Conflict, NotFound, QuotaExceeded, TooLarge
+from . import Control, Cursor, Done, Id, Limit, Name, Page, Project, Read, Tag, Tags, Time, Value, Version, Write
+from .errors import Conflict, NotFound, QuotaExceeded, StorageFull, TooLarge
 
 SessionId = NewType("SessionId", str)
 
@@ -264,6 +264,30 @@ class StatsOfSession(Read[SessionStats], frozen=True, kw_only=True):
     """How much is in a session, who spoke how often, and how near it is to its limits; at the same cost at any size."""
 
     method = "session.stats"
+    errors = (NotFound,)
+
+    id: Id
+
+
+class AttachSession(Control[Session], frozen=True, kw_only=True):
+    """Say that this connection is in a session, until it detaches or ends. A second time changes nothing.
+
+    Several may be in one session, and one connection in up to 100. Closing a session leaves them there; deleting it
+    detaches them. A client that connects again is a new connection, and attaches again.
+    """
+
+    method = "session.attach"
+    event = "session.attached"
+    errors = (NotFound, QuotaExceeded, StorageFull)
+
+    id: Id
+
+
+class DetachSession(Control[Session], frozen=True, kw_only=True):
+    """Say that this connection has left a session. Where it was not there, nothing changes."""
+
+    method = "session.detach"
+    event = "session.detached"
     errors = (NotFound,)
 
     id: Id

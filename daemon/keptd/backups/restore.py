@@ -8,7 +8,7 @@ two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from kept.wire.backup import RestoreBackup
 from kept.wire.errors import Conflict
 
 from ..clock import Clock
+from ..domain import Domain
 from ..store.database import open_writer
 from ..store.migrations import ChangedMigration, NewerDatabase, Sets, migrate, pending
 from ..store.succession import succeed
@@ -92,12 +93,14 @@ class Replacement:
         keep_present: Callable[[], Found],
         clock: Clock,
         actor: Actor,
+        rooms: Sequence[Domain] = (),
     ) -> None:
         self._backup_id = backup_id
         self._prepared = prepared
         self._keep_present = keep_present
         self._clock = clock
         self._actor = actor
+        self._rooms = rooms
         self.undo: Found | None = None
         self.seq = 0
 
@@ -112,7 +115,7 @@ class Replacement:
         with storage_faults("the restore"):
             if not self.seq:
                 log = (self._clock.now(), self._actor, RestoreBackup.method)
-                self.seq = succeed(live, self._prepared, log, self._backup_id)
+                self.seq = succeed(live, self._prepared, log, self._backup_id, self._rooms)
             need_room(Path(live.filename), file_bytes(self._prepared))
         with live.backup("main", self._prepared, "main") as steps:
             while not steps.done:

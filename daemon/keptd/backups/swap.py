@@ -3,7 +3,7 @@ way back. Everybody else is served meanwhile, but for the step itself, during wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from kept.wire import Actor
 from kept.wire.errors import Conflict, KeptError
 
 from ..clock import Clock
+from ..domain import Domain
 from ..store import Store
 from ..store.background import write_alone
 from .archive import BadBackup
@@ -41,6 +42,7 @@ async def go_back(
     tell: Tell,
     backup_id: str,
     replaced: Callable[[], Coroutine[Any, Any, None]],
+    rooms: Sequence[Domain] = (),
 ) -> Swapped:
     """Restore a backup, and wait for `replaced`, which brings up to date what is made from the database.
 
@@ -58,7 +60,7 @@ async def go_back(
             with closing(await anyio.to_thread.run_sync(prepare, database, store.migrations, clock.now())) as prepared:
                 present = Wanted(store.path, "before_restore", f"before {backup_id}")
                 step = Replacement(
-                    backup_id, prepared, lambda: make(place, present, clock, Work(clock, tell)), clock, actor
+                    backup_id, prepared, lambda: make(place, present, clock, Work(clock, tell)), clock, actor, rooms
                 )
                 await write_alone(store, clock, step.run)
         undo = step.undo

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import apsw
 import msgspec
 
 from kept.wire import GLOBAL
 from kept.wire.component import Component
+from kept.wire.errors import NotFound
 from kept.wire.journal import Action, Decision, RecordedError
 from kept.wire.memory import Memory
+from kept.wire.session import Session
 
 from ..clock import to_time
 from ..component import store as components
 from ..domain import ReadCtx
 from ..journal import store as journal
 from ..memory import store as memories
+from ..sessions import store as conversations
 from .rules import COUNTED, Candidate, SectionName, Shelf
 
 ENTRIES = 100
@@ -30,7 +34,11 @@ EXPIRED_DAYS = 7
 DETAIL_CHARACTERS = 200
 """The longest context or metadata, as JSON, that is shown beside its entry."""
 
+LAST = 3
+"""How many of the last sessions are shown: a bundle says how they ended, and is no list of them."""
+
 _DAY = 86_400_000_000
+_LINE = ("this session", "the session that it continues")
 _MINUTE = "%Y-%m-%d %H:%MZ"
 _NOTHING = frozenset(("null", "{}", "[]", '""'))
 
@@ -38,10 +46,17 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def shelves(ctx: ReadCtx, project: str | None) -> tuple[Shelf, ...]:
-    """The sections in the order of their importance. More than one SELECT: run it in a transaction."""
+def shelves(ctx: ReadCtx, project: str | None, session_id: str | None = None) -> tuple[Shelf, ...]:
+    """The sections in the order of their importance. More than one SELECT: run it in a transaction. Raises `NotFound`
+    for a session that there isn't."""
     db, reports = ctx.db, ctx.self_reports()
+    line = () if session_id is None else _line(db, session_id)
+    if line and project is None:
+        project = line[0].project
     return (
+        Shelf(
+            "session", "This conversation", 15, [_session(db, row, why) for row, why in zip(line, _LINE, strict=False)]
+        ),
         _shelf(
             "components",
             "Not in order",
@@ -53,7 +68,7 @@ def shelves(ctx: ReadCtx, project: str | None) -> tuple[Shelf, ...]:
         _shelf(
             "decisions",
             "Decided, still open",
-            20,
+            15,
             [_decision(item) for item in journal.open_decisions(db, project, ENTRIES)],
             lambda: journal.count_open_decisions(db, project, COUNTED),
         ),
@@ -64,10 +79,19 @@ def shelves(ctx: ReadCtx, project: str | None) -> tuple[Shelf, ...]:
             [_error(item) for item in journal.unresolved_errors(db, project, ENTRIES)],
             lambda: journal.count_unresolved_errors(db, project, COUNTED),
         ),
+        Shelf(
+            "sessions",
+            "How the last sessions ended",
+            15,
+            [
+                _session(db, row, "active last")
+                for row in conversations.latest(db, project, LAST, [row.id for row in line])
+            ],
+        ),
         _shelf(
             "actions",
             "Done lately",
-            15,
+            10,
             [_action(item) for item in journal.recent_actions(db, project, ENTRIES)],
             lambda: journal.count_actions(db, project, COUNTED),
         ),
@@ -98,7 +122,7 @@ def _memories(ctx: ReadCtx, project: str | None) -> Shelf:
     return _shelf(
         "memories",
         "Known",
-        40,
+        35,
         list(_known(ctx, project, known)),
         lambda: memories.count(ctx.db, scopes, now, COUNTED),
         list(_expired(ctx, scopes, now)),
@@ -158,6 +182,34 @@ def _action(action: Action) -> Candidate:
     return Candidate(action.id, f"{action.created_at:{_MINUTE}} {action.action}", f"done by {action.actor}")
 
 
+def _line(db: apsw.Connection, session_id: str) -> tuple[Session, ...]:
+    """A session, and its parent where that is still here."""
+    own = conversations.get(db, session_id)
+    try:
+        return (own,) if own.parent_id is None else (own, conversations.get(db, own.parent_id))
+    except NotFound:
+        return (own,)
+
+
+def _session(db: apsw.Connection, session: Session, why: str) -> Candidate:
+    """How far a session has come: its summary, else what was said last. Nothing of who is there, since that changes
+    without anything being said."""
+    who, beginning = conversations.last_said(db, session.id) or (session.actor, "")
+    written_at = session.last_message_at or session.created_at
+    if session.closed_at is not None:
+        state = f"{session.status} {session.closed_at:{_MINUTE}}"
+    else:
+        state = f"open, last written {written_at:{_MINUTE}}"
+    told = session.summary or _short(beginning, DETAIL_CHARACTERS)
+    is_late = session.summary is not None and written_at > session.updated_at
+    return Candidate(
+        session.id,
+        f"{session.title or 'without a title'} ({state}, by {who}){f': {told}' if told else ''}",
+        why,
+        "more was said after this summary" if is_late else None,
+    )
+
+
 def _value(value: object) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
 
@@ -169,5 +221,5 @@ def _detail(value: object) -> str:
 
 
 def _short(text: str, length: int = 80) -> str:
-    first = text.splitlines()[0]
+    first = next((line for line in text.splitlines() if line.strip()), "")
     return first if len(first) <= length else f"{first[: length - 1]}…"

@@ -11,5 +11,5 @@ from . import gather, rules
 
 @serves(heavy=True)
 def bundle(ctx: ReadCtx, call: BundleContext) -> Bundle:
-    filled = rules.arrange(gather.shelves(ctx, call.project), call.budget_tokens)
+    filled = rules.arrange(gather.shelves(ctx, call.project, call.session), call.budget_tokens)
     return rules.bundle(filled, call.budget_tokens, call.format == "markdown", call.if_none_match)

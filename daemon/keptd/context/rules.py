@@ -20,7 +20,7 @@ from kept.wire.context import Bundle, Item, Section
 
 from ..tokens import tokens_of
 
-SectionName = Literal["components", "memories", "decisions", "errors", "actions"]
+SectionName = Literal["session", "components", "memories", "decisions", "errors", "sessions", "actions"]
 
 COUNTED = 1000
 """Entries of a kind after which counting stops: in a large database the bundle costs what it does in a small one."""
@@ -40,12 +40,16 @@ _NOTES_SHARE = 25
 for all."""
 
 COMMANDS = {
+    "session": "kept session list",
     "components": "kept component list",
     "memories": "kept memory list --order priority",
     "decisions": "kept decision list --status open",
     "errors": "kept error list --status open",
+    "sessions": "kept session list",
     "actions": "kept action list",
 }
+
+_NAMED = frozenset(("session", "decisions", "errors", "sessions"))
 
 _HEADING = re.compile(r"\A(?P<indent>\s*)(?P<heading>#{1,6}(?:\s|\Z))")
 
@@ -193,10 +197,10 @@ def heading_tokens(title: str) -> int:
 
 def line(entry: Candidate | Item, section: str) -> str:
     """An entry as a line of Markdown. Its further lines are indented, and no line is a heading, so that it stays inside
-    its place. A decision and an error have the id by which they can be resolved."""
+    its place. A decision and an error have the id by which they can be resolved, a session that by which it is read."""
     shown = "\n  ".join(_HEADING.sub(r"\g<indent>\\\g<heading>", part) for part in entry.text.splitlines())
     stale = f"[stale: {entry.stale}] " if entry.stale else ""
-    named = f" (id {entry.id})" if section in ("decisions", "errors") else ""
+    named = f" (id {entry.id})" if section in _NAMED else ""
     return f"- {stale}{shown}{named}"
 
 

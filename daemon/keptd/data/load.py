@@ -200,6 +200,7 @@ def _replace(db: apsw.Connection, source: Source, log: tuple[int, Actor, str], *
         refuse_unless_empty(there)
     db.execute("PRAGMA defer_foreign_keys = ON")
     carried = tables.carried(db, tables.local(source.rooms))
+    carries = [room.succession(db) for room in source.rooms]
     for table in carried:
         tables.clear(db, table)
     for table in carried:
@@ -208,6 +209,8 @@ def _replace(db: apsw.Connection, source: Source, log: tuple[int, Actor, str], *
         for index in room.indexes:
             renew(db, index.name, index.create)
             index.fill(db)
+    for carry in carries:
+        carry(db)
     tables.go_on(db, tables.numbers(db, "aside", carried))
     changes = ChangeLog(db, *log)
     changes.add(DATABASE, source.id, "imported")

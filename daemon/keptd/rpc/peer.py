@@ -14,6 +14,8 @@ import anyio
 from kept.frames import RequestId
 from kept.wire import Actor
 
+from .endings import Endings
+
 HIGH_WATER = 1024 * 1024
 """Bytes queued for a peer above which no more of its requests are read, and no events are sent."""
 
@@ -52,6 +54,7 @@ class Peer:
         self.pending: dict[RequestId, Pending] = {}
         self.subscriptions: dict[str, Following] = {}
         self.subscribed = 0
+        self.endings = Endings()
         self.spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
         self.context: Any = None
         """The context of inline reads, kept between requests while neither caller nor configuration changes."""
@@ -80,6 +83,7 @@ class Peer:
         """The same caller, with nothing in flight, for what is asked on its behalf inside the daemon."""
         inner = Peer(self.number, self.uid, self.pid, self.queued_bytes, self._announce)
         inner.spawn = self.spawn
+        inner.endings = self.endings
         inner.actor = self.actor
         return inner
 

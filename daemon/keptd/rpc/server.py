@@ -144,10 +144,14 @@ class Server:
         except Exception as mistake:  # noqa: BLE001 - what one connection meets must not end the others.
             unforeseen("connection", mistake)
         finally:
-            self.peers.pop(peer, None)
-            self._end_if_drained()
             peer.close()
-            connection.close()
+            try:
+                # Before it counts as gone: whoever comes in its place is not let in to fill a queue of endings.
+                await peer.endings.run()
+            finally:
+                self.peers.pop(peer, None)
+                self._end_if_drained()
+                connection.close()
 
     async def _receive_all(self, peer: Peer, connection: socket.socket) -> None:
         """Read until the peer ends its side."""

@@ -12,7 +12,7 @@ import apsw
 from ..domain import Domain, SearchIndex
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import jobs, mending, message_methods, messages, methods, overview_methods, store
+from . import attendance, jobs, mending, message_methods, messages, methods, overview_methods, presence, store
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 
 
@@ -25,7 +25,7 @@ def _reindex(db: apsw.Connection) -> None:
 DOMAIN = Domain(
     name="sessions",
     migrations=MIGRATIONS,
-    handlers=(*collect(methods), *collect(message_methods), *collect(overview_methods)),
+    handlers=(*collect(methods), *collect(message_methods), *collect(overview_methods), *collect(presence)),
     jobs=collect_jobs(jobs),
     reindex=_reindex,
     derived=frozenset(("session_tag",)),
@@ -33,6 +33,8 @@ DOMAIN = Domain(
     local_tables=("session_attachment",),
     restorers={methods.TRASHED: methods.restore_session},
     purgers={methods.TRASHED: methods.purge_session},
+    succession=attendance.succession,
+    settle=presence.settle,
     indexes=(
         SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.create_sql(), store.index_all),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.create_sql(), messages.index_all),

@@ -21,7 +21,7 @@ from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.versions import check_version
 from ..trash import store as trash
-from . import lists, rules, store
+from . import attendance, lists, rules, store
 from .rows import SessionRow
 
 TRASHED = "session"
@@ -78,9 +78,10 @@ def reopen_session(ctx: WriteCtx, call: ReopenSession) -> Session:
 
 @serves
 def delete_session(ctx: WriteCtx, call: DeleteSession) -> Done:
-    """The rows stay; only lists, searches and look-ups pass over them from now on."""
+    """The rows stay; only lists, searches and look-ups pass over them from now on. Nobody is in what nobody can see."""
     present = store.find(ctx.db, call.id)
     check_version("session", present.version, call.if_version)
+    attendance.go_all(ctx.db, present, ctx.clock.now(), attendance.ticks(ctx.clock.monotonic()))
     store.move(ctx.db, present, "trash")
     gone = trash.Deleted(TRASHED, present.id, present.label, present.id)
     trash.put(ctx.db, gone, ctx.clock.now(), ctx.config.trash.keep_days, ctx.caller.client)

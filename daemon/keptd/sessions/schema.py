@@ -5,11 +5,14 @@ session is: `here`, or in the `trash`; `staged` while it is being imported, and 
 removed. Only those that are here are shown.
 
 A list of sessions is in order of `active_at`, for each status, so that it merges two or three runs of an index. Tags
-have a table of their own, in the order of the sessions.
+have a table of their own, in the order of the sessions. What belongs to no project is a run of its index as well.
 
 The counts of a session (`messages`, `bytes`, `tokens`, `said_...`) are kept with it, since counting a million messages
 takes seconds. `session_gone` has the `seq` of each session that was removed for good, so that messages which a recovery
 finds without their session can be told from those of one that was lost.
+
+`session_attachment` has a row while a connection is in a session. `ticks` is the monotonic clock, in microseconds,
+when it came: it means something to this run of the daemon alone.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ MIGRATIONS = (
             said_tool INTEGER NOT NULL DEFAULT 0
         ) STRICT;
         CREATE INDEX session_by_status ON session (place, status, active_at, seq);
-        CREATE INDEX session_by_project ON session (project, place, status, active_at, seq) WHERE project IS NOT NULL;
+        CREATE INDEX session_by_project ON session (project, place, status, active_at, seq);
         CREATE INDEX session_by_parent ON session (parent_id, seq) WHERE parent_id IS NOT NULL;
 
         CREATE TABLE session_tag (
@@ -78,9 +81,11 @@ MIGRATIONS = (
             client TEXT NOT NULL,
             pid INTEGER NOT NULL,
             user TEXT,
-            since INTEGER NOT NULL
+            since INTEGER NOT NULL,
+            ticks INTEGER NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX session_attachment_by_session ON session_attachment (session, connection);
+        CREATE INDEX session_attachment_by_connection ON session_attachment (connection);
 
         CREATE TABLE message (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,

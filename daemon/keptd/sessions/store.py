@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import apsw
@@ -27,6 +27,10 @@ _REPLACE = (
     "UPDATE session SET title = ?, parent_id = ?, project = ?, status = ?, summary = ?, max_context_messages = ?, "
     "metadata = ?, tags = ?, active_at = ?, updated_at = ?, closed_at = ?, version = ?, actor = ? WHERE seq = ?"
 )
+_LAST_SAID = (
+    "SELECT coalesce(m.speaker, m.actor), substr(m.content, 1, 1000) FROM session AS s "
+    "CROSS JOIN message AS m ON m.session = s.seq AND m.number = s.messages WHERE s.id = ?"
+)
 _ANCESTORS = """
     WITH RECURSIVE up (id, parent_id) AS (
         SELECT id, parent_id FROM session WHERE id = :start
@@ -41,6 +45,8 @@ IDLE = f"""
 """
 
 GOING = f"SELECT {SESSION} FROM session AS s INDEXED BY session_by_status WHERE s.place = 'going' LIMIT 1"
+LOOKED_AT = 100
+"""Sessions among which those are looked for that have something to tell."""
 
 DEEPEST = 1000
 """Sessions in one line of descent: so many are looked at, so that none is its own ancestor."""
@@ -244,3 +250,41 @@ def _all_here(db: apsw.Connection) -> Iterable[SessionRow]:
 def project_facet(project: str) -> str:
     """What tells in an index that a session belongs to a project."""
     return f"project={project}"
+
+
+def latest(db: apsw.Connection, project: str | None, limit: int, without: Collection[str] = ()) -> list[Session]:
+    """The open and closed sessions that were last active and have something to tell: up to `limit`, of a project and
+    of none, or of all; not those with the ids `without`, which are few.
+
+    Without who is there. Of the `LOOKED_AT` newest, so that any number in which nothing was said costs no more.
+    """
+    sql, given = latest_query(project, limit + len(without))
+    rows = [SessionRow._make(row) for row in db.execute(sql, given)]
+    return [session(row, ()) for row in rows if row.id not in without][:limit]
+
+
+def latest_query(project: str | None, limit: int) -> tuple[str, dict[str, Any]]:
+    """The statement of `latest`, and its bindings."""
+    if project is None:
+        scopes = ["INDEXED BY session_by_status WHERE"]
+    else:
+        by_project = "INDEXED BY session_by_project WHERE project"
+        scopes = [f"{by_project} = :project AND", f"{by_project} IS NULL AND"]
+    arms = [
+        f"SELECT active_at, seq FROM session {scope} place = 'here' AND status = '{status}'"
+        for scope in scopes
+        for status in ("active", "closed")
+    ]
+    merged = " UNION ALL ".join(arms) + " ORDER BY active_at DESC, seq DESC LIMIT :looked_at"
+    sql = (
+        f"SELECT {SESSION} FROM ({merged}) AS found CROSS JOIN session AS s ON s.seq = found.seq "
+        "WHERE s.messages > 0 OR s.summary IS NOT NULL ORDER BY found.active_at DESC, found.seq DESC LIMIT :limit"
+    )
+    return sql, {"project": project, "looked_at": LOOKED_AT, "limit": limit}
+
+
+def last_said(db: apsw.Connection, session_id: str) -> tuple[str, str] | None:
+    """Who spoke last in a session (the speaker, else the client), and the beginning of what was said."""
+    for who, beginning in db.execute(_LAST_SAID, (session_id,)):
+        return str(who), str(beginning)
+    return None

@@ -6,22 +6,30 @@ who repeat a write, are not misled.
 - Receipts go along: a write that was acknowledged before, and is repeated because its reply was lost, gets its first
   result and changes nothing. To go back was to undo it; it must not be done again by a retry that knows nothing of
   that.
+- What the rooms say of the connections of now, such as who is attached, stays so (`Domain.succession`).
 - A row in the change log, past all that were there, says what happened.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import apsw
 
 from kept.wire import Actor
 from kept.wire.event import DATABASE
 
+from ..domain import Domain
 from . import receipts
 from .changes import ChangeLog
 
 
 def succeed(
-    predecessor: apsw.Connection, successor: apsw.Connection, log: tuple[int, Actor, str], entity_id: str
+    predecessor: apsw.Connection,
+    successor: apsw.Connection,
+    log: tuple[int, Actor, str],
+    entity_id: str,
+    rooms: Iterable[Domain] = (),
 ) -> int:
     """Make `successor`, which has the same schema, ready to take the place of `predecessor`, in one transaction.
 
@@ -31,6 +39,8 @@ def succeed(
         for table, seq in predecessor.execute("SELECT name, seq FROM sqlite_sequence"):
             _go_on(successor, str(table), int(seq))
         receipts.carry(predecessor, successor)
+        for room in rooms:
+            room.succession(predecessor)(successor)
         changes = ChangeLog(successor, *log)
         changes.add(DATABASE, entity_id, entity_id)
     return changes.last_seq

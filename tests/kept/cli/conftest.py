@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keptd import component, context, journal, memory
+from keptd import component, context, journal, memory, sessions
 from tests.rooms import Rooms
 
 from .typing_at import OverTheWire, Recorder
@@ -20,6 +20,6 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def rooms(tmp_path: Path) -> Iterator[OverTheWire]:
-    opened = Rooms(tmp_path, (memory.DOMAIN, journal.DOMAIN, component.DOMAIN, context.DOMAIN))
+    opened = Rooms(tmp_path, (memory.DOMAIN, journal.DOMAIN, component.DOMAIN, sessions.DOMAIN, context.DOMAIN))
     yield OverTheWire(opened)
     opened.close()

@@ -12,14 +12,14 @@ from kept.wire.component import SetComponent
 from kept.wire.context import Bundle, BundleContext, Item
 from kept.wire.journal import AddDecision, LogAction, RecordError, ResolveDecision, ResolveError
 from kept.wire.memory import DeleteMemory, SetMemory
-from keptd import component, context, journal, memory
+from keptd import component, context, journal, memory, sessions
 from keptd.context import gather, rules
 from tests.rooms import Rooms
 
 
 @pytest.fixture
 def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    found = Rooms(tmp_path, [memory.DOMAIN, journal.DOMAIN, component.DOMAIN, context.DOMAIN])
+    found = Rooms(tmp_path, [memory.DOMAIN, journal.DOMAIN, component.DOMAIN, sessions.DOMAIN, context.DOMAIN])
     yield found
     found.close()
 

@@ -16,7 +16,7 @@ import pytest
 from kept.wire import Call
 from kept.wire.journal import LogAction
 from kept.wire.memory import SetMemory
-from keptd import component, context, journal, memory
+from keptd import component, context, journal, memory, sessions
 from keptd.bus import Bus
 from keptd.config import Config
 from keptd.config import Mirror as MirrorSettings
@@ -31,7 +31,7 @@ from tests.rooms import ACTOR, FakeClock
 
 pytestmark = pytest.mark.anyio
 
-ROOMS = (memory.DOMAIN, journal.DOMAIN, component.DOMAIN, context.DOMAIN)
+ROOMS = (memory.DOMAIN, journal.DOMAIN, component.DOMAIN, sessions.DOMAIN, context.DOMAIN)
 HANDLERS = {handler.call: handler for room in ROOMS for handler in room.handlers}
 
 OFF = Config(mirror=MirrorSettings(enabled=False))

@@ -1,0 +1,100 @@
+"""Handlers of session.attach and session.detach, and who is detached without having said so: at the end of a
+connection, and what the last run of the daemon left behind."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import apsw
+import structlog
+
+from kept.wire import Actor
+from kept.wire.errors import KeptError
+from kept.wire.session import AttachSession, DetachSession, Session
+
+from ..clock import Clock
+from ..rpc.control import ControlCtx
+from ..rpc.methods import serves
+from ..rpc.peer import Peer
+from ..store import Store
+from ..store.background import write
+from ..store.changes import ChangeLog
+from ..store.writer import Written
+from . import attendance, store
+
+log = structlog.get_logger(__name__)
+
+ENDING = "sessions"
+
+
+@serves
+async def attach_session(ctx: ControlCtx, call: AttachSession) -> Session:
+    """The end is registered before it begins: the writer takes one after the other, whatever becomes of the caller."""
+    peer, clock = ctx.peer, ctx.clock
+    peer.endings.add(ENDING, partial(_vanished, ctx.store, clock, peer))
+    found: list[Session] = []
+
+    def run(db: apsw.Connection) -> Written:
+        now = clock.now()
+        changes = ChangeLog(db, now, peer.actor, call.method)
+        session = store.find(db, call.id)
+        if attendance.come(db, session, peer.number, peer.actor, now, attendance.ticks(clock.monotonic())):
+            changes.add("session", session.id, session.label)
+        found[:] = [store.get(db, call.id)]
+        return Written(b"", changes.last_seq)
+
+    await write(ctx.store, clock, run, frees_space=False)
+    return found[0]
+
+
+@serves
+async def detach_session(ctx: ControlCtx, call: DetachSession) -> Session:
+    """Whether it was there or not, it isn't afterwards."""
+    peer, clock = ctx.peer, ctx.clock
+    found: list[Session] = []
+
+    def run(db: apsw.Connection) -> Written:
+        now = clock.now()
+        changes = ChangeLog(db, now, peer.actor, call.method)
+        session = store.find(db, call.id)
+        if attendance.go(db, session, peer.number, now, attendance.ticks(clock.monotonic())):
+            changes.add("session", session.id, session.label)
+        found[:] = [store.get(db, call.id)]
+        return Written(b"", changes.last_seq)
+
+    await write(ctx.store, clock, run)
+    return found[0]
+
+
+async def _vanished(kept: Store, clock: Clock, peer: Peer) -> None:
+    """The connection has ended: it is in no session any more. Raises `KeptError`."""
+    at_ticks = attendance.ticks(clock.monotonic())
+
+    def run(db: apsw.Connection) -> Written:
+        now = clock.now()
+        changes = ChangeLog(db, now, peer.actor, DetachSession.method)
+        for session_id, label in attendance.vanish(db, peer.number, now, at_ticks):
+            changes.add("session", session_id, label)
+        return Written(b"", changes.last_seq)
+
+    await write(kept, clock, run)
+
+
+async def settle(kept: Store, clock: Clock) -> None:
+    """At the start: nobody is there yet. What the disk refuses is left to the next start."""
+    try:
+        await write(kept, clock, _settle)
+    except KeptError as refusal:
+        log.warning("who was attached at the last end is still shown", reason=refusal.type)
+
+
+def _settle(db: apsw.Connection) -> Written:
+    seq = 0
+    for left in attendance.settle(db):
+        stay = left.stay
+        who = Actor(client=stay.client, uid=os.getuid(), pid=stay.pid, user=stay.user)
+        changes = ChangeLog(db, left.until, who, DetachSession.method)
+        changes.add("session", left.session_id, left.label)
+        seq = changes.last_seq
+    return Written(b"", seq)
