@@ -51,8 +51,8 @@ Syntax = Annotated[
     Literal["words", "fts5", "phrase", "prefix"],
     Meta(
         description="`words`: every word counts as itself; those that tell nothing (`the`, `what`) only where there is "
-        "no other. `phrase`: the words next to each other, in this order. `prefix`: the last word is a beginning, as one "
-        "types. `fts5`: the query is an SQLite FTS5 expression."
+        "no other. `phrase`: the words next to each other, in this order. `prefix`: the last word is a beginning, as "
+        "one types. `fts5`: the query is an SQLite FTS5 expression."
     ),
 ]
 

@@ -6,7 +6,24 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from . import Cursor, Done, Id, Limit, Name, Page, Project, Read, Tag, Tags, Time, Value, Version, Write
+from . import (
+    Cursor,
+    Done,
+    Id,
+    Limit,
+    Name,
+    Page,
+    Project,
+    Query,
+    Read,
+    Syntax,
+    Tag,
+    Tags,
+    Time,
+    Value,
+    Version,
+    Write,
+)
 from .errors import Conflict, NotFound, TooLarge
 
 SessionId = NewType("SessionId", str)
@@ -164,3 +181,28 @@ class DeleteSession(Write[Done], frozen=True, kw_only=True):
 
     id: Id
     if_version: Version | None = None
+
+
+class FoundSession(Session, frozen=True, kw_only=True):
+    """A search result: the session, how well it fits (higher is better), and the place that fits."""
+
+    score: float
+    snippet: str
+
+
+class SearchSessions(Read[Page[FoundSession]], frozen=True, kw_only=True):
+    """Sessions whose title, summary or tags fit the words, best first, archived ones as well. `message.search` looks
+    into what was said.
+
+    Sessions with all of the words; where there are none, sessions with any of them. The newest 2,000 that fit are
+    ranked.
+    """
+
+    method = "session.search"
+
+    query: Query
+    project: Project | None = None
+    status: Status | None = None
+    tag: Annotated[Tag, Meta(description="Only sessions with this tag.")] | None = None
+    syntax: Syntax = "words"
+    limit: Limit = 20

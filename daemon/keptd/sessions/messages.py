@@ -12,6 +12,7 @@ from kept.wire.message import Message
 
 from ..clock import to_time
 from ..store.ids import new_id
+from . import store
 from .rows import MESSAGE, New, SessionRow, message
 from .schema import MESSAGE_TEXT
 
@@ -48,6 +49,8 @@ def add(db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, a
         index(db, seq, session.seq, one.role, one.speaker, one.content, at)
         said.append(Said(seq, id_, number))
     db.execute(_COUNT, (len(new), sum(one.bytes for one in new), at, at, title, session.seq))
+    if title != session.title:
+        store.retitle(db, session, title)
     return said
 
 
@@ -60,7 +63,7 @@ def get(db: apsw.Connection, message_id: str) -> Message:
 
 def index(db: apsw.Connection, seq: int, session: int, role: str, speaker: str | None, content: str, at: int) -> None:
     """Let a message be found by its words."""
-    MESSAGE_TEXT.add(db, seq, (speaker or "", content), facets(session, role, at))
+    MESSAGE_TEXT.add(db, seq, (speaker or "", content), facets(session, role, speaker, at))
 
 
 def index_all(db: apsw.Connection) -> None:
@@ -75,9 +78,10 @@ def reindex(db: apsw.Connection) -> None:
     index_all(db)
 
 
-def facets(session: int, role: str, at: int) -> Iterable[str]:
-    """What a search can narrow messages by: their session, role and month."""
-    return (session_facet(session), role_facet(role), month_facet(at))
+def facets(session: int, role: str, speaker: str | None, at: int) -> Iterable[str]:
+    """What a search can narrow messages by: their session, role, month, and speaker."""
+    always = (session_facet(session), role_facet(role), month_facet(at))
+    return always if speaker is None else (*always, speaker_facet(speaker))
 
 
 def session_facet(session: int) -> str:
@@ -90,9 +94,20 @@ def role_facet(role: str) -> str:
     return f"role={role}"
 
 
+def speaker_facet(speaker: str) -> str:
+    """What tells who speaks, in capitals or not."""
+    return f"speaker={speaker.casefold()}"
+
+
 def month_facet(at: int) -> str:
     """What tells in which month (UTC) a message was sent, for a time in microseconds."""
-    return f"month={to_time(at):%Y-%m}"
+    moment = to_time(at)
+    return month_name(moment.year, moment.month)
+
+
+def month_name(year: int, month: int) -> str:
+    """What tells that a message was sent in this month."""
+    return f"month={year:04}-{month:02}"
 
 
 def remove(db: apsw.Connection, session: int, limit: int) -> int:

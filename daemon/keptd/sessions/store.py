@@ -113,6 +113,12 @@ def replace(db: apsw.Connection, former: SessionRow, row: SessionRow) -> None:
         index(db, row)
 
 
+def retitle(db: apsw.Connection, row: SessionRow, title: str) -> None:
+    """Let a session be found by the title that it took from what was said in it."""
+    SESSION_TEXT.remove(db, row.seq)
+    _index_text(db, row._replace(title=title))
+
+
 def move(db: apsw.Connection, row: SessionRow, place: str) -> None:
     """Put a session into another place, with all that is in it."""
     db.execute("UPDATE session SET place = ? WHERE seq = ?", (place, row.seq))

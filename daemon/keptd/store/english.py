@@ -61,8 +61,8 @@ def is_stop_word(word: str) -> bool:
 
 def without_possessive(word: str) -> str:
     """`Ann's` as `Ann`."""
-    bare = word.rstrip(".,;:!?)\"'’")
-    return bare[:-2] if len(bare) > 2 and bare[-2:].lower() in ("'s", "’s") else word
+    bare = word.rstrip(".,;:!?)\"'\u2019")
+    return bare[:-2] if len(bare) > 2 and bare[-2:].lower() in ("'s", "\u2019s") else word
 
 
 def other_forms(word: str) -> tuple[str, ...]:
@@ -81,4 +81,4 @@ def stems_of_beginning(beginning: str) -> tuple[str, ...]:
 
 
 def _bare(word: str) -> str:
-    return word.strip(".,;:!?()[]{}\"'’“”…*").lower().replace("’", "'")
+    return word.strip(".,;:!?()[]{}\"'\u2019\u201c\u201d\u2026*").lower().replace("\u2019", "'")

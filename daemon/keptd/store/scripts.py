@@ -1,9 +1,9 @@
 """Scripts that are written without spaces between words: Chinese, Japanese, Korean, Thai, Lao, Burmese, Khmer.
 
 The one place that prepares a text for a full-text index and for a query. A run of such letters becomes its overlapping
-pairs, and its last letter (`東京都` is indexed as `東京 京都 都`), as Lucene's CJKAnalyzer has it but for the last letter,
-with which every letter of a run is the beginning of a token. A query's run is then a phrase of its pairs, and a single
-letter a beginning.
+pairs, and its last letter: `東京都` is indexed as `東京 京都 都`. Lucene's CJKAnalyzer does the same but for the last
+letter, with which every letter of a run is the beginning of a token. A query's run is then a phrase of its pairs, and
+a single letter a beginning.
 
 Vowel signs above and below the line, which unicode61 takes for spaces, are left out of a pair. Knows no index.
 """
@@ -62,9 +62,7 @@ def has_runs(text: str) -> bool:
 
 def wanted(word: str) -> Wanted:
     """A word, or a phrase, as a query looks for it."""
-    last = None
-    for last in _RUN.finditer(word):
-        pass
+    last = next(reversed(list(_RUN.finditer(word))), None)
     if last is None or any(map(str.isalnum, word[last.end() :])):
         return Wanted(prepared(word), False)
     letters = [letter for letter in last.group() if letter.isalnum()]

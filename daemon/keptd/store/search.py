@@ -134,9 +134,7 @@ class Index:
             f"SELECT rowid, kept_rank({name}, ?) FROM {name} WHERE {name} MATCH ? "
             f"ORDER BY rowid DESC LIMIT {CANDIDATES}"
         )
-        self._oldest = (
-            f"SELECT rowid FROM {name} WHERE {name} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {SCANNED - 1}"
-        )
+        self._oldest = f"SELECT rowid FROM {name} WHERE {name} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {SCANNED - 1}"
 
     def create_sql(self) -> str:
         """The statement that makes the table, for a migration."""
@@ -234,11 +232,11 @@ class Index:
         sql, given = self._search, (options, match, *narrow.given)
         if narrow.where:
             oldest = db.execute(self._oldest, (match,)).fetchone()
-            where = f" AND {self.name}.rowid >= {oldest[0] if oldest else 0} AND {narrow.where.format(table=self.name)} "
+            where = (
+                f" AND {self.name}.rowid >= {oldest[0] if oldest else 0} AND {narrow.where.format(table=self.name)} "
+            )
             sql = sql.replace(" ORDER BY ", f"{where}ORDER BY ")
-        hits = [
-            Hit(rowid, (rank >> _MASK_BITS) / _UNITS, rank & _MASK) for rowid, rank in db.execute(sql, given)
-        ]
+        hits = [Hit(rowid, (rank >> _MASK_BITS) / _UNITS, rank & _MASK) for rowid, rank in db.execute(sql, given)]
         hits.sort(key=_score, reverse=True)
         return hits
 
@@ -305,7 +303,9 @@ def _rank(api: apsw.FTS5ExtensionApi, /, *options: apsw.SQLiteValue) -> int:
             score += idf * frequency * (_K1 + 1) / (frequency + norm)
             mask |= bit
         bit <<= 1
-    return min(int(score * _UNITS), _MOST) << _MASK_BITS | mask & _MASK
+    units = min(int(score * _UNITS), _MOST)
+    packed: int = units << _MASK_BITS | mask & _MASK
+    return packed
 
 
 def _ranking(api: apsw.FTS5ExtensionApi, options: str) -> _Ranking:

@@ -66,9 +66,7 @@ def _places(db: apsw.Connection, raw: bytes) -> list[_Place]:
         return cast("list[_Place]", cut(raw, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False))
     mapped = scripts.mapped(text)
     found = cut(mapped.text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)
-    return [
-        (mapped.source(begin), mapped.source(end), stem) for begin, end, stem in cast("list[_Place]", found)
-    ]
+    return [(mapped.source(begin), mapped.source(end), stem) for begin, end, stem in cast("list[_Place]", found)]
 
 
 def _best_place(places: Sequence[_Place], wanted: _Stems) -> int:
