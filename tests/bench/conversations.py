@@ -74,8 +74,7 @@ def _sample(chance: random.Random, number: int) -> dict[str, Any]:
 
 
 def _talk(chance: random.Random, turns: list[tuple[str, str]], names: list[str]) -> None:
-    for _ in range(chance.randint(1, 3)):
-        turns.append((chance.choice(names), chance.choice(TALK)))
+    turns += [(chance.choice(names), chance.choice(TALK)) for _ in range(chance.randint(1, 3))]
 
 
 def _fact(
@@ -90,7 +89,7 @@ def _fact(
         turns.append((teller, chance.choice(ANSWERS)))
         question, category = f"How did it go when {teller} wanted to {asked.format(thing)}?", 3
     else:
-        time = f" {chance.choice(TIMES)}" if kind == "time" or chance.random() < 0.3 else ""  # noqa: PLR2004
+        time = f" {chance.choice(TIMES)}" if kind == "time" or chance.random() < 0.3 else ""
         turns.append((teller, f"I {told.format(thing)}{time}. {chance.choice(REASONS)}."))
         question, category = {
             "plain": (f"What did {teller} say about {thing}?", 4),
@@ -98,6 +97,6 @@ def _fact(
             "dated": (f"What did {teller} do with {thing} in {at:%B %Y}?", 1),
         }[kind]
     evidence = f"{session}:{len(turns)}"
-    if chance.random() < 0.7:  # noqa: PLR2004
+    if chance.random() < 0.7:
         turns.append((other, chance.choice(ECHOES).format(thing=thing, name=teller)))
     return [{"question": question, "answer": "", "evidence": [evidence], "category": category}]
