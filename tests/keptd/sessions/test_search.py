@@ -132,6 +132,21 @@ def test_a_deleted_session_is_not_found_in_any_way(rooms: Rooms) -> None:
         rooms(SearchMessages(query="needle", session_id=gone))
 
 
+def test_a_deleted_message_takes_no_place_among_the_results(rooms: Rooms) -> None:
+    talk(rooms, "needle here")
+    rooms(DeleteSession(id=talk(rooms, "needle", "needle")))
+
+    assert found(rooms, "needle", limit=1) == ["needle here"]
+
+
+def test_a_time_range_has_its_beginning_and_not_its_end(rooms: Rooms) -> None:
+    talk(rooms, "needle")
+
+    assert found(rooms, "needle", since=START, until=START + timedelta(seconds=1)) == ["needle"]
+    assert found(rooms, "needle", since=START - timedelta(seconds=1), until=START) == []
+    assert found(rooms, "needle", since=START, until=START + timedelta(days=5000)) == ["needle"]
+
+
 def test_a_filter_with_many_sessions_finds_the_same(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         talk(rooms, f"needle {number}", project="p", tags=("even",) if number % 2 == 0 else ())
