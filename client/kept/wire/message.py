@@ -144,7 +144,7 @@ class SearchMessages(Read[Page[FoundMessage]], frozen=True, kw_only=True):
     session_id: Annotated[Id, Meta(description="Only messages of this session.")] | None = None
     project: Project | None = None
     tag: Annotated[Tag, Meta(description="Only messages of sessions with this tag.")] | None = None
-    role: Role | None = None
+    role: Annotated[Role, Meta(description="Only messages of this role.")] | None = None
     speaker: Annotated[Name, Meta(description="Only what this one said; capitals don't matter.")] | None = None
     since: Annotated[Time, Meta(tz=True, description="Only messages sent at this time or later.")] | None = None
     until: Annotated[Time, Meta(tz=True, description="Only messages sent before this time.")] | None = None

@@ -202,7 +202,7 @@ class SearchSessions(Read[Page[FoundSession]], frozen=True, kw_only=True):
 
     query: Query
     project: Project | None = None
-    status: Status | None = None
+    status: Annotated[Status, Meta(description="Only sessions with this status.")] | None = None
     tag: Annotated[Tag, Meta(description="Only sessions with this tag.")] | None = None
     syntax: Syntax = "words"
     limit: Limit = 20

@@ -49,6 +49,7 @@ _MASK_BITS = 32
 _MASK = 2**_MASK_BITS - 1
 _UNITS = 2.0**20
 _MOST = 2**31 - 1
+_SCALE = (_K1 + 1) * _UNITS
 
 _score = attrgetter("score")
 _hits = attrgetter("hits")
@@ -292,18 +293,19 @@ def _rank(api: apsw.FTS5ExtensionApi, /, *options: apsw.SQLiteValue) -> int:
     if ranking is None:
         ranking = api.aux_data = _ranking(api, str(options[0]))
     terms, weights, length_share, mean_size = ranking
+    columns, offsets = api.phrase_columns, api.phrase_column_offsets
     norm = _K1 * (1 - length_share + length_share * api.column_size() / mean_size)
     score, mask, bit = 0.0, 0, 1
     for idf, phrases in terms:
         frequency = 0.0
         for phrase in phrases:
-            for column in api.phrase_columns(phrase):
-                frequency += weights[column] * len(api.phrase_column_offsets(phrase, column))
+            for column in columns(phrase):
+                frequency += weights[column] * len(offsets(phrase, column))
         if frequency:
-            score += idf * frequency * (_K1 + 1) / (frequency + norm)
+            score += idf * frequency / (frequency + norm)
             mask |= bit
         bit <<= 1
-    units = min(int(score * _UNITS), _MOST)
+    units = min(int(score * _SCALE), _MOST)
     packed: int = units << _MASK_BITS | mask & _MASK
     return packed
 

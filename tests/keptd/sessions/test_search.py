@@ -144,6 +144,7 @@ def test_a_time_range_has_its_beginning_and_not_its_end(rooms: Rooms) -> None:
 
     assert found(rooms, "needle", since=START, until=START + timedelta(seconds=1)) == ["needle"]
     assert found(rooms, "needle", since=START - timedelta(seconds=1), until=START) == []
+    assert found(rooms, "needle", until=START) == []
     assert found(rooms, "needle", since=START, until=START + timedelta(days=5000)) == ["needle"]
 
 
