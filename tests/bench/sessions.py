@@ -29,7 +29,7 @@ from typing import Any
 import apsw
 
 from kept.wire import Call
-from kept.wire.message import ListMessages, NewMessage, SearchMessages, SendMessage
+from kept.wire.message import ListMessages, NewMessage, Role, SearchMessages, SendMessage
 from kept.wire.session import CreateSession, ListSessions, SearchSessions
 from keptd import sessions, trash
 from keptd.clock import SystemClock
@@ -51,7 +51,7 @@ LARGEST = 5
 PROJECTS = 100
 WORDS = 20
 TRANSACTION = 10_000
-ROLES = ("user", "assistant")
+ROLES: tuple[Role, ...] = ("user", "assistant")
 AIM = 1.5
 
 Answer = Callable[[Call[Any]], Any]
@@ -96,9 +96,7 @@ def _work(size: int, words: list[str], write: Answer) -> Iterator[int]:
     rest = (size * EACH - apart) // (size - 1)
     for number in range(1, size):
         tags = (f"tag {chance.randrange(200)}",)
-        begun = write(
-            CreateSession(title=f"session {number}", project=f"p-{chance.randrange(PROJECTS)}", tags=tags)
-        )
+        begun = write(CreateSession(title=f"session {number}", project=f"p-{chance.randrange(PROJECTS)}", tags=tags))
         write(SendMessage(session_id=begun.id, messages=talk(chance, words, shares, rest)))
         share = apart * number // (size - 1) - apart * (number - 1) // (size - 1)
         if share:
@@ -109,12 +107,14 @@ def _work(size: int, words: list[str], write: Answer) -> Iterator[int]:
 def write_to(db: apsw.Connection) -> Answer:
     """A function that carries out a write within the transaction that is open."""
     clock, config = SystemClock(), Config()
-    run = {CreateSession: create_session, SendMessage: send_message}
+    run: dict[type[Call[Any]], Callable[[Any, Any], Any]] = {
+        CreateSession: create_session,
+        SendMessage: send_message,
+    }
 
     def write(call: Call[Any]) -> Any:
         log = changes.ChangeLog(db, clock.now(), ACTOR, call.method)
-        handler: Callable[[Any, Any], Any] = run[type(call)]
-        return handler(WriteCtx(db, clock, ACTOR, config, log), call)
+        return run[type(call)](WriteCtx(db, clock, ACTOR, config, log), call)
 
     return write
 

@@ -48,8 +48,12 @@ Query = Annotated[str, Meta(min_length=1, max_length=1000, description="Words to
 """Words to search for."""
 
 Syntax = Annotated[
-    Literal["words", "fts5"],
-    Meta(description="`words`: every word counts as itself. `fts5`: the query is an SQLite FTS5 expression."),
+    Literal["words", "fts5", "phrase", "prefix"],
+    Meta(
+        description="`words`: every word counts as itself; those that tell nothing (`the`, `what`) only where there is "
+        "no other. `phrase`: the words next to each other, in this order. `prefix`: the last word is a beginning, as "
+        "one types. `fts5`: the query is an SQLite FTS5 expression."
+    ),
 ]
 
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$", description="An entity's id.")]

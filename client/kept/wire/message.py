@@ -6,13 +6,16 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import Meta, Struct
 
-from . import Cursor, Id, Limit, Name, Page, Read, Time, Value, Write
+from . import Cursor, Id, Limit, Name, Page, Project, Query, Read, Syntax, Tag, Time, Value, Write
 from .errors import Conflict, InvalidParams, NotFound, QuotaExceeded, TooLarge
 from .session import SessionId
 
 MessageId = NewType("MessageId", str)
 
 CONTENT_CHARACTERS = 1024 * 1024
+
+FOUND_CHARACTERS = 2000
+"""Characters of a message's content that a search result shows."""
 
 Role = Annotated[Literal["user", "assistant", "system", "tool"], Meta(description="Who speaks, by their part in it.")]
 
@@ -164,3 +167,39 @@ class ContextOfSession(Read[SessionContext], frozen=True, kw_only=True):
         | None
     ) = None
     with_summary: Annotated[bool, Meta(description="Put the parent's summary in front.")] = False
+
+
+class FoundMessage(Message, frozen=True, kw_only=True):
+    """A search result: the message, how well it fits (higher is better), and the place that fits.
+
+    `content` has the first 2,000 characters, and `metadata` is null where it takes more than 1,000 bytes: `cut` says
+    that there is more. `message.get` gives all of it.
+    """
+
+    score: float
+    snippet: str
+    cut: bool = False
+
+
+class SearchMessages(Read[Page[FoundMessage]], frozen=True, kw_only=True):
+    """Messages that fit the words, best first; of those that fit alike, the newest. Those of deleted sessions never.
+
+    Messages with all of the words, and where they are few also those with some. A question ("When did Ann go to
+    Rome?") finds as well what was said right before and after what has its words. The newest 2,000 that fit are ranked.
+    There are fewer than `limit` where more would not fit a message.
+    """
+
+    method = "message.search"
+    errors = (NotFound,)
+
+    query: Query
+    session_id: Annotated[Id, Meta(description="Only messages of this session.")] | None = None
+    project: Project | None = None
+    tag: Annotated[Tag, Meta(description="Only messages of sessions with this tag.")] | None = None
+    role: Annotated[Role, Meta(description="Only messages of this role.")] | None = None
+    speaker: Annotated[Name, Meta(description="Only what this one said; capitals don't matter.")] | None = None
+    since: Annotated[Time, Meta(tz=True, description="Only messages sent at this time or later.")] | None = None
+    until: Annotated[Time, Meta(tz=True, description="Only messages sent before this time.")] | None = None
+    syntax: Syntax = "words"
+    limit: Limit = 20
+    offset: Annotated[int, Meta(ge=0, le=2000, description="Pass over so many of the best first.")] = 0

@@ -6,7 +6,25 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from . import Control, Cursor, Done, Id, Limit, Name, Page, Project, Read, Tag, Tags, Time, Value, Version, Write
+from . import (
+    Control,
+    Cursor,
+    Done,
+    Id,
+    Limit,
+    Name,
+    Page,
+    Project,
+    Query,
+    Read,
+    Syntax,
+    Tag,
+    Tags,
+    Time,
+    Value,
+    Version,
+    Write,
+)
 from .errors import Conflict, NotFound, QuotaExceeded, StorageFull, TooLarge
 
 SessionId = NewType("SessionId", str)
@@ -291,3 +309,28 @@ class DetachSession(Control[Session], frozen=True, kw_only=True):
     errors = (NotFound,)
 
     id: Id
+
+
+class FoundSession(Session, frozen=True, kw_only=True):
+    """A search result: the session, how well it fits (higher is better), and the place that fits."""
+
+    score: float
+    snippet: str
+
+
+class SearchSessions(Read[Page[FoundSession]], frozen=True, kw_only=True):
+    """Sessions whose title, summary or tags fit the words, best first, archived ones as well. `message.search` looks
+    into what was said.
+
+    Sessions with all of the words; where there are none, sessions with any of them. The newest 2,000 that fit are
+    ranked.
+    """
+
+    method = "session.search"
+
+    query: Query
+    project: Project | None = None
+    status: Annotated[Status, Meta(description="Only sessions with this status.")] | None = None
+    tag: Annotated[Tag, Meta(description="Only sessions with this tag.")] | None = None
+    syntax: Syntax = "words"
+    limit: Limit = 20

@@ -24,7 +24,8 @@ from kept.wire.journal import (
 from ..clock import to_time
 from ..store.ids import new_id
 from ..store.pages import Order, fit, page
-from ..store.search import Hit, snippet
+from ..store.search import Hit
+from ..store.snippets import snippet
 from ..store.values import encode_value
 from .listing import END, Filter, Row, Table, at_hand, count_at_hand, newest
 from .resolving import resolve as resolve_row
@@ -124,7 +125,7 @@ def search(db: apsw.Connection, call: SearchDecisions) -> Page[FoundDecision]:
     """The best of what fits. Raises `InvalidParams` naming `query` where it is to be FTS5 and is none."""
     facets = () if call.project is None else (f"project={call.project}",)
     hits = DECISION_SEARCH.search(db, call.query, syntax=call.syntax, facets=facets)
-    return Page(items=fit(_found(db, hit, call.query) for hit in hits[: call.limit]))
+    return Page(items=fit(_found(db, hit, call) for hit in hits[: call.limit]))
 
 
 def open_ones(db: apsw.Connection, project: str | None, limit: int) -> list[Decision]:
@@ -171,10 +172,10 @@ def _texts(decision: Decision) -> tuple[str, str, str, str]:
     return decision.decision, decision.reasoning, "\n".join(decision.alternatives), decision.outcome or ""
 
 
-def _found(db: apsw.Connection, hit: Hit, query: str) -> FoundDecision:
+def _found(db: apsw.Connection, hit: Hit, call: SearchDecisions) -> FoundDecision:
     (row,) = db.execute(f"SELECT {TABLE.columns} FROM decision WHERE seq = ?", (hit.rowid,))
     decision = _decision(row)
-    shown = snippet(db, "\n".join(_texts(decision)), query)
+    shown = snippet(db, "\n".join(_texts(decision)), call.query, call.syntax)
     return FoundDecision(**msgspec.structs.asdict(decision), score=hit.score, snippet=shown)
 
 

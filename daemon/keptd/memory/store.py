@@ -12,7 +12,8 @@ import msgspec
 
 from kept.wire.memory import FoundMemory, Memory, SearchMemories
 
-from ..store.search import json_text, snippet
+from ..store.search import json_text
+from ..store.snippets import snippet
 from . import history
 from .history import Ended, Expired
 from .rows import COLUMNS, Row, decode_tags, memory
@@ -134,10 +135,10 @@ def search(db: apsw.Connection, call: SearchMemories, now: int) -> Iterator[Foun
     if call.category is not None:
         facets.append(_category_facet(call.category))
     left = call.limit
-    for seq, score in TEXT.search(db, call.query, syntax=call.syntax, facets=facets):
+    for seq, score, _ in TEXT.search(db, call.query, syntax=call.syntax, facets=facets):
         for row in map(Row._make, db.execute(_BY_SEQ, (seq,))):
             if not row.expired(now):
-                yield _found(db, row, score, call.query)
+                yield _found(db, row, score, call.query, call.syntax)
                 left -= 1
         if not left:
             return
@@ -178,9 +179,9 @@ def _index_text(db: apsw.Connection, row: Row, seq: int, value: Any) -> None:
     TEXT.add(db, seq, texts, (_scope_facet(row.scope), _category_facet(row.category)))
 
 
-def _found(db: apsw.Connection, row: Row, score: float, query: str) -> FoundMemory:
+def _found(db: apsw.Connection, row: Row, score: float, query: str, syntax: str) -> FoundMemory:
     text = json_text(_decode(row.value))
-    return FoundMemory(**msgspec.structs.asdict(memory(row)), score=score, snippet=snippet(db, text, query))
+    return FoundMemory(**msgspec.structs.asdict(memory(row)), score=score, snippet=snippet(db, text, query, syntax))
 
 
 def _scope_facet(scope: str) -> str:

@@ -12,7 +12,18 @@ import apsw
 from ..domain import Domain, SearchIndex
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import attendance, jobs, mending, message_methods, messages, methods, overview_methods, presence, store
+from . import (
+    attendance,
+    jobs,
+    mending,
+    message_methods,
+    messages,
+    methods,
+    overview_methods,
+    presence,
+    search_methods,
+    store,
+)
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 
 
@@ -25,7 +36,11 @@ def _reindex(db: apsw.Connection) -> None:
 DOMAIN = Domain(
     name="sessions",
     migrations=MIGRATIONS,
-    handlers=(*collect(methods), *collect(message_methods), *collect(overview_methods), *collect(presence)),
+    handlers=tuple(
+        handler
+        for module in (methods, message_methods, overview_methods, search_methods, presence)
+        for handler in collect(module)
+    ),
     jobs=collect_jobs(jobs),
     reindex=_reindex,
     derived=frozenset(("session_tag",)),

@@ -73,7 +73,7 @@ def get(db: apsw.Connection, message_id: str) -> Message:
 
 def index(db: apsw.Connection, seq: int, session: int, role: str, speaker: str | None, content: str, at: int) -> None:
     """Let a message be found by its words."""
-    MESSAGE_TEXT.add(db, seq, (speaker or "", content), facets(session, role, at))
+    MESSAGE_TEXT.add(db, seq, (speaker or "", content), facets(session, role, speaker, at))
 
 
 def index_all(db: apsw.Connection) -> None:
@@ -88,9 +88,10 @@ def reindex(db: apsw.Connection) -> None:
     index_all(db)
 
 
-def facets(session: int, role: str, at: int) -> Iterable[str]:
-    """What a search can narrow messages by: their session, role and month."""
-    return (session_facet(session), role_facet(role), month_facet(at))
+def facets(session: int, role: str, speaker: str | None, at: int) -> Iterable[str]:
+    """What a search can narrow messages by: their session, role, month, and speaker."""
+    always = (session_facet(session), role_facet(role), month_facet(at))
+    return always if speaker is None else (*always, speaker_facet(speaker))
 
 
 def session_facet(session: int) -> str:
@@ -103,9 +104,20 @@ def role_facet(role: str) -> str:
     return f"role={role}"
 
 
+def speaker_facet(speaker: str) -> str:
+    """What tells who speaks, in capitals or not."""
+    return f"speaker={speaker.casefold()}"
+
+
 def month_facet(at: int) -> str:
     """What tells in which month (UTC) a message was sent, for a time in microseconds."""
-    return f"month={to_time(at):%Y-%m}"
+    moment = to_time(at)
+    return month_name(moment.year, moment.month)
+
+
+def month_name(year: int, month: int) -> str:
+    """What tells that a message was sent in this month."""
+    return f"month={year:04}-{month:02}"
 
 
 def remove(db: apsw.Connection, session: int, limit: int, most_bytes: int) -> int:

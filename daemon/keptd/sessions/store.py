@@ -167,8 +167,8 @@ def idle(db: apsw.Connection, before: int, limit: int) -> list[SessionRow]:
 
 def entitle(db: apsw.Connection, former: SessionRow, title: str) -> None:
     """Let a session be found by the title that it took from its first message, which is no change of its version."""
-    unindex(db, former)
-    index(db, former._replace(title=title))
+    SESSION_TEXT.remove(db, former.seq)
+    _index_text(db, former._replace(title=title))
 
 
 def check_room(db: apsw.Connection, limit: int) -> None:

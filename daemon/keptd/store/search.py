@@ -11,7 +11,7 @@ without looking at all of them. Three things keep the cost of a word independent
   rest.
 
 The table keeps no copy of the text (`content=''`); a removed row's tokens go when FTS5 merges the segment that they are
-in.
+in. How a text is cut into words is said by `scripts` and `queries`, what a query means by `queries`.
 """
 
 from __future__ import annotations
@@ -20,61 +20,86 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import apsw
 
 from kept.wire.errors import InvalidParams
 
+from . import queries, scripts
+from .queries import Term
+
 CANDIDATES = 2000
 """How many hits are ranked: the newest."""
 
-WORDS = 32
-"""Distinct words of a query that count; those after them are ignored."""
+ENOUGH = 200
+"""Hits with every term from which on `gather` doesn't look for those with some of them."""
 
-SNIPPET_LENGTH = 160
-"""About how many characters a snippet has."""
+SCANNED = 40_000
+"""How many hits, the newest, are looked at where a filter isn't a facet."""
 
-_LEAD = 40
-_SNIPPET_BYTES = 64 * 1024
-_SNIPPET_HITS = 200
 _SAMPLE = 200
-_TOKENIZER = ("porter", "unicode61", "remove_diacritics", "2")
-_OPERATORS = frozenset(("AND", "OR", "NOT", "NEAR"))
 
 # Okapi BM25 with the constants of FTS5 (https://www.sqlite.org/fts5.html, section 5.1.1).
 _K1 = 1.2
-_B = 0.75
+LENGTH_SHARE = 0.75
 
-_Place = tuple[int, int, str]
-"""A token: where it begins and ends, in bytes, and its stem."""
+# A rank is a whole number: the score in units of 2^-20, up to 2^31 of them, above one bit for each term.
+_MASK_BITS = 32
+_MASK = 2**_MASK_BITS - 1
+_UNITS = 2.0**20
+_MOST = 2**31 - 1
+_SCALE = (_K1 + 1) * _UNITS
 
 _score = attrgetter("score")
 _hits = attrgetter("hits")
 
 
 class Hit(NamedTuple):
-    """A row that fits, and how well: higher is better."""
+    """A row that fits, how well (higher is better), and which terms it has: one bit for each, the first the lowest."""
 
     rowid: int
     score: float
+    terms: int = 0
 
 
-class _Word(NamedTuple):
-    """A word of a query as an FTS5 string, about how many rows have it, and its inverse document frequency."""
+class Word(NamedTuple):
+    """A term of a query, about how many rows within the filters have it, and its inverse document frequency."""
 
-    quoted: str
+    term: Term
     hits: float
     idf: float
 
 
-class _Ranking(NamedTuple):
-    """What `kept_rank` needs for every row of one search. Phrases past the end of `idfs` count as 1."""
+class Gathered(NamedTuple):
+    """What a query looked for, in the order of the bits of `Hit.terms`, and what it found, best first."""
 
-    skip: int
-    phrases: int
+    words: Sequence[Word]
+    hits: Sequence[Hit]
+
+
+class Narrow(NamedTuple):
+    """Which rows count: those that have one facet of every group and none of `without`, and for which `where` holds.
+
+    `where` is SQL with positional bindings, in which the row is `{table}.rowid`; it is checked before a row is ranked,
+    on the newest `SCANNED` hits.
+    """
+
+    facets: tuple[tuple[str, ...], ...] = ()
+    without: tuple[str, ...] = ()
+    where: str = ""
+    given: tuple[Any, ...] = ()
+
+
+ALL = Narrow()
+
+
+class _Ranking(NamedTuple):
+    """What `kept_rank` needs for every row of one search: the phrases, those of one term together, by number."""
+
+    terms: tuple[tuple[float, tuple[int, ...]], ...]
     weights: tuple[float, ...]
-    idfs: tuple[float, ...]
+    length_share: float
     mean_size: float
 
 
@@ -92,11 +117,12 @@ def renew(db: apsw.Connection, name: str, create: str) -> None:
 
 
 class Index:
-    """One FTS5 table. `columns` are its text columns, each with how much a hit in it counts."""
+    """One FTS5 table. `columns` are its text columns, each with how much a hit in it counts; `length_share` (0 to 1) is
+    how far a long text has to have a word more often to count as much."""
 
-    def __init__(self, name: str, columns: Mapping[str, float]) -> None:
+    def __init__(self, name: str, columns: Mapping[str, float], length_share: float = LENGTH_SHARE) -> None:
         self.name = name
-        self._weights = tuple(columns.values())
+        self._options = f"{' '.join(map(repr, columns.values()))};{length_share!r}"
         self._names = ", ".join((*columns, "facets"))
         self._texts = f"{{{' '.join(columns)}}} :"
         self._insert = f"INSERT INTO {name} (rowid, {self._names}) VALUES ({', '.join('?' * (len(columns) + 2))})"
@@ -109,12 +135,13 @@ class Index:
             f"SELECT rowid, kept_rank({name}, ?) FROM {name} WHERE {name} MATCH ? "
             f"ORDER BY rowid DESC LIMIT {CANDIDATES}"
         )
+        self._oldest = f"SELECT rowid FROM {name} WHERE {name} MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET {SCANNED - 1}"
 
     def create_sql(self) -> str:
         """The statement that makes the table, for a migration."""
         return (
             f"CREATE VIRTUAL TABLE {self.name} USING fts5({self._names}, content='', contentless_delete=1, "
-            f"tokenize='{' '.join(_TOKENIZER)}');"
+            f"tokenize='{queries.TOKENIZE}');"
         )
 
     def size_sql(self) -> str:
@@ -134,38 +161,53 @@ class Index:
         `rowid` is at least 1; that of a new row is higher than every earlier one, since rank goes to the newest. A row
         that was removed may be added again under its own, which costs FTS5 a segment.
         """
-        db.execute(self._insert, (rowid, *texts, " ".join(map(_facet, facets))))
+        db.execute(self._insert, (rowid, *map(scripts.prepared, texts), " ".join(map(_facet, facets))))
 
     def remove(self, db: apsw.Connection, rowid: int) -> None:
         """Take a row out of the index."""
         db.execute(self._delete, (rowid,))
 
     def search(
-        self, db: apsw.Connection, query: str, *, syntax: str = "words", facets: Iterable[str] = ()
+        self,
+        db: apsw.Connection,
+        query: str,
+        *,
+        syntax: str = "words",
+        facets: Iterable[str] = (),
+        narrow: Narrow = ALL,
     ) -> list[Hit]:
         """The newest `CANDIDATES` rows that fit and have all `facets`: best first, newest first where they fit alike.
 
-        With `words`, nothing in the query is syntax. Rows with all of its words are looked for; where there are none,
-        rows with any of them, leaving out words that are too common to tell rows apart. A query without a letter or
-        digit finds nothing. With `fts5`, the query is an FTS5 expression over the text columns; raises `InvalidParams`
-        naming `query` where it is none.
+        With `words` and `prefix`, rows with all of the terms are looked for; where there are none, rows with any of
+        them, leaving out terms that are too common to tell rows apart. A query without a letter or digit finds nothing.
+        With `fts5`, the query is an FTS5 expression over the text columns; raises `InvalidParams` naming `query` where
+        it is none.
         """
-        filters = [f'facets : "{_facet(facet)}"' for facet in facets]
-        query = query.replace("\0", " ")  # It would end the expression for FTS5.
+        narrow = narrow._replace(facets=(*narrow.facets, *((facet,) for facet in facets)))
         if syntax == "fts5":
-            return self._expression(db, filters, query)
-        words = self._words(db, query)
-        hits = self._ranked(db, filters, " AND ".join(word.quoted for word in words), words) if words else []
-        if hits or len(words) < 2:
-            return hits
-        telling = _telling(words)
-        return self._ranked(db, filters, " OR ".join(word.quoted for word in telling), telling) if telling else []
+            return self._expression(db, narrow, query)
+        words = self._words(db, narrow, queries.terms(db, query, syntax))
+        hits = self._with_all(db, narrow, words)
+        return hits if hits or len(words) < 2 else self._with_any(db, narrow, words)
 
-    def _expression(self, db: apsw.Connection, filters: Sequence[str], expression: str) -> list[Hit]:
+    def gather(self, db: apsw.Connection, query: str, *, syntax: str, narrow: Narrow) -> Gathered:
+        """As `search`, for a second ranking: where fewer than `ENOUGH` rows have all of the terms, those with any of
+        them are there as well. With `fts5` there are no words."""
+        if syntax == "fts5":
+            return Gathered((), self._expression(db, narrow, query))
+        words = self._words(db, narrow, queries.terms(db, query, syntax))
+        hits = self._with_all(db, narrow, words)
+        if len(words) < 2 or len(hits) >= ENOUGH:
+            return Gathered(words, hits)
+        found = {hit.rowid: hit for hit in (*self._with_any(db, narrow, words), *hits)}
+        return Gathered(words, sorted(found.values(), key=lambda hit: (-hit.score, -hit.rowid)))
+
+    def _expression(self, db: apsw.Connection, narrow: Narrow, expression: str) -> list[Hit]:
+        expression = scripts.in_expression(expression.replace("\0", " "))
         try:
             # Alone first: in the parentheses that confine it to the text columns, `a) OR facets : (b` would be valid.
             db.execute(self._parse, (expression,)).fetchall()
-            return self._ranked(db, filters, expression, ())
+            return self._ranked(db, narrow, expression, "")
         except apsw.SQLError:
             raise InvalidParams(
                 "query is no FTS5 expression",
@@ -173,67 +215,54 @@ class Index:
                 field="query",
             ) from None
 
-    def _ranked(
-        self, db: apsw.Connection, filters: Sequence[str], expression: str, words: Iterable[_Word]
-    ) -> list[Hit]:
-        match = " AND ".join((*filters, f"{self._texts} ({expression})"))
-        weights = " ".join(map(repr, self._weights))
-        options = f"{len(filters)};{weights};{' '.join(repr(word.idf) for word in words)}"
-        hits = [Hit(rowid, score) for rowid, score in db.execute(self._search, (options, match))]
+    def _with_all(self, db: apsw.Connection, narrow: Narrow, words: Sequence[Word]) -> list[Hit]:
+        if not words or not all(word.hits for word in words):
+            return []
+        return self._ranked(db, narrow, " AND ".join(word.term.expression for word in words), _weighed(words, words))
+
+    def _with_any(self, db: apsw.Connection, narrow: Narrow, words: Sequence[Word]) -> list[Hit]:
+        telling = _telling(words)
+        if not telling:
+            return []
+        return self._ranked(db, narrow, " OR ".join(word.term.expression for word in telling), _weighed(telling, words))
+
+    def _ranked(self, db: apsw.Connection, narrow: Narrow, expression: str, weighed: str) -> list[Hit]:
+        match = self._match(narrow, f"{self._texts} ({expression})")
+        facets = sum(map(len, narrow.facets))
+        options = f"{facets};{len(narrow.without)};{self._options};{weighed}"
+        sql, given = self._search, (options, match, *narrow.given)
+        if narrow.where:
+            oldest = db.execute(self._oldest, (match,)).fetchone()
+            where = (
+                f" AND {self.name}.rowid >= {oldest[0] if oldest else 0} AND {narrow.where.format(table=self.name)} "
+            )
+            sql = sql.replace(" ORDER BY ", f"{where}ORDER BY ")
+        hits = [Hit(rowid, (rank >> _MASK_BITS) / _UNITS, rank & _MASK) for rowid, rank in db.execute(sql, given)]
         hits.sort(key=_score, reverse=True)
         return hits
 
-    def _words(self, db: apsw.Connection, query: str) -> list[_Word]:
-        tokenizer = _tokenizer(db)
-        distinct: dict[tuple[str, ...], str] = {}
-        for word in query.split():
-            tokens = _tokens(tokenizer, word)
-            if tokens and len(distinct) < WORDS:
-                distinct.setdefault(tokens, '"' + word.replace('"', '""') + '"')
+    def _match(self, narrow: Narrow, texts: str = "") -> str:
+        """The FTS5 expression for rows within the filters that are facets, and with `texts`."""
+        parts = [_any(group) for group in narrow.facets]
+        match = " AND ".join((*parts, texts) if texts else parts)
+        return f"({match}) NOT {_any(narrow.without)}" if narrow.without and match else match
+
+    def _words(self, db: apsw.Connection, narrow: Narrow, terms: Iterable[Term]) -> list[Word]:
         [(rows,)] = db.execute(self._rows)
-        return [self._word(db, quoted, max(rows, 1)) for quoted in distinct.values()]
+        rows = max(rows, 1)
+        # `without` and `where` keep out few, as a rule, and would have to be looked up for every word.
+        narrow = Narrow(narrow.facets)
+        within = self._about(db, self._match(narrow), rows) if narrow.facets else rows
+        words = []
+        for term in terms:
+            hits = self._about(db, self._match(narrow, f"{self._texts} {term.expression}"), rows)
+            words.append(Word(term, hits, math.log(1 + max(within, hits) / max(hits, 1))))
+        return words
 
-    def _word(self, db: apsw.Connection, quoted: str, rows: int) -> _Word:
-        """A word's hits: counted where they are few, else by how densely the newest of them lie among all row ids."""
-        [(count, oldest)] = db.execute(self._density, (f"{self._texts} {quoted}",))
-        hits = count if count < _SAMPLE else count * rows / (rows - oldest + 1)
-        return _Word(quoted, hits, math.log(1 + rows / max(hits, 1)))
-
-
-def snippet(db: apsw.Connection, text: str, query: str) -> str:
-    """About `SNIPPET_LENGTH` characters of `text`, on one line, from the place that has the most words of `query`.
-
-    An ellipsis stands where text is left out. Only the first 64 KiB are looked at; where none of the words is in them,
-    the snippet is the beginning.
-    """
-    if len(text) <= SNIPPET_LENGTH:
-        return " ".join(text.split())
-    raw = text[:_SNIPPET_BYTES].encode()[:_SNIPPET_BYTES]
-    tokenizer = _tokenizer(db)
-    wanted = {token for word in query.split() if word not in _OPERATORS for token in _tokens(tokenizer, word)}
-    places = tokenizer(raw, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)
-    begin = _best_place(cast("list[_Place]", places), wanted)
-    rest = raw[begin : begin + 4 * SNIPPET_LENGTH + 4].decode(errors="ignore")
-    shown = rest[:SNIPPET_LENGTH]
-    cut = len(rest) > SNIPPET_LENGTH
-    if cut and " " in shown[-_LEAD:]:
-        shown = shown[: shown.rindex(" ")]
-    return f"{'…' if begin else ''}{' '.join(shown.split())}{'…' if cut else ''}"
-
-
-def _best_place(places: Sequence[_Place], wanted: set[str]) -> int:
-    """The byte at which to begin so that the most wanted tokens follow within a snippet; 0 where there are none."""
-    found = [index for index, (_, _, token) in enumerate(places) if token in wanted][:_SNIPPET_HITS]
-    best, most = 0, 0
-    for at, first in enumerate(found):
-        end = places[first][0] + SNIPPET_LENGTH - _LEAD
-        near = {places[index][2] for index in found[at:] if places[index][1] <= end}
-        if len(near) > most:
-            best, most = first, len(near)
-    start = best
-    while start and places[best][0] - places[start - 1][0] <= _LEAD:
-        start -= 1
-    return places[start][0] if start else 0
+    def _about(self, db: apsw.Connection, match: str, rows: int) -> float:
+        """How many rows match: counted where they are few, else by how densely the newest lie among all row ids."""
+        [(count, oldest)] = db.execute(self._density, (match,))
+        return float(count if count < _SAMPLE else count * rows / (rows - oldest + 1))
 
 
 def json_text(value: Any) -> str:
@@ -257,54 +286,73 @@ def _collect(value: Any, parts: list[str]) -> None:
         parts.append(str(value))
 
 
-def _rank(api: apsw.FTS5ExtensionApi, /, *options: apsw.SQLiteValue) -> float:
-    """BM25 of the current row. The frequency of a phrase is weighed by its columns, as FTS5's `bm25()` does."""
+def _rank(api: apsw.FTS5ExtensionApi, /, *options: apsw.SQLiteValue) -> int:
+    """BM25 of the current row, and which terms it has. The frequency of a term is weighed by its columns, as FTS5's
+    `bm25()` does with a phrase's."""
     ranking = api.aux_data
     if ranking is None:
         ranking = api.aux_data = _ranking(api, str(options[0]))
-    skip, phrases, weights, idfs, mean_size = ranking
-    norm = _K1 * (1 - _B + _B * api.column_size() / mean_size)
-    score = 0.0
-    for index in range(phrases):
-        phrase = skip + index
+    terms, weights, length_share, mean_size = ranking
+    columns, offsets = api.phrase_columns, api.phrase_column_offsets
+    norm = _K1 * (1 - length_share + length_share * api.column_size() / mean_size)
+    score, mask, bit = 0.0, 0, 1
+    for idf, phrases in terms:
         frequency = 0.0
-        for column in api.phrase_columns(phrase):
-            frequency += weights[column] * len(api.phrase_column_offsets(phrase, column))
-        score += (idfs[index] if idfs else 1.0) * frequency * (_K1 + 1) / (frequency + norm)
-    return score
+        for phrase in phrases:
+            for column in columns(phrase):
+                frequency += weights[column] * len(offsets(phrase, column))
+        if frequency:
+            score += idf * frequency / (frequency + norm)
+            mask |= bit
+        bit <<= 1
+    units = min(int(score * _SCALE), _MOST)
+    packed: int = units << _MASK_BITS | mask & _MASK
+    return packed
 
 
 def _ranking(api: apsw.FTS5ExtensionApi, options: str) -> _Ranking:
-    skip, weights, idfs = options.split(";")
+    """`options` are: phrases of facets before and after those of the query; weights; share of the length; and for each
+    term its inverse document frequency and how many phrases it has, where a phrase is not a term that counts as 1."""
+    before, after, weights, length_share, weighed = options.split(";")
+    phrase, end = int(before), api.phrase_count - int(after)
+    terms: list[tuple[float, tuple[int, ...]]] = []
+    for word in weighed.split() or ["1.0:1"] * (end - phrase):
+        idf, _, count = word.partition(":")
+        terms.append((float(idf), tuple(range(phrase, phrase + int(count)))))
+        phrase += int(count)
     return _Ranking(
-        skip=int(skip),
-        phrases=api.phrase_count - int(skip),
+        terms=tuple(terms),
         weights=tuple(map(float, weights.split())),
-        idfs=tuple(map(float, idfs.split())),
+        length_share=float(length_share),
         mean_size=max(api.column_total_size() / max(api.row_count, 1), 1.0),
     )
 
 
-def _telling(words: Iterable[_Word]) -> list[_Word]:
-    """The rarest words that occur, as many as fit the candidates together: a common one must not crowd them out."""
-    chosen: list[_Word] = []
+def _weighed(chosen: Sequence[Word], words: Sequence[Word]) -> str:
+    """The words for `kept_rank`: of those that weren't chosen, none of the phrases."""
+    return " ".join(f"{word.idf!r}:{len(word.term.forms) if word in chosen else 0}" for word in words)
+
+
+def _telling(words: Sequence[Word]) -> list[Word]:
+    """The rarest words that occur, as many as fit the candidates together: a common one must not crowd them out.
+
+    In the order in which they were given, which is that of their phrases.
+    """
+    chosen: list[Word] = []
     total = 0.0
     for word in sorted(words, key=_hits):
         total += word.hits
         if word.hits and (not chosen or total <= CANDIDATES):
             chosen.append(word)
-    return chosen
+    return [word for word in words if word in chosen]
+
+
+def _any(facets: Sequence[str]) -> str:
+    """Rows that have one of the facets."""
+    quoted = " OR ".join(f'"{_facet(facet)}"' for facet in facets)
+    return f"facets : ({quoted})"
 
 
 def _facet(facet: str) -> str:
     """One token that the tokenizer leaves whole, whatever the facet has in it."""
     return "x" + hashlib.sha256(facet.encode()).hexdigest()[:16]
-
-
-def _tokenizer(db: apsw.Connection) -> apsw.FTS5Tokenizer:
-    return db.fts5_tokenizer(_TOKENIZER[0], list(_TOKENIZER[1:]))
-
-
-def _tokens(tokenizer: apsw.FTS5Tokenizer, text: str) -> tuple[str, ...]:
-    found = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
-    return tuple(map(str, found))

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from kept.wire.errors import InvalidParams
 from keptd.store import search
 from keptd.store.database import open_reader, open_writer
-from keptd.store.search import SNIPPET_LENGTH, Index, json_text, snippet
+from keptd.store.queries import TERMS
+from keptd.store.search import Index, json_text
+from keptd.store.snippets import SNIPPET_LENGTH, snippet
 
 DEEP = st.integers(1, 499).map(lambda depth: "(" * depth + "a" + ")" * depth)
 
@@ -137,10 +139,10 @@ def test_a_query_without_a_word_finds_nothing(db: apsw.Connection, query: str) -
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("word NOT other", [4]),
-        ("word OR other", [5]),
+        ("word NOT other", [3, 4, 5]),
+        ("word OR other", [3, 4, 5]),
         ("wor*", []),
-        ("^word OR", [5]),
+        ("^word OR", [1, 3, 4, 5]),
         ("title : other", [6]),
         ('"word other"', [5, 4, 3]),
     ],
@@ -191,8 +193,67 @@ def test_fts5_syntax_combines_prefixes_columns_and_phrases(db: apsw.Connection) 
     assert found(db, "one NOT three", syntax="fts5", facets=[]) == [2]
 
 
+def test_a_phrase_is_its_words_side_by_side_in_their_order(db: apsw.Connection) -> None:
+    fill(db, "the end of the day", "day of the end", "the end")
+
+    assert found(db, "end of the", syntax="phrase") == [1]
+    assert found(db, "of the end", syntax="phrase") == [2]
+    assert found(db, "end nowhere", syntax="phrase") == []
+
+
+@pytest.mark.parametrize("typed", ["h", "hap", "happ", "happi", "happin", "happine", "happines", "happiness"])
+def test_a_word_is_found_from_its_first_letter_to_its_last(db: apsw.Connection, typed: str) -> None:
+    fill(db, "great happiness", "great sorrow")
+
+    assert found(db, f"great {typed}", syntax="prefix") == [1]
+
+
+def test_words_that_tell_nothing_are_left_out_where_others_remain(db: apsw.Connection) -> None:
+    fill(db, "who is the man", "needle")
+
+    assert found(db, "where is the needle") == [2]
+    assert found(db, "who is the") == [1]
+
+
+def test_irregular_forms_are_found_as_stems_are(db: apsw.Connection) -> None:
+    fill(db, "we bought it", "we sold it")
+
+    assert found(db, "buy") == found(db, "bought") == [1]
+
+
+@pytest.mark.parametrize("query", ["東", "京都", "東京都", "都に住んで", "python3東京"])
+def test_a_run_of_letters_without_spaces_is_found_by_any_part(db: apsw.Connection, query: str) -> None:
+    fill(db, "昔python3東京都に住んでいた", "大阪")
+
+    assert found(db, query) == [1]
+
+
+def test_a_row_that_was_indexed_before_runs_were_cut_is_still_found(db: apsw.Connection) -> None:
+    db.execute("INSERT INTO thing_text (rowid, body) VALUES (1, '東京都')")
+
+    assert found(db, "東京都") == [1]
+
+
+def test_a_snippet_of_a_script_without_spaces_shows_the_place(db: apsw.Connection) -> None:
+    text = "あいうえお" * 60 + "東京都に住む" + "かきくけこ" * 60
+
+    assert "東京都に住む" in snippet(db, text, "東京都")
+    assert "東京都に住む" in snippet(db, text, "住")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@given(st.text("東京都に住ab ", min_size=1, max_size=12), st.integers(0, 11), st.integers(1, 12))
+def test_every_part_of_a_run_is_found_in_it(db: apsw.Connection, text: str, begin: int, length: int) -> None:
+    part = text[begin : begin + length]
+    INDEX.add(db, 1, ("", text))
+    hits = found(db, part, syntax="phrase") if part.strip(" ab") == part and part else [1]
+    INDEX.remove(db, 1)
+
+    assert hits == [1]
+
+
 def test_words_past_the_limit_are_ignored(db: apsw.Connection) -> None:
-    words = [f"w{number}" for number in range(search.WORDS + 1)]
+    words = [f"w{number}" for number in range(TERMS + 1)]
     fill(db, " ".join(words[:-1]), words[-1])
 
     assert found(db, " ".join(words)) == [1]
