@@ -18,7 +18,12 @@ DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.calls")
 ASYNCHRONOUS = ("kept.stream", "kept.channel")
 """The client's only modules that know anyio."""
 
-ROOMS_BELOW = {"context": {"memory", "journal", "component"}, "memory": {"trash"}, "component": {"trash"}}
+ROOMS_BELOW = {
+    "context": {"memory", "journal", "component"},
+    "memory": {"trash"},
+    "component": {"trash"},
+    "sessions": {"trash"},
+}
 """Which rooms' stores a room may use. A room that is not named uses none."""
 
 DECLARES_JOBS = "keptd.jobs.declare"
@@ -29,7 +34,7 @@ LAYERS = (
     ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home")),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),
-    ("rpc", ("keptd.rpc", "keptd.offload")),
+    ("rpc", ("keptd.rpc", "keptd.offload", "keptd.transfers")),
     ("rooms", ()),
     ("recovery", ("keptd.recovery",)),
     ("supervisor", ("keptd.supervisor",)),
