@@ -11,7 +11,7 @@ import apsw
 
 from ..domain import Domain, SearchIndex
 from ..rpc.methods import collect
-from . import message_methods, messages, methods, store
+from . import importing, message_methods, messages, methods, move_methods, store
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 
 
@@ -23,8 +23,9 @@ def _reindex(db: apsw.Connection) -> None:
 DOMAIN = Domain(
     name="sessions",
     migrations=MIGRATIONS,
-    handlers=(*collect(methods), *collect(message_methods)),
+    handlers=(*collect(methods), *collect(message_methods), *collect(move_methods)),
     reindex=_reindex,
+    at_start=importing.leave_all,
     derived=frozenset(("session_tag",)),
     local_tables=("session_attachment",),
     indexes=(

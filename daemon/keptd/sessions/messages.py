@@ -47,8 +47,13 @@ def add(db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, a
         seq = db.last_insert_rowid()
         index(db, seq, session.seq, one.role, one.speaker, one.content, at)
         said.append(Said(seq, id_, number))
-    db.execute(_COUNT, (len(new), sum(one.bytes for one in new), at, at, title, session.seq))
+    count(db, session.seq, new, at, at, title)
     return said
+
+
+def count(db: apsw.Connection, session: int, new: Sequence[New], last_at: int, active_at: int, title: str) -> None:
+    """Add messages that were put into a session, the last of them at `last_at`, to what its row says of it."""
+    db.execute(_COUNT, (len(new), sum(one.bytes for one in new), last_at, active_at, title, session))
 
 
 def get(db: apsw.Connection, message_id: str) -> Message:
