@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import time
+from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,14 +50,23 @@ class Incoming(NamedTuple):
         """As a caller sees it."""
         return Upload(id=self.id, received=self.received, bytes=self.bytes)
 
+    def open(self) -> BufferedReader:
+        """To be read. Raises `NotFound` where it has been removed meanwhile."""
+        try:
+            return self.path.open("rb")
+        except FileNotFoundError:
+            raise _missing() from None
+
     def check_whole(self) -> None:
         """Raises `Conflict` where not all of it has come, or it is not what was announced. Reads all of it."""
-        received = self.received
-        if received != self.bytes:
-            raise Conflict(
-                f"{received} of {self.bytes} bytes have come", hint="Send the rest with data.write.", received=received
-            )
-        with self.path.open("rb") as file:
+        with self.open() as file:
+            received = os.fstat(file.fileno()).st_size
+            if received != self.bytes:
+                raise Conflict(
+                    f"{received} of {self.bytes} bytes have come",
+                    hint="Send the rest with data.write.",
+                    received=received,
+                )
             if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256:
                 raise Conflict("the archive is not what was announced: its SHA-256 differs", hint="Send it again.")
 

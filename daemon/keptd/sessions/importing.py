@@ -62,9 +62,15 @@ async def run(ctx: ControlCtx, call: ImportSessions) -> ImportedSessions:
         return _decode(first)
     with anyio.CancelScope() as scope:
         ctx.on_cancel(scope.cancel)
-        with ExitStack() as files:
-            source, size = await _open(ctx, call, files)
-            done = await _Import(ctx, call, source, size).run(receipt)
+        try:
+            with ExitStack() as files:
+                source, size = await _open(ctx, call, files)
+                done = await _Import(ctx, call, source, size).run(receipt)
+        except KeptError:
+            # Somebody may have asked for the same at the same time, and was quicker: then its file has gone.
+            if first := await _first_result(ctx, receipt):
+                return _decode(first)
+            raise
         await _discard(ctx, call)
         return done
     raise Cancelled("cancelled before anything was imported")
@@ -99,7 +105,7 @@ async def _open(ctx: ControlCtx, call: ImportSessions, files: ExitStack) -> tupl
         return io.BytesIO(whole), len(whole)
     incoming = Transfers(ctx.store.path.parent).incoming(call.upload_id)
     await in_thread(lambda _: incoming.check_whole(), ctx.progress)
-    return files.enter_context(incoming.path.open("rb")), incoming.bytes
+    return files.enter_context(incoming.open()), incoming.bytes
 
 
 async def _discard(ctx: ControlCtx, call: ImportSessions) -> None:

@@ -90,7 +90,8 @@ async def test_parts_tell_how_far_they_are(peer: Peer, monkeypatch: pytest.Monke
 async def test_what_is_said_meanwhile_is_not_in_it(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART_BYTES", 1)
     id_ = await begun(peer, "a", "b")
-    text, cursor = "", {}
+    text = ""
+    cursor: dict[str, str] = {}
     while True:
         part = await done(peer, "session.export", id=id_, **cursor)
         text += part["text"]

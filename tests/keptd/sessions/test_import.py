@@ -34,11 +34,9 @@ async def contents(peer: Peer, session_id: str) -> list[str]:
 
 
 async def places(daemon: Daemon) -> list[tuple[str, str]]:
-    """Where every session is, by title."""
-    with database(daemon) as db:
-        return [
-            (str(title), str(place)) for title, place in db.execute("SELECT title, place FROM session ORDER BY seq")
-        ]
+    """Where every session is, by title, in order."""
+    db = database(daemon)
+    return [(str(title), str(place)) for title, place in db.execute("SELECT title, place FROM session ORDER BY seq")]
 
 
 async def test_the_least_document_is_enough(daemon: Daemon, peer: Peer) -> None:
