@@ -92,7 +92,7 @@ async def test_what_is_said_meanwhile_is_not_in_it(peer: Peer, monkeypatch: pyte
     id_ = await begun(peer, "a", "b")
     text = ""
     cursor: dict[str, str] = {}
-    while True:
+    for _ in range(10):
         part = await done(peer, "session.export", id=id_, **cursor)
         text += part["text"]
         if part["next_cursor"] is None:

@@ -229,14 +229,21 @@ def test_nothing_that_was_said_breaks_out_of_the_markdown(
     assert [kind for kind in kinds if kind[0] != "inline"] == expected
 
 
+MARKED = st.sampled_from(
+    ("*a*", "_a_", "`a`", "[a](b)", "![a](b)", "<b>", "<http://a>", "&amp;", "a #", "\\*a*", "~~a~~")
+)
+
+
 @settings(max_examples=100)
-@given(title=NAME, speaker=NAME)
+@given(title=NAME | MARKED, speaker=NAME | MARKED)
 def test_names_are_plain_text_in_a_heading(title: str, speaker: str) -> None:
     tokens = MarkdownIt("commonmark").parse(written(Markdown(), title, None, [(speaker, "x")]))
-    inline = [token for token in tokens if token.type == "inline"]
-    shown = " ".join(title.split()) or "Session without a title"
-    assert {child.type for child in inline[0].children or ()} <= {"text", "text_special"}
-    assert " ".join("".join(child.content for child in inline[0].children or ()).split()) == shown
+    headings = [tokens[at + 1].children or [] for at, token in enumerate(tokens) if token.type == "heading_open"]
+    said = f"1. user, {' '.join(speaker.split())} (1970-01-01 00:00:00 UTC)"
+    wanted = (" ".join(title.split()) or "Session without a title", "Messages", " ".join(said.split()))
+    for children, shown in zip(headings, wanted, strict=True):
+        assert {child.type for child in children} <= {"text", "text_special"}
+        assert " ".join("".join(child.content for child in children).split()) == shown
 
 
 @settings(max_examples=200)
