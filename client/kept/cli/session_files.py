@@ -41,7 +41,7 @@ def fetch(wanted: ExportToFile, call: Caller, surface: Surface) -> int:
     if surface.json:
         show_json({"file": wanted.file, "bytes": total, "messages": done}, surface)
     else:
-        surface.line(f"exported {done:,} messages: {size(total)}")
+        surface.line(f"exported {_messages(done)}: {size(total)}")
     return FINE
 
 
@@ -84,11 +84,15 @@ def _tell(imported: ImportedSessions, surface: Surface) -> None:
     arrived = [each for each in sessions if each.action != "skipped"]
     for each in sessions[:_SHOWN]:
         former = f", was {clean(each.former_id)}" if each.former_id not in (None, each.id) else ""
-        surface.line(f"{clean(each.action):<8}  {clean(each.id)}  {each.messages:,} messages{former}")
+        surface.line(f"{clean(each.action):<8}  {clean(each.id)}  {_messages(each.messages)}{former}")
     if len(sessions) > _SHOWN:
         surface.line(f"... and {len(sessions) - _SHOWN:,} more")
-    surface.line(f"imported {imported.messages:,} messages in {len(arrived):,} of {len(sessions):,} sessions")
+    surface.line(f"imported {_messages(imported.messages)} in {len(arrived):,} of {len(sessions):,} sessions")
     for warning in imported.warnings[:_SHOWN]:
         surface.note(f"note: {clean(warning)}")
     if len(imported.warnings) > _SHOWN:
         surface.note(f"note: and {len(imported.warnings) - _SHOWN:,} more; --json shows all")
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"

@@ -55,10 +55,7 @@ class Params:
         if missing := _MISSING.match(reason):
             field = f"{path}.{missing['name']}".lstrip(".")
             return _refusal(f"{field} is required", field, f"{self._call.method} takes {_list(names)}.")
-        if reason.startswith("Invalid enum value"):
-            choices = _choices(get_type_hints(self._call).get(path))
-            reason = f"Expected one of {_list(choices)}" if choices else "Expected another value"
-        return _refusal(f"{path or 'params'}: {in_words(reason)}", path)
+        return _refusal(f"{path or 'params'}: {in_words(reason, get_type_hints(self._call).get(path))}", path)
 
 
 def place_of(refusal: str) -> tuple[str, str]:
@@ -68,8 +65,14 @@ def place_of(refusal: str) -> tuple[str, str]:
     return _INSIDE.sub("", found["path"]) if found else "", _PATH.sub("", refusal)
 
 
-def in_words(reason: str) -> str:
-    """A decoder's reason as part of a sentence, without the regular expression that tells people least."""
+def in_words(reason: str, expected: Any = None) -> str:
+    """A decoder's reason as part of a sentence, without the value, and the regular expression that tells people least.
+
+    `expected` is the type of the field: one with a few words to choose from gives them.
+    """
+    if reason.startswith("Invalid enum value"):
+        choices = _choices(expected)
+        reason = f"Expected one of {_list(choices)}" if choices else "Expected another value"
     if "matching regex" in reason and "0000" in reason:
         reason = "Expected text without control characters"
     return f"{reason[:1].lower()}{reason[1:]}".replace("`", "")

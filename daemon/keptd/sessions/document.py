@@ -7,7 +7,7 @@ version doesn't know is kept, and written again where it stood.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -151,7 +151,7 @@ def _read(raw: bytes, kind: type[P], deepest: int) -> P:
         part = msgspec.convert({**known, "extra": given}, kind)
     except msgspec.ValidationError as refusal:
         field, reason = place_of(str(refusal))
-        raise BadPart(field, in_words(reason)) from None
+        raise BadPart(field, in_words(reason, get_type_hints(kind).get(field))) from None
     for name in known.keys() & {"active_at", "created_at", "updated_at", "closed_at"}:
         moment = getattr(part, name)
         if moment is not None and not _FIRST <= to_micros(moment) <= _LAST:
