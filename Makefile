@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test crash damage tour types lint api api-check coverage bench lock clean
+.PHONY: help setup test crash damage large tour types lint api api-check coverage bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,6 +57,9 @@ coverage: $(STAMP) ## run the suite and say what it doesn't reach
 
 damage: $(STAMP) ## damage every page of a database in turn, and print what is found, recovered and lost
 	$(PY) -m tests.damage_table --many 100
+
+large: $(STAMP) ## show that a session of 200 MB takes no more memory than one of 20 MB
+	KEPT_LARGE=1 $(PY) -m pytest -s tests/keptd/sessions/test_memory.py
 
 bench: $(STAMP) ## measure against peers; prints ratios, passes or fails nothing
 	@set -e; for program in tests/bench/[a-z]*.py; do name=$$(basename "$$program" .py); echo "== $$name"; $(PY) -m "tests.bench.$$name"; done

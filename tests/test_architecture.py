@@ -34,7 +34,7 @@ LAYERS = (
     ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home")),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),
-    ("rpc", ("keptd.rpc", "keptd.offload")),
+    ("rpc", ("keptd.rpc", "keptd.offload", "keptd.transfers")),
     ("rooms", ()),
     ("recovery", ("keptd.recovery",)),
     ("supervisor", ("keptd.supervisor",)),
@@ -42,7 +42,7 @@ LAYERS = (
 )
 """The daemon from the bottom to the top; the rooms belong to the sixth."""
 
-CLIENT_ONLY = ("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer")
+CLIENT_ONLY = ("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer", "kept.cli.session_files")
 """The command line's modules that belong to the caller's process, and never run in the daemon."""
 
 REACHES_OUT = frozenset(

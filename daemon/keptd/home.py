@@ -79,7 +79,7 @@ def overwrite(file: Path) -> int:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    file.unlink()
+    file.unlink(missing_ok=True)  # Somebody else may remove it as well.
     return size
 
 

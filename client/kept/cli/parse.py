@@ -38,7 +38,8 @@ class Command:
     """A command: the words that name it, the Struct of its parameters, and the function that runs it.
 
     `by_position` names the fields that are taken by position, in order; only the last may be a tuple, which takes
-    the rest. `starts` says whether it may start the daemon; `hidden` keeps it out of help.
+    the rest. `as_typed` names those for which `-` is no text to be read, since the command reads or writes it itself.
+    `starts` says whether it may start the daemon; `hidden` keeps it out of help.
     """
 
     words: tuple[str, ...]
@@ -46,6 +47,7 @@ class Command:
     run: Runner
     by_position: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    as_typed: tuple[str, ...] = ()
     starts: bool = True
     hidden: bool = False
 
@@ -163,7 +165,7 @@ class _Reading:
     def put(self, field: Field, text: str, literal: bool = False) -> None:
         if field.name in self.given and not field.many:
             raise UsageError(f"{field.option} is given twice")
-        if text == "-" and not literal:
+        if text == "-" and not literal and field.name not in self.command.as_typed:
             text = self.read_input()
         value = field.read(text, self.surface.now)
         if field.many:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 from ..client import Client
 from ..faults import Fault, NoDaemon
@@ -121,6 +121,13 @@ class Process:
         sys.stderr.write(question)
         sys.stderr.flush()
         return sys.stdin.readline().rstrip("\n")
+
+    def input(self) -> BinaryIO:
+        """The standard input, to be read piece by piece."""
+        # The type has no None, yet that is what Python sets where the descriptor is closed.
+        if not sys.stdin:
+            raise UsageError("there is no standard input to read")
+        return sys.stdin.buffer
 
     def close(self) -> None:
         """End the connection, if there is one."""

@@ -10,6 +10,7 @@ from .everyday import EVERYDAY
 from .local import LOCAL
 from .methods import RPC, commands
 from .parse import Command, did_you_mean
+from .session_moves import SESSION_MOVES
 from .shell import SHELL
 from .surface import UsageError
 
@@ -34,7 +35,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
     A command written by hand stands in for the method of the same words.
     """
     found: dict[tuple[str, ...], Command] = {}
-    for command in (*EVERYDAY, *LOCAL, RPC, *SHELL, *commands()):
+    for command in (*EVERYDAY, *LOCAL, *SESSION_MOVES, RPC, *SHELL, *commands()):
         found.setdefault(command.words, command)
     return MappingProxyType(found)
 

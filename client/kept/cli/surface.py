@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ..wire import Call
 
@@ -48,6 +48,10 @@ class Here(Protocol):
 
     def ask(self, question: str) -> str | None:
         """What a person types at the terminal; None where there is none."""
+        ...
+
+    def input(self) -> BinaryIO:
+        """The standard input, to be read piece by piece. Raises `UsageError` where there is none."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:

@@ -64,7 +64,12 @@ def as_json(value: Any, indent: int) -> str:
     encoded = msgspec.json.encode(value)
     if indent:
         encoded = msgspec.json.format(encoded, indent=indent)
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded.decode())
+    return harmless_json(encoded.decode())
+
+
+def harmless_json(text: str) -> str:
+    """JSON text, in which what a terminal could take as a command is escaped; it reads back the same."""
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: Any) -> str:

@@ -34,51 +34,71 @@ _CHUNK = 1024 * 1024
 def fetch(file: str, call: Caller, surface: Surface) -> Archive:
     """Have an archive made, and write it to `file`, which must not exist. Raises `UsageError` for what can't be
     written."""
+    with beside(file) as target:
+        archive = call(ExportAll())
+        try:
+            digest = _download(archive, target, call, surface)
+        finally:
+            with suppress(KeptError):
+                call(DiscardArchive(id=archive.id))
+        if digest != archive.sha256:
+            raise UsageError("what came is not what was made: its SHA-256 differs", "Repeat the command.")
+    return archive
+
+
+@contextmanager
+def beside(file: str, *, replace: bool = False) -> Iterator[BinaryIO]:
+    """What is written there is `file` at the end of the block, for the owner alone; after an error nothing is.
+
+    Raises `UsageError` for what can't be written, and where the file exists, unless it is to be replaced.
+    """
     aside = f"{file}.part"
-    with _told(file):
-        if os.path.lexists(file):
+    with told(file):
+        if not replace and os.path.lexists(file):
             raise UsageError("the file exists already", "Give another name, or move it away.")
         target = open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: SIM115
     try:
         with target:
-            archive = call(ExportAll())
-            try:
-                digest = _download(archive, target, call, surface)
-            finally:
-                with suppress(KeptError):
-                    call(DiscardArchive(id=archive.id))
-            if digest != archive.sha256:
-                raise UsageError("what came is not what was made: its SHA-256 differs", "Repeat the command.")
-            with _told(file):
+            yield target
+            with told(file):
                 target.flush()
                 os.fsync(target.fileno())
-        with _told(file):
-            # A link refuses to replace a file that has come into being meanwhile; a rename would not.
-            os.link(aside, file)
+        with told(file):
+            if replace:
+                os.replace(aside, file)
+            else:
+                # A link refuses to replace a file that has come into being meanwhile; a rename would not.
+                os.link(aside, file)
     finally:
-        os.unlink(aside)
-    return archive
+        with suppress(FileNotFoundError):
+            os.unlink(aside)
 
 
 def send(file: str, on_conflict: Literal["refuse", "replace"], call: Caller, surface: Surface) -> Imported:
     """Send an archive from `file`, and have it imported. Raises `UsageError` for what can't be read."""
-    with _told(file), open(file, "rb") as source:
-        whole = hashlib.sha256()
-        total = 0
-        while chunk := source.read(_CHUNK):
-            whole.update(chunk)
-            total += len(chunk)
-        if not total:
-            raise UsageError("the file is empty")
-        source.seek(0)
-        upload = call(BeginUpload(bytes=total, sha256=whole.hexdigest()))
-        try:
-            _upload(upload.id, total, source, call, surface)
-            return call(ImportAll(id=upload.id, on_conflict=on_conflict))
-        except BaseException:
-            with suppress(KeptError):
-                call(DiscardArchive(id=upload.id))
-            raise
+    with told(file), open(file, "rb") as source, delivered(source, call, surface) as upload_id:
+        return call(ImportAll(id=upload_id, on_conflict=on_conflict))
+
+
+@contextmanager
+def delivered(source: BinaryIO, call: Caller, surface: Surface) -> Iterator[TransferId]:
+    """Send a file that can be read twice; its id in the daemon, from where it is removed if the block fails."""
+    whole = hashlib.sha256()
+    total = 0
+    while chunk := source.read(_CHUNK):
+        whole.update(chunk)
+        total += len(chunk)
+    if not total:
+        raise UsageError("the file is empty")
+    source.seek(0)
+    upload = call(BeginUpload(bytes=total, sha256=whole.hexdigest()))
+    try:
+        _upload(upload.id, total, source, call, surface)
+        yield upload.id
+    except BaseException:
+        with suppress(KeptError):
+            call(DiscardArchive(id=upload.id))
+        raise
 
 
 def _download(archive: Archive, target: BinaryIO, call: Caller, surface: Surface) -> str:
@@ -89,7 +109,7 @@ def _download(archive: Archive, target: BinaryIO, call: Caller, surface: Surface
             data = base64.b64decode(call(ReadArchive(id=archive.id, offset=offset)).data)
             if not data:
                 break
-            with _told("the file"):
+            with told("the file"):
                 target.write(data)
             digest.update(data)
             offset += len(data)
@@ -137,7 +157,8 @@ def _progress(what: str, total: int, surface: Surface) -> Iterator[_Line]:
 
 
 @contextmanager
-def _told(file: str) -> Iterator[None]:
+def told(file: str) -> Iterator[None]:
+    """Makes what a file can't do a `UsageError`."""
     try:
         yield
     except OSError as fault:

@@ -1,6 +1,6 @@
 """Data: all that is kept, at once: exported, imported, or deleted.
 
-Owns the folder `exports`, where archives wait to be fetched or imported. Knows no room: what there is to carry comes
+Archives wait in the folder of `transfers` to be fetched or imported. Knows no room: what there is to carry comes
 from the database's own schema and from what each `Domain` says of itself. Opens no path that a caller names.
 """
 
@@ -9,6 +9,15 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import jobs, methods, transfers
+from ..store import Store
+from ..transfers import Transfers
+from . import jobs, methods, replacing
 
-DOMAIN = Domain("data", handlers=collect(methods), jobs=collect_jobs(jobs), at_start=transfers.settle)
+
+def _settle(store: Store) -> None:
+    """Nobody fetches what was left over, and an import that a crash interrupted is settled."""
+    Transfers(store.path.parent).tidy_all()
+    replacing.settle(store.path.parent, store.inline)
+
+
+DOMAIN = Domain("data", handlers=collect(methods), jobs=collect_jobs(jobs), at_start=_settle)

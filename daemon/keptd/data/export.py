@@ -19,8 +19,8 @@ from ..home import private
 from ..offload import Tell
 from ..store import changes
 from ..store.database import snapshot
+from ..transfers import SPARE_BYTES, Transfers
 from . import archive, tables
-from .transfers import SPARE_BYTES, Transfers
 
 
 def export(database: Path, rooms: Sequence[Domain], at: int, tell: Tell) -> Archive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..domain import JobCtx
 from ..jobs.declare import job
 from ..offload import in_thread
-from .transfers import DAY_SECONDS, Transfers
+from ..transfers import DAY_SECONDS, Transfers
 
 
 @job("data.tidy", setting="data_tidy", timeout=600)

@@ -6,7 +6,6 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import anyio
 import apsw
@@ -28,7 +27,7 @@ from kept.wire.data import (
     Upload,
     WritePart,
 )
-from kept.wire.errors import Conflict, InvalidParams, KeptError, StorageFailed
+from kept.wire.errors import InvalidParams, KeptError, StorageFailed
 
 from ..offload import in_thread, waiting
 from ..rpc.control import ControlCtx
@@ -36,11 +35,11 @@ from ..rpc.methods import serves
 from ..rpc.sinks import AwaitedReply
 from ..store.background import PATIENCE_SECONDS, Answer, read
 from ..store.writer import WriteJob, Written
-from . import archive, load, wipe
+from ..transfers import Transfers
+from . import load, wipe
 from .export import export
 from .load import Source
 from .replacing import Replacing, took_effect
-from .transfers import Transfers
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +98,7 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
         if call.on_conflict == "refuse":
             load.refuse_unless_empty(there)
         try:
-            await in_thread(lambda _: _check_whole(incoming.path, incoming.bytes, incoming.sha256), ctx.progress)
+            await in_thread(lambda _: incoming.check_whole(), ctx.progress)
             unpack = partial(load.unpack, source, replacing, ctx.clock.now())
             found = await in_thread(unpack, ctx.progress)
             backup_id = await _backup(ctx) if there else None
@@ -139,16 +138,6 @@ async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
 
 def _transfers(ctx: ControlCtx) -> Transfers:
     return Transfers(ctx.store.path.parent)
-
-
-def _check_whole(path: Path, size: int, sha256: str) -> None:
-    received = path.stat().st_size
-    if received != size:
-        raise Conflict(
-            f"{received} of {size} bytes have come", hint="Send the rest with data.write.", received=received
-        )
-    if archive.sha256(path) != sha256:
-        raise Conflict("the archive is not what was announced: its SHA-256 differs", hint="Send it again.")
 
 
 async def _backup(ctx: ControlCtx) -> str | None:

@@ -20,12 +20,13 @@ from kept.wire import Actor
 from kept.wire.errors import StorageFailed
 from kept.wire.event import DATABASE
 
+from .. import transfers
 from ..domain import Domain
 from ..home import overwrite
 from ..store.changes import ChangeLog
 from ..store.search import renew
 from ..store.writer import Written
-from . import tables, transfers
+from . import tables
 from .replacing import PREFIX, QUARANTINE
 
 COPIES = ("backups", QUARANTINE, "recovery")

@@ -1,8 +1,8 @@
-"""The guard: what happens to a call whose text is stored and looks like a credential, before it is carried out."""
+"""The guard: what happens to text that is to be stored and looks like a credential, before anything is carried out."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,6 +10,8 @@ from kept.wire import Call, Write
 from kept.wire.errors import SecretFound
 
 from ..redaction import mask_call, scan_call
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _NO_CHOICE = "Nothing was written. Take it out of ids, names and tags."
 
@@ -21,37 +23,35 @@ def guard(call: Call[Any], default: str) -> Call[Any]:
     not looked at. Raises `SecretFound`, which names the field and the kind, never the text.
     """
     own = call.on_secret if isinstance(call, Write) else None
-    policy = own or default
-    if policy == "allow" or not call.keeps_text:
-        return call
-    findings = scan_call(call)
+    return screened(call, own or default, may_choose=isinstance(call, Write)) if call.keeps_text else call
+
+
+def screened(part: S, policy: str, place: str = "", *, may_choose: bool = True) -> S:
+    """What is to be stored as it may be stored: as it is, or with each credential masked.
+
+    `policy` is one of `OnSecret`'s; `may_choose` says whether the caller can send another. `place` tells where the
+    fields are, in the name of the field that a refusal gives. Raises `SecretFound`, as `guard`.
+    """
+    if policy == "allow":
+        return part
+    findings = scan_call(part)
     if not findings:
-        return call
-    first = findings[0]
+        return part
+    field, kind = place + findings[0].field, findings[0].kind
+    told = f"{field} holds what looks like a credential ({kind})"
+    hint = None if may_choose else _NO_CHOICE
     if policy == "redact":
-        masked = mask_call(call)
+        masked = mask_call(part)
         if _is_valid(masked):
             return masked
-        raise SecretFound(
-            f"{first.field} holds what looks like a credential ({first.kind}), and has no room for a mask",
-            hint=_NO_CHOICE,
-            field=first.field,
-            kind=first.kind,
-            found=len(findings),
-        )
-    raise SecretFound(
-        f"{first.field} holds what looks like a credential ({first.kind})",
-        hint=None if isinstance(call, Write) else _NO_CHOICE,
-        field=first.field,
-        kind=first.kind,
-        found=len(findings),
-    )
+        told, hint = f"{told}, and has no room for a mask", _NO_CHOICE
+    raise SecretFound(told, hint=hint, field=field, kind=kind, found=len(findings))
 
 
-def _is_valid(call: Call[Any]) -> bool:
-    """Whether a call still keeps the limits of its fields."""
+def _is_valid(part: msgspec.Struct) -> bool:
+    """Whether what is to be stored still keeps the limits of its fields."""
     try:
-        msgspec.json.decode(msgspec.json.encode(call), type=type(call))
+        msgspec.json.decode(msgspec.json.encode(part), type=type(part))
     except msgspec.ValidationError:
         return False
     return True

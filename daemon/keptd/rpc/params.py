@@ -40,9 +40,7 @@ class Params:
 
     def _explain(self, reason: str) -> KeptError:
         names = _own_first(self._call.__struct_fields__)
-        found = _PATH.search(reason)
-        path = _INSIDE.sub("", found["path"]) if found else ""
-        reason = _PATH.sub("", reason)
+        path, reason = place_of(reason)
         if reason.startswith("Expected `object`, got `array`") and not path:
             return InvalidParams(
                 f"{self._call.method} takes its parameters by name, not by position",
@@ -57,12 +55,27 @@ class Params:
         if missing := _MISSING.match(reason):
             field = f"{path}.{missing['name']}".lstrip(".")
             return _refusal(f"{field} is required", field, f"{self._call.method} takes {_list(names)}.")
-        if reason.startswith("Invalid enum value"):
-            choices = _choices(get_type_hints(self._call).get(path))
-            reason = f"Expected one of {_list(choices)}" if choices else "Expected another value"
-        if "matching regex" in reason and "0000" in reason:
-            reason = "Expected text without control characters"
-        return _refusal(f"{path or 'params'}: {reason[:1].lower()}{reason[1:]}".replace("`", ""), path)
+        return _refusal(f"{path or 'params'}: {in_words(reason, get_type_hints(self._call).get(path))}", path)
+
+
+def place_of(refusal: str) -> tuple[str, str]:
+    """The place in the parameters that a decoder's refusal names, and its reason. The place ends before names that the
+    caller made."""
+    found = _PATH.search(refusal)
+    return _INSIDE.sub("", found["path"]) if found else "", _PATH.sub("", refusal)
+
+
+def in_words(reason: str, expected: Any = None) -> str:
+    """A decoder's reason as part of a sentence, without the value, and the regular expression that tells people least.
+
+    `expected` is the type of the field: one with a few words to choose from gives them.
+    """
+    if reason.startswith("Invalid enum value"):
+        choices = _choices(expected)
+        reason = f"Expected one of {_list(choices)}" if choices else "Expected another value"
+    if "matching regex" in reason and "0000" in reason:
+        reason = "Expected text without control characters"
+    return f"{reason[:1].lower()}{reason[1:]}".replace("`", "")
 
 
 def _refusal(message: str, field: str, hint: str | None = None) -> InvalidParams:

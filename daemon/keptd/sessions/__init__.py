@@ -14,11 +14,13 @@ from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
 from . import (
     attendance,
+    importing,
     jobs,
     mending,
     message_methods,
     messages,
     methods,
+    move_methods,
     overview_methods,
     presence,
     search_methods,
@@ -38,11 +40,12 @@ DOMAIN = Domain(
     migrations=MIGRATIONS,
     handlers=tuple(
         handler
-        for module in (methods, message_methods, overview_methods, search_methods, presence)
+        for module in (methods, message_methods, overview_methods, search_methods, move_methods, presence)
         for handler in collect(module)
     ),
     jobs=collect_jobs(jobs),
     reindex=_reindex,
+    at_start=importing.leave_all,
     derived=frozenset(("session_tag",)),
     endings=frozenset(("session.remove",)),
     local_tables=("session_attachment",),

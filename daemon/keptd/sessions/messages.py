@@ -57,11 +57,16 @@ def add(db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, a
         seq = db.last_insert_rowid()
         index(db, seq, session.seq, one.role, one.speaker, one.content, at)
         said.append(Said(seq, id_, number))
+    count(db, session.seq, new, at, at, title)
+    return said
+
+
+def count(db: apsw.Connection, session: int, new: Sequence[New], last_at: int, active_at: int, title: str) -> None:
+    """Add messages that were put into a session, the last of them at `last_at`, to what its row says of it."""
     size, tokens = sum(one.bytes for one in new), sum(one.tokens for one in new)
     roles = Counter(one.role for one in new)
     by_role = (roles["user"], roles["assistant"], roles["system"], roles["tool"])
-    db.execute(_COUNT, (len(new), size, tokens, *by_role, at, at, title, session.seq))
-    return said
+    db.execute(_COUNT, (len(new), size, tokens, *by_role, last_at, active_at, title, session))
 
 
 def get(db: apsw.Connection, message_id: str) -> Message:

@@ -171,16 +171,16 @@ def entitle(db: apsw.Connection, former: SessionRow, title: str) -> None:
     _index_text(db, former._replace(title=title))
 
 
-def check_room(db: apsw.Connection, limit: int) -> None:
-    """Raises `QuotaExceeded` where there are `limit` sessions already.
+def check_room(db: apsw.Connection, limit: int, more: int = 1) -> None:
+    """Raises `QuotaExceeded` where there would be more than `limit` sessions with so many more.
 
     They are counted only where so many were ever begun: a count reads as many entries of an index.
     """
     [(begun,)] = db.execute("SELECT ifnull(max(seq), 0) FROM session")
-    if begun < limit:
+    if begun + more <= limit:
         return
     [(count,)] = db.execute("SELECT count(*) FROM session")
-    if count >= limit:
+    if count + more > limit:
         raise QuotaExceeded(
             f"there are {count} sessions already, those in the trash included",
             hint="Delete some and empty the trash, or raise sessions.max_sessions in config.toml.",

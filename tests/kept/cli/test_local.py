@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from kept.wire import Actor
 from kept.wire.daemon import Status, Stop, Stopping
@@ -39,6 +41,11 @@ class Played:
         self.answer = answer
         self.questions: list[str] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
+        self.typed = b""
+        """What its standard input has."""
+
+    def input(self) -> BinaryIO:
+        return io.BytesIO(self.typed)
 
     def follow(
         self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]

@@ -34,7 +34,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-WITH_FILES = {"data.export_all", "data.import_all", "data.delete_all"}
+WITH_FILES = {"data.export_all", "data.import_all", "data.delete_all", "session.export", "session.import"}
 """Methods whose command reads or writes a file of the caller's, or asks: its parameters are others."""
 
 

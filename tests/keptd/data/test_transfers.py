@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from kept.wire.errors import Conflict, InvalidParams, NotFound, QuotaExceeded, StorageFailed, StorageFull
-from keptd.data import transfers
+from keptd import transfers
 from tests.harness import Daemon, Peer, running
 from tests.working import done, refused
 

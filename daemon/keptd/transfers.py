@@ -1,25 +1,25 @@
-"""The folder `exports`: archives on their way out and in, each under an id that the daemon made.
+"""The folder `exports`: files on their way out and in, each under an id that the daemon made.
 
-An archive on its way in is `<id>.part`, with what was announced of it in its name. What is left over goes after a day,
-and at the start.
+One on its way in is `<id>.part`, with what was announced of it in its name. What is left over goes after a day, and at
+the start. Opens no path that a caller names, and knows nothing of what is in a file: whoever takes one reads it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
 import shutil
 import time
+from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
 from kept.wire.data import TransferId, Upload
 from kept.wire.errors import Conflict, NotFound, QuotaExceeded, StorageFull
 
-from ..home import make_private, overwrite, private
-from ..store import Store
-from . import replacing
+from .home import make_private, overwrite, private
 
 FOLDER = "exports"
 AT_ONCE = 8
@@ -49,6 +49,26 @@ class Incoming(NamedTuple):
     def upload(self) -> Upload:
         """As a caller sees it."""
         return Upload(id=self.id, received=self.received, bytes=self.bytes)
+
+    def open(self) -> BufferedReader:
+        """To be read. Raises `NotFound` where it has been removed meanwhile."""
+        try:
+            return self.path.open("rb")
+        except FileNotFoundError:
+            raise _missing() from None
+
+    def check_whole(self) -> None:
+        """Raises `Conflict` where not all of it has come, or it is not what was announced. Reads all of it."""
+        with self.open() as file:
+            received = os.fstat(file.fileno()).st_size
+            if received != self.bytes:
+                raise Conflict(
+                    f"{received} of {self.bytes} bytes have come",
+                    hint="Send the rest with data.write.",
+                    received=received,
+                )
+            if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256:
+                raise Conflict("the archive is not what was announced: its SHA-256 differs", hint="Send it again.")
 
 
 class Transfers:
@@ -123,17 +143,15 @@ class Transfers:
             overwrite(path)
         return len(old)
 
+    def tidy_all(self) -> int:
+        """Remove everything, at the start: whoever waited for it has gone."""
+        return self.tidy(-DAY_SECONDS)
+
     def _of(self, name: str) -> list[Path]:
         return [path for path in self._all() if path.name.startswith(name)]
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-
-
-def settle(store: Store) -> None:
-    """At the start: nobody fetches what was left over, and an import that a crash interrupted is settled."""
-    Transfers(store.path.parent).tidy(-DAY_SECONDS)
-    replacing.settle(store.path.parent, store.inline)
 
 
 def _missing() -> NotFound:
