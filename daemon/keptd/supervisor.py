@@ -59,7 +59,8 @@ from .rpc.listen import listen
 from .rpc.methods import check
 from .rpc.server import Server
 from .store import OWN, Store, changes, migrations
-from .store.database import FAULTS
+from .store.database import FAULTS, DamagedDatabase
+from .store.migrations import Migration
 
 DOMAINS: tuple[Domain, ...] = (
     memory.DOMAIN,
@@ -141,14 +142,14 @@ class Supervisor:
                 from_backups(place, (*OWN, *rooms), self._clock),
             )
             marker = recovery.Marker(Path(self._paths.data_dir))
-            self._store = Store(
-                Path(self._paths.database),
-                rooms,
-                self._config.storage,
-                self._clock,
-                self._bus.advance,
-                before_migration=partial(before_migration, place, (*OWN, *rooms), self._clock),
-            )
+            try:
+                self._store = self._open(rooms, place)
+            except DamagedDatabase as damaged:
+                if self._found.ending == "damaged":
+                    raise  # All of it was looked at just now: another start would find no more.
+                logger.error("stopping for a recovery", detail=str(damaged))  # noqa: TRY400 - the text says it all.
+                marker.damaged()
+                return recovery.DAMAGED
             try:
                 marker.set()
                 self._backups = Report(place, migrations.made_at(self._store.inline), self._clock)
@@ -172,6 +173,11 @@ class Supervisor:
                     if domain.at_start is not None:
                         domain.at_start(self._store)
                 await self._serve()
+            except FAULTS as fault:
+                # Met before anything was served: what is no damage makes a start impossible.
+                self._store.damage.heed(fault)
+                if not self._store.damage.detail:
+                    raise
             finally:
                 self._store.close()
             damage = self._store.damage.detail
@@ -185,6 +191,16 @@ class Supervisor:
         if self._store.mistake is not None:
             raise Broken("a thread of the daemon failed, so it has ended; the log says where")
         return recovery.DAMAGED if damage else 0
+
+    def _open(self, rooms: list[tuple[str, tuple[Migration, ...]]], place: Place) -> Store:
+        return Store(
+            Path(self._paths.database),
+            rooms,
+            self._config.storage,
+            self._clock,
+            self._bus.advance,
+            before_migration=partial(before_migration, place, (*OWN, *rooms), self._clock),
+        )
 
     async def _serve(self) -> None:
         listener = listen(Path(self._paths.socket))

@@ -115,13 +115,18 @@ def open_copy(database: Path, work: Work) -> apsw.Connection:
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     db.pragma("cache_size", -_CACHE_KIB)
     db.pragma("temp_store", "MEMORY")
+    tick_within(db, work)
+    return db
+
+
+def tick_within(db: apsw.Connection, work: Work) -> None:
+    """Have long statements of a connection tick."""
 
     def ticked() -> bool:
         work.tick()
         return False
 
     db.set_progress_handler(ticked, _STEPS)
-    return db
 
 
 def file_bytes(db: apsw.Connection) -> int:

@@ -22,7 +22,7 @@ async def create(ctx: JobCtx) -> str:
     work = Work(ctx.clock, tell, SHARE)
 
     def run() -> str:
-        made = make_and_verify(place, Wanted(store.path, "automatic"), store.migrations, ctx.clock, work)
+        made = make_and_verify(place, Wanted(store.path, store.damage, "automatic"), store.migrations, ctx.clock, work)
         thinned = thin_out(place, ctx.clock)
         return f"{made.id}: {made.bytes:,} bytes, verified; {len(thinned)} older backups thinned out"
 

@@ -31,7 +31,7 @@ from .work import Tell, Work, on_thread
 
 @serves
 async def create_backup(ctx: ControlCtx, call: CreateBackup) -> Backup:
-    wanted = Wanted(ctx.store.path, "manual", call.label)
+    wanted = Wanted(ctx.store.path, ctx.store.damage, "manual", call.label)
     work = Work(ctx.clock, _tell(ctx), SHARE)
     made = partial(make_and_verify, Place.of(ctx.store), wanted, ctx.store.migrations, ctx.clock, work)
     async with ctx.store.upkeep.hold_now():

@@ -19,7 +19,7 @@ from kept.wire.backup import RestoreBackup
 from kept.wire.errors import Conflict
 
 from ..clock import Clock
-from ..store.database import open_writer
+from ..store.database import integrity, is_damage, open_writer
 from ..store.migrations import ChangedMigration, NewerDatabase, Sets, migrate, pending
 from ..store.succession import succeed
 from ..store.writer import Written
@@ -27,8 +27,6 @@ from .archive import BadBackup, Manifest, need_room, unpack
 from .copy import facts, file_bytes, open_copy
 from .place import Found, storage_faults
 from .work import Work
-
-_FINDINGS = 5
 
 
 def check(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Work) -> None:
@@ -44,7 +42,9 @@ def check(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Wo
     try:
         with closing(open_copy(database, work)) as db:
             _examine(db, manifest, sets)
-    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as fault:
+    except apsw.Error as fault:
+        if not (isinstance(fault, apsw.SQLError) or is_damage(fault)):
+            raise
         raise BadBackup(f"the database in it is damaged ({type(fault).__name__})") from None
     except (NewerDatabase, ChangedMigration) as refusal:
         raise BadBackup(str(refusal)) from None
@@ -60,8 +60,7 @@ def unknown(manifest: Manifest, sets: Sets) -> str | None:
 
 
 def _examine(db: apsw.Connection, manifest: Manifest, sets: Sets) -> None:
-    findings = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
-    if findings != ["ok"]:
+    if findings := integrity(db):
         raise BadBackup(f"the database in it is damaged: {len(findings)} findings of the integrity check")
     if db.execute("PRAGMA foreign_key_check").fetchone():
         raise BadBackup("the database in it has rows that refer to rows which are not there")

@@ -56,7 +56,7 @@ async def go_back(
                 store.completions, work := Work(clock, tell), lambda: _checked(store, found, database, work)
             )
             with closing(await anyio.to_thread.run_sync(prepare, database, store.migrations, clock.now())) as prepared:
-                present = Wanted(store.path, "before_restore", f"before {backup_id}")
+                present = Wanted(store.path, store.damage, "before_restore", f"before {backup_id}")
                 step = Replacement(
                     backup_id, prepared, lambda: make(place, present, clock, Work(clock, tell)), clock, actor
                 )

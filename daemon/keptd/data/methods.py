@@ -59,7 +59,7 @@ class _Reply(msgspec.Struct):
 @serves
 async def export_all(ctx: ControlCtx, _call: ExportAll) -> Archive:
     async with ctx.store.upkeep.hold():
-        return await in_thread(partial(export, ctx.store.path, ctx.rooms, ctx.clock.now()), ctx.progress)
+        return await in_thread(partial(export, ctx.store, ctx.rooms, ctx.clock.now()), ctx.progress)
 
 
 @serves

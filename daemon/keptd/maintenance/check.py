@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -13,8 +12,10 @@ from kept.wire.maintenance import Checkup, Finding, Recovery
 
 from ..domain import Domain, SelfReport
 from ..offload import Tell
-from ..store.database import FAULTS, is_damage, snapshot
-from . import rules, store
+from ..store import Store, checksums
+from ..store.database import FAULTS, is_damage
+from . import rules
+from . import store as sql
 
 RECOVERY = "recovery"
 """The folder, below the data folder, with a report (`*.json`) for each recovery."""
@@ -29,18 +30,19 @@ _decode_recovery = msgspec.json.Decoder(Recovery).decode
 @dataclass(frozen=True, slots=True)
 class Checker:
     """What a check looks at: the database, the rooms whose indexes and files it has, and what the daemon says of
-    itself."""
+    itself. Damage that it finds is heeded as that which a request meets: the next start recovers."""
 
-    path: Path
+    store: Store
     rooms: Sequence[Domain]
     reports: Sequence[SelfReport]
 
     def run(self, tell: Tell, *, quick: bool) -> Checkup:
         """Look at everything; where `quick`, at nothing that takes longer the more there is."""
         findings = [] if quick else [*self._database(tell), self._files(tell)]
-        with snapshot(self.path) as db:
-            found = store.pages(db)
-        findings.append(rules.space(shutil.disk_usage(self.path.parent).free, found.bytes))
+        with self.store.snapshot() as db:
+            found = sql.pages(db)
+        findings.append(rules.checksums(has=checksums.reserve(self.store.path) == checksums.RESERVED))
+        findings.append(rules.space(shutil.disk_usage(self.store.path.parent).free, found.bytes))
         findings.append(rules.slack(found.free, found.pages))
         findings += map(rules.of_itself, self.reports)
         recoveries, unread = self._recoveries()
@@ -53,15 +55,16 @@ class Checker:
         reading = "reading every page"
         tell(0, _STEPS, reading)
         try:
-            with snapshot(self.path) as db:
-                damage = store.damage(db, lambda: tell(0, _STEPS, reading))
+            with self.store.snapshot() as db:
+                damage = sql.damage(db, lambda: tell(0, _STEPS, reading))
                 if damage:
+                    self.store.damage.found(f"the structure is damaged ({len(damage)} findings)")
                     return [rules.structure(damage)]
                 tell(1, _STEPS, "following references")
-                broken = rules.references(store.broken_references(db))
+                broken = rules.references(sql.broken_references(db))
                 tell(2, _STEPS, "comparing text indexes")
                 indexes = [index for room in self.rooms for index in room.indexes]
-                return [rules.structure(()), broken, rules.search(store.unindexed(db, indexes))]
+                return [rules.structure(()), broken, rules.search(sql.unindexed(db, indexes))]
         except FAULTS as fault:
             if not is_damage(fault):
                 raise
@@ -70,12 +73,12 @@ class Checker:
     def _files(self, tell: Tell) -> Finding:
         tell(3, _STEPS, "reading the archives")
         checks = [room.damaged_files for room in self.rooms if room.damaged_files is not None]
-        return rules.files([name for check in checks for name in check(self.path.parent)])
+        return rules.files([name for check in checks for name in check(self.store.path.parent)])
 
     def _recoveries(self) -> tuple[tuple[Recovery, ...], int]:
         """The reports that can be read, newest first, and how many can't."""
         found, unread = [], 0
-        for file in sorted((self.path.parent / RECOVERY).glob("*.json"))[-_REPORTS:]:
+        for file in sorted((self.store.path.parent / RECOVERY).glob("*.json"))[-_REPORTS:]:
             try:
                 with file.open("rb") as stream:
                     found.append(_decode_recovery(stream.read(_REPORT_BYTES)))

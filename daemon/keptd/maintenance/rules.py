@@ -33,13 +33,19 @@ def worst(findings: Iterable[Finding]) -> str:
     return max((finding.verdict for finding in findings), key=_WORSE.index, default="ok")
 
 
+RECOVER = (
+    "The daemon ends by itself, and its next start puts the database together again from what can be read and from the "
+    "newest good backup; the damaged file is kept. kept status then says what was lost, or that nothing was."
+)
+
+
 def structure(damage: Sequence[str]) -> Finding:
     """On what the integrity check found. SQLite's words name tables and pages, never a value."""
     if not damage:
         return Finding(what="structure", verdict="ok", detail="every page was read, and everything fits together")
     more = f", and {len(damage) - _SHOWN} more" if len(damage) > _SHOWN else ""
     shown = "; ".join(" ".join(line.split()) for line in damage[:_SHOWN])
-    return Finding(what="structure", verdict="problem", detail=f"damaged: {shown}{more}", next_step=RESTORE)
+    return Finding(what="structure", verdict="problem", detail=f"damaged: {shown}{more}", next_step=RECOVER)
 
 
 def references(broken: Mapping[str, int]) -> Finding:
@@ -77,6 +83,21 @@ def files(damaged: Sequence[str]) -> Finding:
         verdict="problem",
         detail=f"can't be read: {', '.join(damaged[:_SHOWN])}{more}",
         next_step="Keep them as they are, and put copies in their place: from a copy of the data folder, or an export.",
+    )
+
+
+def checksums(*, has: bool) -> Finding:
+    """On whether each page has a checksum."""
+    if has:
+        return Finding(what="checksums", verdict="ok", detail="every page has a checksum, compared whenever it is read")
+    return Finding(
+        what="checksums",
+        verdict="warning",
+        detail="the pages have no checksums, so that a flipped bit may be read as if it were right",
+        next_step=(
+            "kept data export-all FILE, and kept data import-all FILE into a new home (KEPT_HOME): a new database has "
+            "them. This one stays as it is."
+        ),
     )
 
 

@@ -10,6 +10,7 @@ import apsw
 from kept.wire.maintenance import Size
 
 from ..domain import SearchIndex
+from ..store.database import integrity
 from ..store.search import renew
 
 VACUUM_PAGES = 32
@@ -19,7 +20,6 @@ MERGE_PAGES = 8
 _ANALYZED_ROWS = 400
 """Rows of an index that ANALYZE looks at (https://www.sqlite.org/lang_analyze.html, section 4.1)."""
 
-_FINDINGS = 20
 _PROGRESS_STEPS = 100_000
 
 
@@ -63,10 +63,9 @@ def damage(db: apsw.Connection, tell: Callable[[], None]) -> list[str]:
 
     db.set_progress_handler(progress, _PROGRESS_STEPS)
     try:
-        found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
+        return integrity(db)
     finally:
         db.set_progress_handler(None)
-    return [] if found == ["ok"] else found
 
 
 def broken_references(db: apsw.Connection) -> dict[str, int]:

@@ -283,6 +283,7 @@ class Dispatcher:
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
         except FAULTS as fault:
+            self._store.damage.heed(fault)
             self._refuse(work.request_id, _read_failed(fault), sink)
         else:
             self._answer(work, result, sink)
@@ -297,6 +298,7 @@ class Dispatcher:
                 except KeptError as refusal:
                     result = bare(refusal)
                 except FAULTS as fault:
+                    self._store.damage.heed(fault)
                     result = _read_failed(fault)
                 except Exception as mistake:  # noqa: BLE001 - as `guarded`, for what runs as a task.
                     result = unforeseen(work.method.name, mistake)

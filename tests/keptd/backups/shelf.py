@@ -13,6 +13,7 @@ from keptd.backups.place import Found, Place
 from keptd.backups.work import Work
 from keptd.store import OWN
 from keptd.store.changes import ChangeLog
+from keptd.store.damage import Damage
 from keptd.store.database import open_writer
 from keptd.store.migrations import Migration, migrate
 from tests.rooms import ACTOR, FakeClock
@@ -31,6 +32,7 @@ class Shelf:
         self.place = Place(folder / "backups")
         self.place.clear()
         self.clock = FakeClock()
+        self.damage = Damage(lambda _noticed: None)
         self.db = open_writer(self.path)
         migrate(self.db, SETS, self.clock.now())
         self.write(notes)
@@ -44,12 +46,12 @@ class Shelf:
     def make(self, kind: str = "manual") -> Found:
         """A backup that nobody has checked."""
         with self.place.alone():
-            return make(self.place, Wanted(self.path, kind), self.clock, Work(self.clock))  # type: ignore[arg-type]
+            return make(self.place, Wanted(self.path, self.damage, kind), self.clock, Work(self.clock))  # type: ignore[arg-type]
 
     def verified(self, kind: str = "manual") -> Found:
         return make_and_verify(
             self.place,
-            Wanted(self.path, kind),  # type: ignore[arg-type]
+            Wanted(self.path, self.damage, kind),  # type: ignore[arg-type]
             SETS,
             self.clock,
             Work(self.clock),

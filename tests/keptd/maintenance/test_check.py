@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from kept.wire.errors import StorageFailed
 from keptd.domain import SelfReport
 from keptd.maintenance import rules, store
+from keptd.recovery import Marker
 from tests.harness import Daemon, Peer, running
 from tests.working import database, done, refused, work
 
@@ -36,7 +38,7 @@ async def test_everything_is_looked_at(peer: Peer) -> None:
     found = await findings(peer)
 
     assert found.keys() >= {"structure", "references", "search", "files", "free space", "slack", "keptd.storage"}
-    assert {found[what]["verdict"] for what in ("structure", "references", "search", "files")} == {"ok"}
+    assert {found[what]["verdict"] for what in ("structure", "references", "search", "files", "checksums")} == {"ok"}
 
 
 async def test_a_quick_check_reads_no_page(peer: Peer) -> None:
@@ -59,7 +61,8 @@ def zero(file: Path, start: int, size: int) -> None:
         content.write(bytes(size))
 
 
-async def test_a_damaged_page_is_a_problem_with_a_next_step(home: Path) -> None:
+@pytest.mark.parametrize("asks", ["method", "job"])
+async def test_a_damaged_page_is_a_problem_with_a_next_step_and_ends_the_daemon(home: Path, asks: str) -> None:
     async with running(home) as daemon:
         peer = await daemon.connect()
         for number in range(200):
@@ -69,15 +72,18 @@ async def test_a_damaged_page_is_a_problem_with_a_next_step(home: Path) -> None:
         size = db.pragma("page_size")
     zero(Path(daemon.paths.database), (root - 1) * size, size)
     async with running(home) as daemon:
+        daemon.expected |= {"damage found", "stopping for a recovery"}
         peer = await daemon.connect()
-        found = await findings(peer)
-        run = await done(peer, "job.run", name="maintenance.check")
-
-    assert found["structure"]["verdict"] == "problem"
-    assert "kept backup" in found["structure"]["next_step"]
-    assert "references" not in found
-    assert run["result"] == "failed"
-    assert run["summary"].startswith("structure: damaged")
+        if asks == "method":
+            found = await findings(peer)
+            assert found["structure"]["verdict"] == "problem"
+            assert "kept status" in found["structure"]["next_step"]
+            assert "references" not in found
+        else:
+            run = await done(peer, "job.run", name="maintenance.check")
+            assert run["result"] in ("failed", "interrupted")
+        await daemon.until("the stop", daemon.supervisor._stopping.is_set)
+    assert Marker(home).ending() == "damaged"
 
 
 async def test_rows_that_refer_to_nothing_are_a_problem(daemon: Daemon, peer: Peer) -> None:
@@ -102,7 +108,21 @@ async def test_an_index_that_differs_from_its_table_is_a_warning(daemon: Daemon,
     )
 
 
+async def test_a_database_without_checksums_is_a_warning(home: Path, anyio_backend: str) -> None:
+    with closing(apsw.Connection(str(home / "kept.db"), vfs="unix")) as db:
+        db.pragma("journal_mode", "wal")
+        db.execute("CREATE TABLE other (id INTEGER PRIMARY KEY) STRICT")
+        db.execute("DROP TABLE other")
+    async with running(home) as daemon:
+        peer = await daemon.connect()
+        for quick in (True, False):
+            finding = (await findings(peer, quick=quick))["checksums"]
+            assert finding["verdict"] == "warning"
+            assert "kept data export-all" in finding["next_step"]
+
+
 async def test_an_index_that_is_damaged_inside_is_a_problem(daemon: Daemon, peer: Peer) -> None:
+    daemon.expected |= {"damage found", "stopping for a recovery"}
     await peer.result("memory.set", key="k", value="some words")
     with database(daemon) as db:
         db.execute("UPDATE memory_text_data SET block = zeroblob(length(block)) WHERE id > 100")
