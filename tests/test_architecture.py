@@ -201,8 +201,8 @@ def test_what_serves_all_rooms_knows_none(package: str) -> None:
     )
 
 
-ROOM_USERS = ("keptd.supervisor", "keptd.recovery.copies")
-"""Above the rooms. The second puts a damaged database together again from backups, before there is a daemon."""
+ROOM_USERS = ("keptd.supervisor", "keptd.recovery.copies", "keptd.recovery.files")
+"""Above the rooms. The others put together again, from backups, what is damaged, before anything is served."""
 
 
 def test_only_the_supervisor_names_all_rooms() -> None:

@@ -148,7 +148,9 @@ class Domain:
     - `folders`, below the data folder.
 
     `restorers` says how its entities come back from the trash, by their type. `damaged_files` reads its files below the
-    data folder and names those that are damaged. `at_start` is run once before anything is served.
+    data folder and names those that are damaged; `salvage_file` takes a damaged one, a sound copy from a backup or
+    None, and the path where to write what can be read of both, and gives what is lost, in words. `at_start` is run once
+    before anything is served.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
     `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
@@ -169,4 +171,5 @@ class Domain:
     folders: tuple[str, ...] = ()
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
     damaged_files: Callable[[Path], Sequence[str]] | None = None
+    salvage_file: Callable[[Path, Path | None, Path], str] | None = None
     at_start: Callable[[Store], None] | None = None

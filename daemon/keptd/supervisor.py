@@ -18,13 +18,15 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import apsw
 import structlog
 
 from kept.paths import Paths
 from kept.wire import PROTOCOL_VERSION, Actor
 from kept.wire.catalog import calls
 from kept.wire.daemon import DaemonStatus, Reloaded, Storage
-from kept.wire.errors import InvalidParams
+from kept.wire.errors import InvalidParams, KeptError
+from kept.wire.event import DATABASE
 
 from . import (
     VERSION,
@@ -54,13 +56,16 @@ from .context.mirror import Mirror
 from .domain import Domain, SelfReport
 from .jobs.runner import Runner
 from .recovery.copies import from_backups
+from .recovery.files import Mender
 from .rpc.dispatch import Dispatcher
 from .rpc.listen import listen
 from .rpc.methods import check
 from .rpc.server import Server
 from .store import OWN, Store, changes, migrations
+from .store.background import write
 from .store.database import FAULTS, DamagedDatabase
 from .store.migrations import Migration
+from .store.writer import Written
 
 DOMAINS: tuple[Domain, ...] = (
     memory.DOMAIN,
@@ -172,6 +177,8 @@ class Supervisor:
                 for domain in DOMAINS:
                     if domain.at_start is not None:
                         domain.at_start(self._store)
+                thorough = self._found.ending == "damaged" or self._found.recovered is not None
+                self._files = Mender(place, self._store, DOMAINS, self._clock).mend(thorough=thorough)
                 await self._serve()
             except FAULTS as fault:
                 # Met before anything was served: what is no damage makes a start impossible.
@@ -199,7 +206,7 @@ class Supervisor:
             self._config.storage,
             self._clock,
             self._bus.advance,
-            before_migration=partial(before_migration, place, (*OWN, *rooms), self._clock),
+            before_migration=partial(before_migration, place, DOMAINS, (*OWN, *rooms), self._clock),
         )
 
     async def _serve(self) -> None:
@@ -215,6 +222,7 @@ class Supervisor:
                 tasks.start_soon(self._heed_damage)
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
+                tasks.start_soon(self._tell_of_files)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
@@ -299,6 +307,22 @@ class Supervisor:
                 self._store.damage.found(damage)
         self._checked.set()
 
+    async def _tell_of_files(self) -> None:
+        """A change in the log, as a recovery of the database makes one."""
+        found = self._files
+        if found is None:
+            return
+
+        def run(db: apsw.Connection) -> Written:
+            log_of_changes = changes.ChangeLog(db, self._clock.now(), self._actor, recovery.METHOD)
+            log_of_changes.add(DATABASE, found.stamp, found.lost)
+            return Written(b"", log_of_changes.last_seq)
+
+        try:
+            await write(self._store, self._clock, run)
+        except KeptError as refusal:
+            logger.warning("the recovery of files is not in the change log", reason=refusal.type)
+
     def stop(self) -> None:
         """Begin to end."""
         self._stopping.set()
@@ -341,7 +365,7 @@ class Supervisor:
 
     def _storage(self) -> Storage:
         stats = self._store.writer.stats
-        recovered = self._found.recovered
+        recovered = [report for report in (self._found.recovered, self._files) if report is not None]
         room = os.statvfs(self._paths.data_dir)
         return Storage(
             state=stats.state,
@@ -356,7 +380,7 @@ class Supervisor:
             queued=self._store.writer.queued(),
             ending=self._found.ending,
             is_checked=self._checked.is_set(),
-            recovered=recovered.lost if recovered else None,
+            recovered=recovery.summed_up(recovered),
         )
 
     def self_reports(self) -> Sequence[SelfReport]:

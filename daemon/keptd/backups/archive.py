@@ -1,4 +1,5 @@
-"""The file format of a backup: a folder with `manifest.json` and `kept.db.zst`.
+"""The file format of a backup: a folder with `manifest.json`, `kept.db.zst`, and `files`, which are copies of the files
+beside the database (`beside`).
 
 `kept.db.zst` is the database, one Zstandard frame (RFC 8878). `manifest.json` is one JSON object in compact form,
 `{"manifest": {...}, "sha256": "..."}`, where `sha256` is that of the bytes of the manifest, so that one flipped bit in
@@ -13,24 +14,28 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from kept.wire.backup import Kind
 
 from .. import zstd
 from .work import PIECE, Work
 
-FORMAT = 1
-"""Raised with any change to the manifest or the archive."""
+FORMAT = 2
+"""Raised with any change to the manifest or the archive. Format 1 had no files."""
 
 MANIFEST = "manifest.json"
 ARCHIVE = "kept.db.zst"
+
+BESIDE = re.compile("^[a-z_]+/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")
+"""The names of files beside the database."""
 
 _LEVEL = 3
 _WINDOW_LOG = 23
@@ -54,6 +59,14 @@ class Migrated(Struct, frozen=True):
     digest: str
 
 
+class BesideFile(Struct, frozen=True):
+    """A file beside the database, by its name below the data folder."""
+
+    name: Annotated[str, Meta(pattern=BESIDE.pattern)]
+    bytes: int
+    sha256: str
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """What is in a backup. Sizes are in bytes, hashes are SHA-256 in lower-case hexadecimal."""
 
@@ -75,6 +88,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     database_sha256: str
     archive_bytes: int
     archive_sha256: str
+    files: tuple[BesideFile, ...] | None = None
+    """None where it was made in the format 1: then nothing is known of them."""
 
 
 class _Sealed(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +16,13 @@ from kept.wire.errors import KeptError, StorageFailed
 
 from .. import VERSION
 from ..clock import Clock, to_time
+from ..domain import Domain
 from ..store import changes
 from ..store.damage import Damage
 from ..store.database import DamagedDatabase, UnusableDatabase, integrity, is_damage, open_reader
 from ..store.migrations import Sets, applied
 from .archive import FORMAT, BadBackup, Manifest, need_room, pack, write_manifest
+from .beside import Original, gather
 from .copy import copy, facts, file_bytes, open_copy, tick_within
 from .place import Attempt, Found, Place, look, storage_faults
 from .restore import check
@@ -36,10 +38,9 @@ _PROBLEM_LENGTH = 300
 
 
 class Wanted(NamedTuple):
-    """Which backup is to be made, of which database, and who hears of it where that is damaged."""
+    """Which backup is to be made, and of what."""
 
-    database: Path
-    damage: Damage
+    original: Original
     kind: Kind
     label: str | None = None
 
@@ -54,13 +55,15 @@ def make(place: Place, wanted: Wanted, clock: Clock, work: Work) -> Found:
     with storage_faults("the backup"), place.aside(backup_id) as aside:
         plain = aside / "kept.db"
         with _reading(wanted):
-            with closing(open_reader(wanted.database)) as live:
+            with closing(open_reader(wanted.original.database)) as live:
                 need_room(aside, file_bytes(live))
-            copy(wanted.database, plain, clock, work)
+            copy(wanted.original.database, plain, clock, work)
         with closing(open_copy(plain, work)) as db:
             found = facts(db)
         packed = pack(plain, aside, work)
         plain.unlink()
+        # After the snapshot: what moves out of the tables meanwhile is then in both, never in neither.
+        files = gather(wanted.original, aside, place.listed(), work)
         manifest = Manifest(
             format=FORMAT,
             kept=VERSION,
@@ -70,6 +73,7 @@ def make(place: Place, wanted: Wanted, clock: Clock, work: Work) -> Found:
             created_at=now,
             **found._asdict(),
             **packed._asdict(),
+            files=files,
         )
         write_manifest(aside, manifest)
         settled = place.settle(aside, backup_id)
@@ -96,17 +100,17 @@ def make_and_verify(place: Place, wanted: Wanted, sets: Sets, clock: Clock, work
 
 def _look_at_database(wanted: Wanted, work: Work) -> None:
     """Whether the database itself is what a backup of it is bad for: one without checksums is copied as it is."""
-    with storage_faults("the check"), _reading(wanted), closing(open_reader(wanted.database)) as db:
+    with storage_faults("the check"), _reading(wanted), closing(open_reader(wanted.original.database)) as db:
         tick_within(db, work)
         if findings := integrity(db):
-            wanted.damage.found(f"the structure is damaged ({len(findings)} findings)")
+            wanted.original.damage.found(f"the structure is damaged ({len(findings)} findings)")
 
 
 @contextmanager
 def _reading(wanted: Wanted) -> Iterator[None]:
     """Read the database: damage that is met is heeded, and said in words of its own."""
     try:
-        with wanted.damage.heeded():
+        with wanted.original.damage.heeded():
             yield
     except apsw.Error as fault:
         if not is_damage(fault):
@@ -137,7 +141,7 @@ def verify(place: Place, backup_id: str, sets: Sets, clock: Clock, work: Work) -
     return look(found.folder)
 
 
-def before_migration(place: Place, sets: Sets, clock: Clock, database: Path) -> None:
+def before_migration(place: Place, rooms: Sequence[Domain], sets: Sets, clock: Clock, database: Path) -> None:
     """Keep a database that is about to be migrated. Raises `UnusableDatabase` where that can't be done, and
     `DamagedDatabase` where it is for damage: then nothing is migrated. A start that is tried again finds the backup of
     the first try.
@@ -151,7 +155,7 @@ def before_migration(place: Place, sets: Sets, clock: Clock, database: Path) -> 
             if (schema, found.manifest.last_seq) == present:
                 return
     try:
-        make_and_verify(place, Wanted(database, damage, "before_migration"), sets, clock, Work(clock))
+        make_and_verify(place, Wanted(Original(database, rooms, damage), "before_migration"), sets, clock, Work(clock))
     except KeptError as fault:
         kind = DamagedDatabase if damage.detail else UnusableDatabase
         raise kind(

@@ -132,10 +132,10 @@ class Place:
 
     def settle(self, aside: Path, backup_id: str) -> Path:
         """Give a folder whose files are on the disk its name, for good. Raises `OSError`."""
-        _sync(aside)
+        sync(aside)
         settled = self.folder / backup_id
         aside.rename(settled)
-        _sync(self.folder)
+        sync(self.folder)
         return settled
 
     def listed(self) -> list[Found]:
@@ -159,7 +159,7 @@ class Place:
         found = self.find(backup_id)
         doomed = self.folder / f".deleted-{backup_id}"
         found.folder.rename(doomed)
-        _sync(self.folder)
+        sync(self.folder)
         _remove(doomed)
 
     def record_check(self, backup_id: str, check: Attempt) -> None:
@@ -170,7 +170,7 @@ class Place:
         with steady(aside) as file:
             file.write(_encode(check))
         aside.rename(folder / CHECK)
-        _sync(folder)
+        sync(folder)
 
     def record_attempt(self, attempt: Attempt) -> None:
         """Keep what came of the last attempt to make a backup. Raises `OSError`."""
@@ -269,7 +269,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

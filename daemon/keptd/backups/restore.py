@@ -21,9 +21,11 @@ from kept.wire.errors import Conflict
 from ..clock import Clock
 from ..store.database import integrity, is_damage, open_writer
 from ..store.migrations import ChangedMigration, NewerDatabase, Sets, migrate, pending
+from ..store.replacing import Replacing
 from ..store.succession import succeed
 from ..store.writer import Written
 from .archive import BadBackup, Manifest, need_room, unpack
+from .beside import check_files
 from .copy import facts, file_bytes, open_copy
 from .place import Found, storage_faults
 from .work import Work
@@ -36,6 +38,7 @@ def check(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Wo
     """
     if problem := unknown(manifest, sets):
         raise BadBackup(problem)
+    check_files(folder, manifest, work)
     need_room(database.parent, manifest.database_bytes)
     unpack(folder, manifest, database, work)
     work.tell(manifest.database_bytes, manifest.database_bytes, "checking")
@@ -89,12 +92,14 @@ class Replacement:
         backup_id: str,
         prepared: apsw.Connection,
         keep_present: Callable[[], Found],
+        files: Replacing | None,
         clock: Clock,
         actor: Actor,
     ) -> None:
         self._backup_id = backup_id
         self._prepared = prepared
         self._keep_present = keep_present
+        self._files = files
         self._clock = clock
         self._actor = actor
         self.undo: Found | None = None
@@ -113,6 +118,8 @@ class Replacement:
                 log = (self._clock.now(), self._actor, RestoreBackup.method)
                 self.seq = succeed(live, self._prepared, log, self._backup_id)
             need_room(Path(live.filename), file_bytes(self._prepared))
+            if self._files is not None:
+                self._files.swap()
         with live.backup("main", self._prepared, "main") as steps:
             while not steps.done:
                 steps.step()

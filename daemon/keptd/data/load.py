@@ -25,11 +25,11 @@ from ..offload import Tell
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.migrations import Migration, migrate
+from ..store.replacing import Replacing
 from ..store.search import renew
 from ..store.writer import Written
 from . import archive, tables
 from .archive import BadArchive, Member, Reading
-from .replacing import Replacing
 from .tables import BadRow
 
 LOG = "change"

@@ -35,11 +35,11 @@ from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..rpc.sinks import AwaitedReply
 from ..store.background import PATIENCE_SECONDS, Answer, read
+from ..store.replacing import Replacing, took_effect
 from ..store.writer import WriteJob, Written
 from . import archive, load, wipe
 from .export import export
 from .load import Source
-from .replacing import Replacing, took_effect
 from .transfers import Transfers
 
 log = structlog.get_logger(__name__)
@@ -93,7 +93,7 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
     """Check and unpack beside the database, then let the writer take it over; in the end nothing of the way is left."""
     incoming = _transfers(ctx).incoming(call.id)
     source = Source(incoming.path, incoming.id, ctx.rooms, ctx.store.migrations)
-    replacing = Replacing(ctx.store.path.parent, incoming.id)
+    replacing = Replacing(ctx.store.path.parent, f"import-{incoming.id}")
     async with ctx.store.upkeep.hold():
         there = _decode_counts(await read(ctx.store, ctx.clock, lambda db: _encode(load.present(db, ctx.rooms))))
         if call.on_conflict == "refuse":
@@ -181,7 +181,7 @@ async def _settle(ctx: ControlCtx, source: Source, replacing: Replacing) -> None
     either, the next start does this."""
     await in_thread(lambda _: load.remove(source), ctx.progress)
     try:
-        told = await read(ctx.store, ctx.clock, lambda db: b"yes" if took_effect(db, source.id) else b"")
+        told = await read(ctx.store, ctx.clock, lambda db: b"yes" if took_effect(db, replacing.name) else b"")
     except KeptError as refusal:
         log.warning("import not settled", reason=refusal.type)
         return

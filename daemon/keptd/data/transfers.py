@@ -18,8 +18,7 @@ from kept.wire.data import TransferId, Upload
 from kept.wire.errors import Conflict, NotFound, QuotaExceeded, StorageFull
 
 from ..home import make_private, overwrite, private
-from ..store import Store
-from . import replacing
+from ..store import Store, replacing
 
 FOLDER = "exports"
 AT_ONCE = 8

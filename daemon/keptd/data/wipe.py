@@ -23,10 +23,10 @@ from kept.wire.event import DATABASE
 from ..domain import Domain
 from ..home import overwrite
 from ..store.changes import ChangeLog
+from ..store.replacing import QUARANTINE, unfinished
 from ..store.search import renew
 from ..store.writer import Written
 from . import tables, transfers
-from .replacing import PREFIX, QUARANTINE
 
 COPIES = ("backups", QUARANTINE, "recovery")
 """Folders with copies of what was kept, which are removed only where that is asked for."""
@@ -95,7 +95,7 @@ def _cut_log(db: apsw.Connection) -> None:
 def remove_files(data_folder: Path, rooms: Iterable[Domain], *, copies: bool) -> Removed:
     """Overwrite and remove the files of all rooms, of exports and imports, and, with `copies`, those in `COPIES`."""
     folders = {transfers.FOLDER, *(folder for room in rooms for folder in room.folders)}
-    folders |= {path.name for path in data_folder.glob(f"{PREFIX}*")}
+    folders |= set(unfinished(data_folder))
     if copies:
         folders |= set(COPIES)
     files = sum(_remove(data_folder / folder) for folder in sorted(folders))

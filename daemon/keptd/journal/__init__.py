@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..domain import Domain, SearchIndex
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import archive, jobs, methods, store
+from . import archive, jobs, methods, salvage, store
 from .schema import DECISION_SEARCH, MIGRATIONS
 
 DOMAIN = Domain(
@@ -23,4 +23,5 @@ DOMAIN = Domain(
     indexes=(SearchIndex(DECISION_SEARCH.name, "decision", DECISION_SEARCH.create_sql(), store.index_decisions),),
     folders=(archive.FOLDER,),
     damaged_files=archive.damaged,
+    salvage_file=salvage.salvage,
 )

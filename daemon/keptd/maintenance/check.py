@@ -73,7 +73,10 @@ class Checker:
     def _files(self, tell: Tell) -> Finding:
         tell(3, _STEPS, "reading the archives")
         checks = [room.damaged_files for room in self.rooms if room.damaged_files is not None]
-        return rules.files([name for check in checks for name in check(self.store.path.parent)])
+        damaged = [name for check in checks for name in check(self.store.path.parent)]
+        if damaged:
+            self.store.damage.found(f"{damaged[0]} can't be read to its end")
+        return rules.files(damaged)
 
     def _recoveries(self) -> tuple[tuple[Recovery, ...], int]:
         """The reports that can be read, newest first, and how many can't."""

@@ -82,7 +82,10 @@ def files(damaged: Sequence[str]) -> Finding:
         what="files",
         verdict="problem",
         detail=f"can't be read: {', '.join(damaged[:_SHOWN])}{more}",
-        next_step="Keep them as they are, and put copies in their place: from a copy of the data folder, or an export.",
+        next_step=(
+            "The daemon ends by itself, and its next start puts them together again from what can be read and from the "
+            "newest backup that has them; they are kept as they are. kept status then says what was lost."
+        ),
     )
 
 

@@ -167,7 +167,7 @@ class Recovery:
             sync_folder(quarantine.parent)
             rebuilt.rename(self._database)
             sync_folder(self._database.parent)
-        (ready / _REPORT).rename(self._reports / f"{found.at.strftime(FORM)}.json")
+        (ready / _REPORT).rename(self._reports / f"{found.stamp}.json")
         ready.rmdir()
         sync_folder(self._reports)
         log.error(

@@ -203,7 +203,7 @@ def test_work_that_is_stopped_leaves_nothing(made: Shelf, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(create, "Work", Stopping)
     with made.place.alone(), pytest.raises(Stopped):
-        create.make(made.place, create.Wanted(made.path, made.damage, "manual"), made.clock, Stopping(made.clock))
+        create.make(made.place, create.Wanted(made.original, "manual"), made.clock, Stopping(made.clock))
     assert [path.name for path in made.place.folder.iterdir()] == [".last"]
 
 

@@ -130,7 +130,8 @@ async def test_an_index_that_is_damaged_inside_is_a_problem(daemon: Daemon, peer
     assert (await findings(peer))["structure"]["verdict"] == "problem"
 
 
-async def test_a_damaged_archive_is_a_problem(home: Path, peer: Peer) -> None:
+async def test_a_damaged_archive_is_a_problem_and_ends_the_daemon(home: Path, daemon: Daemon, peer: Peer) -> None:
+    daemon.expected |= {"damage found", "stopping for a recovery"}
     (home / "archives").mkdir(mode=0o700)
     (home / "archives" / "actions-2026-01.jsonl.zst").write_bytes(b"no archive")
     finding = (await findings(peer))["files"]
@@ -139,6 +140,7 @@ async def test_a_damaged_archive_is_a_problem(home: Path, peer: Peer) -> None:
         "problem",
         "can't be read: archives/actions-2026-01.jsonl.zst",
     )
+    await daemon.until("the stop", daemon.supervisor._stopping.is_set)
 
 
 async def test_too_little_room_for_a_backup_is_a_warning(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
