@@ -47,6 +47,7 @@ from . import (
     trash,
 )
 from .backups.create import before_migration
+from .backups.create import clear as clear_backups
 from .backups.place import Place
 from .backups.report import Report
 from .bus import Bus
@@ -135,7 +136,7 @@ class Supervisor:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
             place = Place(Path(self._paths.backups))
-            place.clear()
+            clear_backups(place, self._clock)
             rooms = [(domain.name, domain.migrations) for domain in DOMAINS]
             self._found = recovery.at_start(
                 Path(self._paths.database),

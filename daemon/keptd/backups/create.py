@@ -164,6 +164,16 @@ def before_migration(place: Place, rooms: Sequence[Domain], sets: Sets, clock: C
         ) from None
 
 
+def clear(place: Place, clock: Clock) -> None:
+    """At start: remove what a crash left, and have a backup that it cut off count as the last attempt, which failed.
+    Raises `OSError` or `UnusableHome`."""
+    for backup_id in place.clear():
+        log.warning("backup cut off", backup=backup_id)
+        place.record_attempt(
+            Attempt(clock.now(), f"the daemon ended before the backup {backup_id} was made and checked")
+        )
+
+
 def thin_out(place: Place, clock: Clock) -> list[str]:
     """Delete the backups that are no longer kept; returns their ids. Raises `Conflict` where somebody is at work, and
     `StorageFailed`."""
