@@ -8,7 +8,7 @@ two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -93,6 +93,7 @@ class Replacement:
         prepared: apsw.Connection,
         keep_present: Callable[[], Found],
         files: Replacing | None,
+        local: Iterable[str],
         clock: Clock,
         actor: Actor,
     ) -> None:
@@ -100,6 +101,7 @@ class Replacement:
         self._prepared = prepared
         self._keep_present = keep_present
         self._files = files
+        self._local = tuple(local)
         self._clock = clock
         self._actor = actor
         self.undo: Found | None = None
@@ -116,7 +118,7 @@ class Replacement:
         with storage_faults("the restore"):
             if not self.seq:
                 log = (self._clock.now(), self._actor, RestoreBackup.method)
-                self.seq = succeed(live, self._prepared, log, self._backup_id)
+                self.seq = succeed(live, self._prepared, self._local, log, self._backup_id)
             need_room(Path(live.filename), file_bytes(self._prepared))
             if self._files is not None:
                 self._files.swap()

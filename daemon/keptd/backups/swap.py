@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,9 +64,9 @@ async def go_back(
             with closing(await anyio.to_thread.run_sync(prepare, database, store.migrations, clock.now())) as prepared:
                 present = Wanted(Original.of(store, rooms), "before_restore", f"before {backup_id}")
                 files = await _files(store, rooms, found, clock)
-                step = Replacement(
-                    backup_id, prepared, lambda: make(place, present, clock, Work(clock, tell)), files, clock, actor
-                )
+                local = [table for room in rooms for table in room.local_tables]
+                keep_present = partial(make, place, present, clock, Work(clock, tell))
+                step = Replacement(backup_id, prepared, keep_present, files, local, clock, actor)
                 try:
                     await write_alone(store, clock, step.run)
                 finally:
