@@ -55,8 +55,9 @@ coverage: $(STAMP) ## run the suite and say what it doesn't reach
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
 
-damage: $(STAMP) ## damage every page of a database in turn, and print what is found, recovered and lost
+damage: $(STAMP) ## damage every page of a database and every byte of a backup in turn, and print what comes of it
 	$(PY) -m tests.damage_table --many 100
+	KEPT_DAMAGE=all $(PY) -m pytest tests/keptd/backups/test_every_byte.py
 
 bench: $(STAMP) ## measure against peers; prints ratios, passes or fails nothing
 	@set -e; for program in tests/bench/[a-z]*.py; do name=$$(basename "$$program" .py); echo "== $$name"; $(PY) -m "tests.bench.$$name"; done

@@ -15,8 +15,9 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -199,8 +200,8 @@ def unpack(folder: Path, manifest: Manifest, database: Path, work: Work) -> None
     plain, packed = hashlib.sha256(), hashlib.sha256()
     size = done = 0
     decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
-    with _opened(folder) as source, steady(database, read_soon=True) as target:
-        while piece := source(PIECE):
+    with _open(folder) as source, steady(database, read_soon=True) as target:
+        while piece := source.read(PIECE):
             size += len(piece)
             packed.update(piece)
             for data in _decompressed(decompressor, piece):
@@ -217,14 +218,11 @@ def unpack(folder: Path, manifest: Manifest, database: Path, work: Work) -> None
         raise BadBackup(f"{ARCHIVE} was changed after it was made")
 
 
-@contextmanager
-def _opened(folder: Path) -> Iterator[Callable[[int], bytes]]:
+def _open(folder: Path) -> FileIO:
     try:
-        file = (folder / ARCHIVE).open("rb", buffering=0)
+        return (folder / ARCHIVE).open("rb", buffering=0)
     except FileNotFoundError:
         raise BadBackup(f"{ARCHIVE} is missing") from None
-    with file:
-        yield file.read
 
 
 def _decompressed(decompressor: zstd.ZstdDecompressor, piece: bytes) -> Iterator[bytes]:
