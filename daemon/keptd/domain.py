@@ -153,7 +153,7 @@ class Domain:
     before anything is served.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
-    `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
+    `derive` makes anew the tables in `derived`, whose rows follow from others, and sets right
     what no longer fits together. `endings` are the methods whose change says that an entity is gone, and `moving` the
     tables whose rows get a new rowid with each change.
     """
@@ -162,7 +162,7 @@ class Domain:
     migrations: tuple[Migration, ...] = ()
     handlers: tuple[Handler, ...] = ()
     jobs: tuple[Job, ...] = ()
-    reindex: Callable[[apsw.Connection], None] = _nothing_derived
+    derive: Callable[[apsw.Connection], None] = _nothing_derived
     derived: frozenset[str] = frozenset()
     endings: frozenset[str] = frozenset()
     moving: frozenset[str] = frozenset()

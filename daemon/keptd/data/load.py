@@ -26,7 +26,7 @@ from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.migrations import Migration, migrate
 from ..store.replacing import Replacing
-from ..store.search import renew
+from ..store.search import remake
 from ..store.writer import Written
 from . import archive, tables
 from .archive import BadArchive, Member, Reading
@@ -206,8 +206,7 @@ def _replace(db: apsw.Connection, source: Source, log: tuple[int, Actor, str], *
         tables.copy(db, table, "aside")
     for room in source.rooms:
         for index in room.indexes:
-            renew(db, index.name, index.create)
-            index.fill(db)
+            remake(db, index)
     tables.go_on(db, tables.numbers(db, "aside", carried))
     changes = ChangeLog(db, *log)
     changes.add(DATABASE, source.id, "imported")

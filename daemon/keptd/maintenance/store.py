@@ -11,7 +11,6 @@ from kept.wire.maintenance import Size
 
 from ..domain import SearchIndex
 from ..store.database import integrity
-from ..store.search import renew
 
 VACUUM_PAGES = 32
 MERGE_PAGES = 8
@@ -91,12 +90,6 @@ def unindexed(db: apsw.Connection, indexes: Iterable[SearchIndex]) -> dict[str, 
         if missing:
             found[index.name] = int(missing)
     return found
-
-
-def rebuild(db: apsw.Connection, index: SearchIndex) -> None:
-    """Make a text index anew from its table, in one go."""
-    renew(db, index.name, index.create)
-    index.fill(db)
 
 
 def stale_statistics(db: apsw.Connection) -> list[str]:

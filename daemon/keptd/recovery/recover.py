@@ -24,7 +24,7 @@ from kept.wire import Actor
 from ..clock import Clock, to_time
 from ..domain import Domain
 from ..home import make_private
-from ..store import checksums
+from ..store import checksums, search
 from ..store.changes import ChangeLog, last_seq
 from ..store.database import FAULTS, UnusableDatabase, open_writer
 from ..store.migrations import Migration, NewerDatabase, migrate
@@ -214,7 +214,9 @@ class Recovery:
             for name, at in applied.items():
                 db.execute("UPDATE migration SET at = ? WHERE name = ?", (at, name))
             for domain in self._domains:
-                domain.reindex(db)
+                domain.derive(db)
+                for index in domain.indexes:
+                    search.remake(db, index)
         return backup_id, tally
 
     def _fill(self, db: apsw.Connection, found: dict[str, Found], tally: Tally, aside: Path) -> str | None:
