@@ -32,13 +32,20 @@ from .work import Work
 
 
 def check(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Work) -> None:
-    """Restore a backup to the new file `database` and look at all of it.
+    """Restore a backup to the new file `database` and look at all of it, its files as well.
 
     Raises `BadBackup` where it is damaged or newer than this kept, and `OSError` or `Stopped`.
     """
     if problem := unknown(manifest, sets):
         raise BadBackup(problem)
     check_files(folder, manifest, work)
+    check_database(folder, manifest, sets, database, work)
+
+
+def check_database(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Work) -> None:
+    """The same for its database alone, which may be good where a file beside it is not."""
+    if problem := unknown(manifest, sets):
+        raise BadBackup(problem)
     need_room(database.parent, manifest.database_bytes)
     unpack(folder, manifest, database, work)
     work.tell(manifest.database_bytes, manifest.database_bytes, "checking")

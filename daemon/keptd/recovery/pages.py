@@ -38,6 +38,8 @@ class Pages:
 
     def __getitem__(self, number: int) -> bytes | None:
         """A page; None where it can't be read or trusted, or holds nothing but zeros."""
+        if not 0 < number <= self.count:
+            return None
         if number in self.log.pages:
             return self.log.pages[number]
         if self._checked is not None:
