@@ -73,11 +73,17 @@ def damaged(data: Path, rooms: Iterable[Domain]) -> list[str]:
 def gather(original: Original, aside: Path, former: Sequence[Found], work: Work) -> tuple[BesideFile, ...]:
     """Put the files into a backup in the making; `former` are the backups before it, newest first. Raises `OSError` or
     `Stopped`."""
-    bad = damaged(original.folder, original.rooms)
+    there = [
+        BesideFile(name, *_digest(original.folder / name, work)) for name in present(original.folder, original.rooms)
+    ]
+    known = {file for found in former for file in _files(found)}
+    # What a backup has as it is was sound then; the others are read to their ends.
+    bad = damaged(original.folder, original.rooms) if any(file not in known for file in there) else []
     for name in bad:
         original.damage.found(f"{name} can't be read to its end")
     taken = []
-    for name in present(original.folder, original.rooms):
+    for file in there:
+        name = file.name
         source = copy_in(former, name, work) if name in bad else original.folder / name
         if source is not None:
             taken.append(_take(source, aside / FOLDER / name, name, former, work))

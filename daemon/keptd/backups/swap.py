@@ -118,11 +118,15 @@ def _line(db: apsw.Connection, manifest: Manifest) -> bytes:
 
 
 def _stage(replacing: Replacing, found: Found, rooms: Sequence[Domain], work: Work) -> None:
-    replacing.stage({folder for room in rooms for folder in room.folders})
     assert found.manifest is not None
-    for file in found.manifest.files or ():
-        folder, _, name = file.name.partition("/")
-        lay(found.folder / FOLDER / file.name, replacing.place(folder, name), work)
+    try:
+        replacing.stage({folder for room in rooms for folder in room.folders})
+        for file in found.manifest.files or ():
+            folder, _, name = file.name.partition("/")
+            lay(found.folder / FOLDER / file.name, replacing.place(folder, name), work)
+    except BaseException:
+        replacing.end(took_effect=False)
+        raise
 
 
 async def _settle(store: Store, files: Replacing | None, clock: Clock) -> None:

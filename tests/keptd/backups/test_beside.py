@@ -219,6 +219,38 @@ async def test_a_crash_between_the_files_and_the_commit_leaves_the_files_that_be
         assert left_over(home) == []
 
 
+async def test_a_disk_that_fills_up_while_files_are_made_ready_leaves_nothing(
+    home: Path, daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kept.wire.errors import StorageFull
+    from keptd.backups import swap
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    await archived(daemon, peer)
+    backup = await done(peer, "backup.create")
+    await done(peer, "data.delete_all", confirm=f"delete everything in {home.name}")
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "lay", no_room)
+        assert await refused(peer, "backup.restore", id=backup["id"]) is StorageFull
+    assert left_over(home) == []
+    assert await actions(peer) == []
+    await done(peer, "backup.restore", id=backup["id"])
+    assert len(await actions(peer)) == 5
+
+
+async def test_a_file_that_a_backup_has_as_it_is_is_not_read_to_its_end_again(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keptd.backups import beside
+
+    await archived(daemon, peer)
+    await done(peer, "backup.create")
+    monkeypatch.setattr(beside, "damaged", lambda *_: pytest.fail("it was read"))
+    assert (await done(peer, "backup.create"))["verified_at"]
+
+
 async def test_a_file_that_went_missing_comes_back_at_the_next_start(home: Path, anyio_backend: str) -> None:
     async with running(home) as daemon:
         peer = await daemon.connect()
