@@ -2,7 +2,7 @@
 replaced.
 
 A sample of the bytes: both ends of each file, where the forms of its format are, and some between. `make damage` takes
-every length and every bit.
+every length and every bit, and of both through a daemon a larger sample.
 """
 
 from __future__ import annotations
@@ -32,19 +32,17 @@ BESIDE = f"{FOLDER}/archives/actions-2026-01.jsonl.zst"
 FILES = (MANIFEST, ARCHIVE, BESIDE)
 
 
-def places(size: int, between: int, ends: int = ENDS) -> list[int]:
-    if ALL:
-        return list(range(size))
+def places(size: int, between: int, ends: int) -> list[int]:
     middle = Random(size).sample(range(size), min(between, size))
     return sorted({*range(min(ends, size)), *range(max(0, size - ends), size), *middle})
 
 
-def harmed(whole: bytes, between: int, ends: int = ENDS) -> Iterator[tuple[str, bytes]]:
-    """What a file could be instead, and which that is."""
+def harmed(whole: bytes, between: int, ends: int, *, bits: bool = False) -> Iterator[tuple[str, bytes]]:
+    """What a file could be instead, and which that is; with each bit of a byte, or one of them."""
     for length in places(len(whole), between, ends):
         yield f"cut at {length}", whole[:length]
     for at in places(len(whole), between, ends):
-        for bit in range(8) if ALL else (at % 8,):
+        for bit in range(8) if bits else (at % 8,):
             yield f"bit {bit} of byte {at}", whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
     yield "one byte more", whole + b"\0"
     yield "twice", whole * 2
@@ -69,7 +67,7 @@ def test_a_backup_that_is_not_what_it_was_is_bad(made: Shelf, monkeypatch: pytes
     whole = file.read_bytes()
     monkeypatch.setattr(os, "fdatasync", lambda _file: None)  # Thousands of checks are recorded.
     monkeypatch.setattr(os, "fsync", lambda _file: None)
-    for what, content in harmed(whole, 60):
+    for what, content in harmed(whole, len(whole) if ALL else 60, ENDS, bits=ALL):
         file.write_bytes(content)
         with made.place.alone():
             again = verify(made.place, found.id, SETS, made.clock, Work(made.clock))
@@ -95,7 +93,7 @@ async def test_nothing_is_replaced_by_a_backup_that_is_not_what_it_was(
     file = home / "backups" / backup["id"] / name
     whole = file.read_bytes()
     before = await peer.result("event.list")
-    for what, content in harmed(whole, 4, 3):
+    for what, content in harmed(whole, 100 if ALL else 4, 3):
         file.write_bytes(content)
         assert await refused(peer, "backup.restore", id=backup["id"]) is Conflict, what
         assert await refused(peer, "backup.verify", id=backup["id"]) is Conflict, what
