@@ -40,7 +40,7 @@ def check(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Wo
         raise BadBackup(problem)
     need_room(database.parent, manifest.database_bytes)
     unpack(folder, manifest, database, work)
-    work.tell(manifest.database_bytes, manifest.database_bytes, "checking")
+    work.tell(0, 0, "checking")
     try:
         with closing(open_copy(database, work)) as db:
             _examine(db, manifest, sets)
