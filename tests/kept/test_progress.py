@@ -134,6 +134,9 @@ async def test_a_call_is_not_given_up_while_the_daemon_tells_of_it(tmp_path: Pat
             steps += [told(request["id"], done=done), lambda: Event().wait(0.3)]
         return [*steps, result(request, EMPTY)]
 
+    followed: list[Progress] = []
     with serving(tmp_path, script):
         async with kept.connect_async(environ=environment(tmp_path), start=False, reply_seconds=1.0) as client:
             assert (await client.call(ListBackups())).folder == "/f"
+            assert (await client.call(ListBackups(), progress=followed.append)).folder == "/f"
+    assert [one.done for one in followed] == sorted({one.done for one in followed})

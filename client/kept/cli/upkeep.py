@@ -250,9 +250,10 @@ def show_stats(stats: Stats, surface: Surface) -> None:
     """The database in three lines, then the largest tables and the slowest methods."""
     surface.line(f"database: {size(stats.database_bytes)}, and {size(stats.wal_bytes)} of log")
     free = f"{counted(stats.free_pages, 'page')}, {size(stats.free_pages * stats.page_bytes)}"
-    surface.line(f"free:     {free}" + ("; kept maintenance optimize gives them back" if stats.free_pages else ""))
+    step = "kept maintenance optimize gives them back" if stats.free_pages else ""
+    _paragraph(free, surface, "free:     ", step)
     batches = f"on average {stats.mean_batch:g} at once, {stats.largest_batch:,} at most"
-    surface.line(f"writes:   {stats.writes:,} in {counted(stats.commits, 'commit')}; {batches}")
+    _paragraph(f"{stats.writes:,} in {counted(stats.commits, 'commit')}; {batches}", surface, "writes:   ")
     _largest(
         "",
         [_SizeRow(table=one_line(each.name), size=size(each.bytes), rows=each.rows) for each in stats.tables],
