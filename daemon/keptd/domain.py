@@ -92,16 +92,23 @@ class Handler:
     """Reads only: True, or a predicate on the call, where the cost grows with the data."""
 
 
+Tell = Callable[[int, int, str], None]
+"""Takes how much is done, of how much (0 where that isn't known), and what is being done."""
+
+
+def to_nobody(_done: int, _total: int, _text: str) -> None:
+    """Progress that nobody follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobCtx:
-    """What a job may use. `progress` takes how much is done, of how much (0 where that isn't known), and what is being
-    done."""
+    """What a job may use. `progress` is told how far it is."""
 
     store: Store
     clock: Clock
     config: Config
     actor: Actor
-    progress: Callable[[int, int, str], None]
+    progress: Tell
     rooms: tuple[Domain, ...] = ()
     self_reports: Callable[[], Sequence[SelfReport]] = _no_reports
 

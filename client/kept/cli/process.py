@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
     try:
-        process = Process(_environment(argv), _may_start(argv))
+        draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not surface.json
+        process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
@@ -71,8 +72,10 @@ def _surface(argv: Sequence[str]) -> Surface:
 class Process:
     """This process, as a command's `Caller` and its `Here`. Connects when it is first asked."""
 
-    def __init__(self, environ: Mapping[str, str], start: bool) -> None:
-        """Raises `BadPlace`. A daemon that is started gets `environ`."""
+    def __init__(self, environ: Mapping[str, str], start: bool, draw: Callable[[str], object] | None = None) -> None:
+        """Raises `BadPlace`. A daemon that is started gets `environ`. `draw` writes to the terminal that progress is
+        shown on; None where there is none."""
+        self._draw = draw
         self._environ = environ
         self._paths = find(environ)
         self._client = Client(self._paths, settings=Settings(environ=environ, start=start))
@@ -83,7 +86,24 @@ class Process:
         """Ask the daemon."""
         with _reaching():
             self._open()
-            return self._client.call(call)
+            if self._draw is None:
+                return self._client.call(call)
+            with self.drawing() as show:
+                return self._client.call(call, progress=lambda told: show(told.done, told.total, told.text))
+
+    @contextmanager
+    def drawing(self) -> Iterator[Callable[[int, int, str], object]]:
+        """Takes how far long work is, and draws it."""
+        if self._draw is None:
+            yield lambda _done, _total, _text: None
+            return
+        from ..bar import Bar  # noqa: PLC0415 - only for people
+
+        bar = Bar(self._draw, _error_columns)
+        try:
+            yield bar.show
+        finally:
+            bar.clear()
 
     def follow(
         self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
@@ -180,12 +200,16 @@ class _Writer:
         self._stream.flush()
 
 
-def _columns() -> int:
+def _columns(stream: TextIO | None = None) -> int:
     """The terminal's width; 0 where the output goes to none."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (OSError, ValueError):
         return 0
+
+
+def _error_columns() -> int:
+    return _columns(sys.stderr) or 80
 
 
 def _read_stdin() -> str:

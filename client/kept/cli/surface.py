@@ -7,6 +7,7 @@ command runs in the daemon for the thin script and in the client by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -44,6 +45,11 @@ class Here(Protocol):
 
     def start(self) -> bool:
         """Start the daemon unless it runs; whether it had to be started."""
+        ...
+
+    def drawing(self) -> AbstractContextManager[Callable[[int, int, str], object]]:
+        """A function that takes how much is done, of how much (0 where that isn't known), and what is being done. It
+        draws a line on the terminal that is gone at the end; where there is no terminal, nothing."""
         ...
 
     def ask(self, question: str) -> str | None:

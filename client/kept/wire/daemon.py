@@ -149,3 +149,4 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
     ) = None
     colour: Annotated[bool, Meta(description="Colour is welcome.")] = False
     stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None
+    progress: Annotated[bool, Meta(description="Tell with `$/progress` how far long work is.")] = False

@@ -58,6 +58,7 @@ def make(place: Place, wanted: Wanted, clock: Clock, work: Work) -> Found:
             with closing(open_reader(wanted.original.database)) as live:
                 need_room(aside, file_bytes(live))
             copy(wanted.original.database, plain, clock, work)
+        work.tell(0, 0, "counting rows")
         with closing(open_copy(plain, work)) as db:
             found = facts(db)
         packed = pack(plain, aside, work)

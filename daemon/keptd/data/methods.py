@@ -6,7 +6,6 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import anyio
 import apsw
@@ -30,7 +29,7 @@ from kept.wire.data import (
 )
 from kept.wire.errors import Conflict, InvalidParams, KeptError, StorageFailed
 
-from ..offload import in_thread, waiting
+from ..offload import Tell, in_thread, waiting
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..rpc.sinks import AwaitedReply
@@ -40,7 +39,7 @@ from ..store.writer import WriteJob, Written
 from . import archive, load, wipe
 from .export import export
 from .load import Source
-from .transfers import Transfers
+from .transfers import Incoming, Transfers
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +98,7 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
         if call.on_conflict == "refuse":
             load.refuse_unless_empty(there)
         try:
-            await in_thread(lambda _: _check_whole(incoming.path, incoming.bytes, incoming.sha256), ctx.progress)
+            await in_thread(partial(_check_whole, incoming), ctx.progress)
             unpack = partial(load.unpack, source, replacing, ctx.clock.now())
             found = await in_thread(unpack, ctx.progress)
             backup_id = await _backup(ctx) if there else None
@@ -130,8 +129,10 @@ async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
         with anyio.CancelScope(shield=True):
             by = (ctx.clock.now(), ctx.peer.actor, call.method)
             written = await _alone(ctx, lambda db: wipe.empty(db, ctx.rooms, by), "deleting")
-            remove = partial(wipe.remove_files, ctx.store.path.parent, ctx.rooms, copies=call.backups)
-            removed = await in_thread(lambda _: remove(), ctx.progress)
+            data_folder, rooms = ctx.store.path.parent, ctx.rooms
+            removed = await in_thread(
+                lambda tell: wipe.remove_files(data_folder, rooms, tell, copies=call.backups), ctx.progress
+            )
             await ctx.daemon.renew_mirror()  # It is made from the files as well.
             await _alone(ctx, _scrubbed, "overwriting")
     return Deleted(rows=_decode_wiped(written.result).rows, files=removed.files, seq=written.seq, left=removed.left)
@@ -141,13 +142,14 @@ def _transfers(ctx: ControlCtx) -> Transfers:
     return Transfers(ctx.store.path.parent)
 
 
-def _check_whole(path: Path, size: int, sha256: str) -> None:
-    received = path.stat().st_size
-    if received != size:
+def _check_whole(incoming: Incoming, tell: Tell) -> None:
+    tell(0, 0, "checking")
+    received = incoming.received
+    if received != incoming.bytes:
         raise Conflict(
-            f"{received} of {size} bytes have come", hint="Send the rest with data.write.", received=received
+            f"{received} of {incoming.bytes} bytes have come", hint="Send the rest with data.write.", received=received
         )
-    if archive.sha256(path) != sha256:
+    if archive.sha256(incoming.path) != incoming.sha256:
         raise Conflict("the archive is not what was announced: its SHA-256 differs", hint="Send it again.")
 
 
@@ -157,12 +159,13 @@ async def _backup(ctx: ControlCtx) -> str | None:
         return None
     params = {"label": "before data.import_all"}
     request = {"jsonrpc": "2.0", "id": 1, "method": BACKUP, "params": params}
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(waiting, anyio.sleep_forever, ctx.progress, "making a backup")
-        reply = AwaitedReply()
-        ctx.begin(ctx.prepare(_encode(request)), reply)
-        line = await reply.wait()
-        tasks.cancel_scope.cancel()
+
+    def tell(done: int, total: int, text: str) -> None:
+        ctx.progress(done, total, f"making a backup: {text}")
+
+    reply = AwaitedReply(tell)
+    ctx.begin(ctx.prepare(_encode(request)), reply)
+    line = await reply.wait()
     made = msgspec.json.decode(line, type=_Reply).result
     if made is None:
         raise StorageFailed("no backup could be made, so nothing was replaced", hint="kept backup create says why.")

@@ -14,13 +14,11 @@ from kept.wire.maintenance import MethodStats
 from ..bus import Bus
 from ..clock import Clock
 from ..config import Config
-from ..domain import Domain, SelfReport
+from ..domain import Domain, SelfReport, Tell
 from ..store import Store
 from .peer import Peer
 from .prepare import Work
 from .sinks import Sink
-
-Progress = Callable[[int, int, str], None]
 
 
 class Jobs(Protocol):
@@ -34,7 +32,7 @@ class Jobs(Protocol):
         """Runs, newest first. Raises `InvalidParams` naming `cursor`, and `StorageFailed`."""
         ...
 
-    async def run_now(self, name: str, asked_by: Actor, progress: Progress) -> Run:
+    async def run_now(self, name: str, asked_by: Actor, progress: Tell) -> Run:
         """Run it and wait for the end. Raises `Conflict` while it runs."""
         ...
 
@@ -85,7 +83,7 @@ class ControlCtx:
     calls: tuple[type[Call[Any]], ...]
     topics: frozenset[str]
     """The entities and methods that a change can have."""
-    progress: Progress
+    progress: Tell
     """Tell the caller how far its request is: how much is done, of how much (0 where that isn't known), and what is
     being done. Seldom, since each is a message."""
     prepare: Callable[[bytes], Work | list[Work]]

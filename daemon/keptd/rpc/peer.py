@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+from msgspec.structs import asdict
 
-from kept.frames import RequestId
-from kept.wire import Actor
+from kept.frames import RequestId, encode_notification
+from kept.wire import Actor, Progress
 
 HIGH_WATER = 1024 * 1024
 """Bytes queued for a peer above which no more of its requests are read, and no events are sent."""
+
+PROGRESS = "$/progress"
 
 
 class Pending(Protocol):
@@ -96,6 +99,11 @@ class Peer:
         if not self.corked and not self.announced:
             self.announced = True
             self._announce(self)
+
+    def tell(self, request_id: RequestId, progress: Progress) -> None:
+        """Queue a message on how far a request is; dropped where too much waits already."""
+        if self.fits(0):
+            self.send(encode_notification(PROGRESS, {"id": request_id, **asdict(progress)}))
 
     def uncork(self) -> None:
         """What is queued may leave, as soon as the peer takes it."""

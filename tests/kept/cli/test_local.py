@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from kept.wire import Actor
 from kept.wire.daemon import Status, Stop, Stopping
@@ -38,6 +39,7 @@ class Played:
         self.awaited: list[tuple[str, int]] = []
         self.answer = answer
         self.questions: list[str] = []
+        self.shown: list[tuple[int, int, str]] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
 
     def follow(
@@ -49,6 +51,10 @@ class Played:
 
     def start(self) -> bool:
         return self.starts
+
+    @contextmanager
+    def drawing(self) -> Iterator[Callable[[int, int, str], object]]:
+        yield lambda done, total, text: self.shown.append((done, total, text))
 
     def ask(self, question: str) -> str | None:
         self.questions.append(question)

@@ -11,9 +11,8 @@ import pytest
 
 from kept.wire.errors import Conflict, KeptError, NotFound, StorageFailed, StorageFull
 from kept.wire.job import Run
-from keptd.domain import Job, JobCtx
+from keptd.domain import Job, JobCtx, to_nobody
 from keptd.jobs import store as runs
-from keptd.jobs.duty import to_nobody
 from keptd.jobs.ledger import UNSAVED
 from tests.rooms import ACTOR, FakeClock
 
