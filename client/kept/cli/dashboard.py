@@ -5,6 +5,7 @@ Text that came from clients is made harmless here.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -47,15 +48,9 @@ def draw(before: Sample | None, now: Sample, width: int, height: int | None, foo
 
 def explain(width: int, height: int, footer: Line) -> list[Line]:
     """The help, in the same space."""
-    lines = [Line(text) for paragraph in HELP for text in flow(_words(paragraph), width)]
+    lines = [Line(text) for paragraph in HELP for text in textwrap.wrap(paragraph, width)]
     lines = [Line(clip(line.text, width)) for line in cut(lines, height - 1)]
     return [*lines, *[Line("")] * (height - 1 - len(lines)), Line(clip(footer.text, width), footer.mark)]
-
-
-def _words(paragraph: str) -> Iterator[str]:
-    """Sentences, or the parts of one that are too long to stay whole."""
-    for sentence in paragraph.split(". "):
-        yield sentence if sentence.endswith(".") else f"{sentence}."
 
 
 def _daemon(now: Sample) -> Iterator[str]:
