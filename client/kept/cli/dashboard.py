@@ -39,7 +39,8 @@ def draw(before: Sample | None, now: Sample, width: int, height: int | None, foo
     if height is None:
         return [*facts, Line(""), *stack(grids, width, None), *last]
     room = height - len(last)
-    lines = [Line(clip(line.text, width), line.mark) for line in cut(facts, room)]
+    # A line is left for how many rows there are, where there is no room for one.
+    lines = [Line(clip(line.text, width), line.mark) for line in cut(facts, max(1, room - 1))]
     if room - len(lines) > sum(grid.rows + 2 for grid in grids):
         lines.append(Line(""))
     lines += stack(grids, width, room - len(lines))

@@ -16,7 +16,7 @@ _GAP = 2
 _STEADY = 7
 """Cells of a column of numbers at least, so that a table doesn't jump when they grow."""
 
-_NAME_LEAST = 8
+_NAME_LEAST = 20
 _ROWS_FIRST = 3
 """Lines that every table gets before one gets more."""
 

@@ -14,6 +14,9 @@ from ..wire.daemon import Activity, Clients, ConnectedClient, CountActivity, Dae
 from ..wire.job import Job, ListJobs
 from .surface import Caller
 
+_SHORTEST = 0.01
+"""Seconds between two looks from which rates say something."""
+
 
 class Sample(Struct, frozen=True, kw_only=True):
     """One look at the daemon: `at` by the calendar, `moment` in seconds of a clock that never goes back."""
@@ -81,7 +84,7 @@ def take(call: Caller, at: datetime, moment: float) -> Sample:
 
 def comparable(before: Sample | None, now: Sample) -> Sample | None:
     """`before`, where it is an earlier look at the same run of the daemon, whose counters have gone on since."""
-    if before is None or before.moment >= now.moment:
+    if before is None or now.moment - before.moment < _SHORTEST:
         return None
     one, other = before.daemon, now.daemon
     return before if (one.pid, one.started_at) == (other.pid, other.started_at) else None

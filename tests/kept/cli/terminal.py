@@ -22,7 +22,8 @@ SECONDS = 20
 """A deadline for what ends in milliseconds unless it is broken."""
 
 _SHELL = """
-import json, os, signal, sys
+import fcntl, json, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 def tell(**what):
     os.write(int(sys.argv[1]), json.dumps(what).encode() + b"\\n")
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -140,7 +141,6 @@ class Terminal:
             stderr=self.theirs,
             env={"TERM": "xterm", **environ},
             start_new_session=True,
-            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
             pass_fds=(tell, hear),
         )
         os.close(tell)
