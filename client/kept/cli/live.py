@@ -163,8 +163,7 @@ class _Live:
         self._draw()
         while self._ended is None:
             self._wait()
-            if self._ended is None:
-                self._draw()
+            self._draw()
         return self._ended
 
     def _wait(self) -> None:
@@ -237,9 +236,15 @@ class _Live:
                 self._explaining = not self._explaining
 
     def _draw(self) -> None:
-        if not self._screen.shown:
+        if not self._screen.shown or self._ended is not None:
             return
-        width, height = self._screen.size()
+        try:
+            self._draw_on(*self._screen.size())
+        except OSError:
+            # The terminal has gone, and with it whoever could be told.
+            self._ended = 0
+
+    def _draw_on(self, width: int, height: int) -> None:
         footer = self._footer()
         if self._explaining:
             lines = explain(width, height, footer)
@@ -251,7 +256,7 @@ class _Live:
     def _footer(self) -> Line:
         keys = "q ends, space holds still, ? explains"
         if self._trouble:
-            return Line(f"waiting for the daemon ({self._trouble}); {keys}", "warning")
+            return Line(f"waiting for the daemon: {self._trouble}", "warning")
         if self._paused:
             return Line(f"held still; {keys}", "warning")
         return Line(f"every {self._interval:g} s; {keys}", "aside")

@@ -63,6 +63,8 @@ class Screen:
         if self._before is None:
             self._before = termios.tcgetattr(self.keys)
         mode = [*self._before[:6], [*self._before[6]]]
+        # Ctrl-S, which holds up the output, would hold up whoever writes it, signals and all.
+        mode[0] &= ~termios.IXON
         mode[3] &= ~(termios.ICANON | termios.ECHO)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self.keys, termios.TCSANOW, mode)

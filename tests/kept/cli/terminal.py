@@ -30,10 +30,14 @@ signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 job = os.fork()
 if not job:
     os.setpgid(0, 0)
-    os.tcsetpgrp(0, os.getpgrp())
+    if sys.argv[3] == "front":
+        os.tcsetpgrp(0, os.getpgrp())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-    os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
+    os.execv(sys.executable, [sys.executable, *sys.argv[4:]])
 tell(pid=job)
+if sys.argv[3] != "front":
+    os.read(int(sys.argv[2]), 1)
+    os.tcsetpgrp(0, job)
 while True:
     _, status = os.waitpid(job, os.WUNTRACED)
     os.tcsetpgrp(0, os.getpgrp())
@@ -124,9 +128,12 @@ class Picture:
 
 
 class Terminal:
-    """`with Terminal(words, environ) as terminal`: runs Python with these words in a terminal."""
+    """`with Terminal(words, environ) as terminal`: runs Python with these words in a terminal; in the background with
+    `where="back"`."""
 
-    def __init__(self, words: Sequence[str], environ: dict[str, str], columns: int = 80, lines: int = 24) -> None:
+    def __init__(
+        self, words: Sequence[str], environ: dict[str, str], columns: int = 80, lines: int = 24, where: str = "front"
+    ) -> None:
         self.picture = Picture(columns, lines)
         self.raw = b""
         self.ours, self.theirs = pty.openpty()
@@ -135,7 +142,7 @@ class Terminal:
         self._told, tell = os.pipe()
         hear, self._say = os.pipe()
         self._shell = subprocess.Popen(
-            [sys.executable, "-c", _SHELL, str(tell), str(hear), *words],
+            [sys.executable, "-c", _SHELL, str(tell), str(hear), where, *words],
             stdin=self.theirs,
             stdout=self.theirs,
             stderr=self.theirs,
@@ -146,6 +153,7 @@ class Terminal:
         os.close(tell)
         os.close(hear)
         self._lines = b""
+        self._pauses = 0
         self.pid = int(self.tells("pid"))
 
     def __enter__(self) -> Self:
@@ -177,6 +185,13 @@ class Terminal:
     def go_on(self) -> None:
         """`fg` in the shell."""
         os.write(self._say, b"\n")
+
+    def pause(self) -> None:
+        """Wait for something to be drawn, not for long; fails after many times."""
+        self._pauses += 1
+        assert self._pauses < SECONDS * 100, "it never came"
+        if select.select([self.ours], [], [], 0.01)[0]:
+            self._take_in()
 
     def resize(self, columns: int, lines: int) -> None:
         """Drag the corner of the window."""

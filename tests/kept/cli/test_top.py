@@ -187,6 +187,28 @@ def test_ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again(daemon: Pr
         assert given_back(here)
 
 
+def test_in_the_background_it_leaves_the_terminal_alone_until_it_is_brought_to_the_front(daemon: Process) -> None:
+    environ = environment(Path(daemon.paths.data_dir))
+    with client(daemon, "tester") as tester, Terminal(TOP, environ, where="back") as here:
+        while not any(each.client == "kept top" and each.requests > 10 for each in tester.call(Clients()).items):
+            here.pause()
+        assert here.raw == b""
+        assert here.settings() == here.before
+        here.go_on()
+        here.shows("kept top")
+        here.type(b"q")
+        assert here.tells("code") == 0
+        assert given_back(here)
+
+
+def test_ctrl_s_does_not_hold_it_up(daemon: Process) -> None:
+    with terminal(daemon) as here:
+        here.shows("kept top")
+        here.type(b"\x13")
+        frames = here.picture.frames
+        here.until("more frames", lambda picture: picture.frames > frames + 2)
+
+
 def test_after_a_stop_that_nobody_can_heed_the_screen_is_taken_again(daemon: Process) -> None:
     with terminal(daemon) as here:
         here.shows("kept top")
