@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Sequence
 from fcntl import ioctl
 from typing import Any, Self
@@ -200,8 +201,10 @@ class Terminal:
 
     def until(self, what: str, condition: Callable[[Picture], bool]) -> Picture:
         """Take in what is drawn until the condition holds."""
+        end = time.monotonic() + SECONDS
         while not condition(self.picture):
-            assert select.select([self.ours], [], [], SECONDS)[0], f"{what} never came:\n{self.picture.text()}"
+            ready = select.select([self.ours], [], [], max(0.0, end - time.monotonic()))[0]
+            assert ready, f"{what} never came:\n{self.picture.text()}"
             self._take_in()
         return self.picture
 
@@ -211,8 +214,9 @@ class Terminal:
 
     def tells(self, what: str) -> Any:
         """What the shell says next, which has to be this; what is drawn meanwhile is taken in."""
+        end = time.monotonic() + SECONDS
         while b"\n" not in self._lines:
-            ready, _, _ = select.select([self._told, self.ours], [], [], SECONDS)
+            ready, _, _ = select.select([self._told, self.ours], [], [], max(0.0, end - time.monotonic()))
             assert ready, f"the shell never said {what}:\n{self.picture.text()}"
             if self.ours in ready:
                 self._take_in()
