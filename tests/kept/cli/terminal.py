@@ -194,6 +194,11 @@ class Terminal:
         if select.select([self.ours], [], [], 0.01)[0]:
             self._take_in()
 
+    def quiet(self) -> None:
+        """Wait until nothing has been drawn for several times the shortest interval."""
+        while select.select([self.ours], [], [], 1.0)[0]:
+            self._take_in()
+
     def resize(self, columns: int, lines: int) -> None:
         """Drag the corner of the window."""
         self.picture.resize(columns, lines)

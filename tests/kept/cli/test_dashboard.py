@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 
@@ -9,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kept.cli.dashboard import draw, explain
-from kept.cli.grid import Line
+from kept.cli.grid import Column, Grid, Line, stack
 from kept.cli.samples import Sample
+from kept.cli.screen import Screen
 from kept.cli.text import cells_of
 
 from .samples import NOW, any_sample, connected, job, method, sample
+from .terminal import Picture
 
 FOOTER = Line("every 2 s; q ends", "aside")
 COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -64,6 +67,36 @@ def test_every_row_is_shown_or_counted(count: int, height: int, width: int) -> N
         rows = sum(line.startswith(start) for line in lines)
         counted = re.search(rf"(\d+)(?: more)? {noun}", "\n".join(lines))
         assert rows + (int(counted[1]) if counted else 0) == count
+
+
+_grids = st.lists(
+    st.builds(
+        lambda noun, rows, columns: Grid(noun, [Column("T" * at, ["c" * rows] * rows, at) for at in range(columns)]),
+        noun=st.sampled_from(["clients", "methods"]),
+        rows=st.integers(0, 30),
+        columns=st.integers(1, 6),
+    ),
+    max_size=4,
+)
+
+
+@given(grids=_grids, width=st.integers(1, 60), height=st.none() | st.integers(0, 40))
+def test_tables_are_never_wider_or_longer_than_their_space(grids: list[Grid], width: int, height: int | None) -> None:
+    lines = stack(grids, width, height)
+    assert all(cells_of(line.text) <= width for line in lines)
+    assert height is None or len(lines) <= height
+
+
+def test_a_line_as_wide_as_the_terminal_keeps_its_last_character() -> None:
+    """Which erasing to the end of the line, with the cursor on it, would take."""
+    reading, writing = os.pipe()
+    Screen(reading, writing, colour=True).show([Line("x" * 20, "title"), Line("y")], 20, anew=True)
+    picture = Picture(20, 3)
+    picture.lines = [["old"] * 20 for _ in range(3)]
+    picture.take(os.read(reading, 1000).decode())
+    os.close(reading)
+    os.close(writing)
+    assert picture.text().split("\n") == ["x" * 20, "y", ""]
 
 
 def test_the_tables_share_what_is_left_of_the_height() -> None:
