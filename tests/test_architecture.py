@@ -37,7 +37,10 @@ LAYERS = (
 )
 """The daemon from the bottom to the top; the rooms belong to the sixth."""
 
-CLIENT_ONLY = ("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer")
+CLIENT_ONLY = (
+    *("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer"),
+    *("kept.cli.live", "kept.cli.screen", "kept.cli.dashboard", "kept.cli.grid", "kept.cli.samples"),
+)
 """The command line's modules that belong to the caller's process, and never run in the daemon."""
 
 REACHES_OUT = frozenset(

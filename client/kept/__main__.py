@@ -156,6 +156,7 @@ def _remote(argv: list[str]) -> int:
     error = reply.get("error")
     if isinstance(error, dict):
         if reply.get("id") is None or error.get("code") in NOT_RUN:
+            connection.close()
             raise Handover(stdin)
         # It may have been carried out, in part or whole: run again here, it could be stored twice.
         return _tell(argv, error)
@@ -163,6 +164,8 @@ def _remote(argv: list[str]) -> int:
     if not isinstance(result, dict):
         raise _stranger()
     if result.get("local"):
+        # What runs here has a connection of its own, and may take hours, as `kept watch` does.
+        connection.close()
         raise Handover(stdin)
     _write(1, result.get("out", ""))
     _write(2, result.get("err", ""))

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,7 @@ from .recovery.files import Mender
 from .rpc.dispatch import Dispatcher
 from .rpc.listen import listen
 from .rpc.methods import check
+from .rpc.peer import Peer
 from .rpc.server import Server
 from .store import OWN, Store, changes, migrations
 from .store.background import write
@@ -213,7 +214,7 @@ class Supervisor:
     async def _serve(self) -> None:
         listener = listen(Path(self._paths.socket))
         self._socket = home.identity(Path(self._paths.socket))
-        self._server = Server(listener, self._dispatcher, os.geteuid())
+        self._server = Server(listener, self._dispatcher, os.geteuid(), self._clock)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._store.completions.deliver)
@@ -360,9 +361,15 @@ class Supervisor:
             subscriptions=sum(len(peer.subscriptions) for peer in peers),
             requests=self._dispatcher.requests,
             refused=self._dispatcher.refused,
+            received_bytes=self._server.received_bytes,
+            sent_bytes=self._server.sent_bytes,
             storage=self._storage(),
             jobs_failing=self.jobs.failing(),
         )
+
+    def peers(self) -> Iterable[Peer]:
+        """The connections, in the order in which they came."""
+        return tuple(self._server.peers)
 
     def _storage(self) -> Storage:
         stats = self._store.writer.stats

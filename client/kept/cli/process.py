@@ -19,16 +19,20 @@ from ..paths import BadPlace, find
 from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call
+from ..wire.daemon import Hello
 from ..wire.errors import from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
 from .run import before_arguments, in_order, run, tell, tell_refusal
-from .surface import NO_DAEMON, USAGE, WITHOUT_END, Surface, UsageError
+from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
 
 R = TypeVar("R")
 
 END_SECONDS = 30.0
 """How long `kept daemon stop` waits for the end."""
+
+OBSERVE_SECONDS = 5.0
+"""How long an observer waits for a reply, until it says that the daemon doesn't answer."""
 
 _LOOK_SECONDS = 0.02
 
@@ -133,6 +137,21 @@ class Process:
                 return False
             time.sleep(_LOOK_SECONDS)
         return True
+
+    def observe(self) -> Caller:
+        """As `Here` has it."""
+        self._client.close()
+        settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=OBSERVE_SECONDS)
+        # Left open to the end of the process: closing it would wait for a call that is under way.
+        return Client(self._paths, Hello(client="kept top"), settings).call
+
+    def terminal(self) -> tuple[int, int] | None:
+        """As `Here` has it: standard input and output, unless the terminal can't move its cursor."""
+        if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+            return None
+        if self._environ.get("TERM", "dumb") in ("", "dumb"):
+            return None
+        return sys.stdin.fileno(), sys.stdout.fileno()
 
     def ask(self, question: str) -> str | None:
         """What a person types at the terminal; None where standard input or error is none."""

@@ -12,6 +12,7 @@ from .methods import RPC, commands
 from .parse import Command, did_you_mean
 from .shell import SHELL
 from .surface import UsageError
+from .top import TOP
 
 _POINTERS = {
     "get": "kept recall KEY shows what is kept under a key.",
@@ -34,7 +35,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
     A command written by hand stands in for the method of the same words.
     """
     found: dict[tuple[str, ...], Command] = {}
-    for command in (*EVERYDAY, *LOCAL, RPC, *SHELL, *commands()):
+    for command in (*EVERYDAY, *LOCAL, TOP, RPC, *SHELL, *commands()):
         found.setdefault(command.words, command)
     return MappingProxyType(found)
 

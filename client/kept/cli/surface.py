@@ -56,6 +56,15 @@ class Here(Protocol):
         """What a person types at the terminal; None where there is none."""
         ...
 
+    def observe(self) -> Caller:
+        """Asks the daemon that runs, on a connection of its own, which takes the place of the one before: it starts
+        none, and waits for none. Raises `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
+        ...
+
+    def terminal(self) -> tuple[int, int] | None:
+        """The descriptors of a terminal's keys and screen; None where there is none that can be drawn on."""
+        ...
+
     def await_end(self, home: str, pid: int) -> bool:
         """Wait until the daemon `pid` no longer has `home` (its data folder); whether it let go in time."""
         ...

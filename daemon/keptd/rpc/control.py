@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,10 @@ class Daemon(Protocol):
 
     def status(self) -> DaemonStatus:
         """How everything is."""
+        ...
+
+    def peers(self) -> Iterable[Peer]:
+        """The connections, in the order in which they came."""
         ...
 
     def reload(self) -> Reloaded:

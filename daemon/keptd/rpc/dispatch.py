@@ -138,6 +138,7 @@ class Dispatcher:
 
     def _execute(self, peer: Peer, work: Work, sink: Sink) -> None:
         self.requests += 1
+        peer.requests += 1
         if isinstance(work, Task):
             if work.method.kind is Read and work.request_id is UNSET:
                 return  # Nobody would see the answer.

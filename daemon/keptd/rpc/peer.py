@@ -42,13 +42,26 @@ class Following(Protocol):
 class Peer:
     """One connection. Lives on the loop's thread."""
 
-    def __init__(self, number: int, uid: int, pid: int, queued_bytes: int, announce: Callable[[Peer], None]) -> None:
-        """`announce` is told that there are bytes to send; once, until `announced` is taken back."""
+    def __init__(
+        self,
+        number: int,
+        uid: int,
+        pid: int,
+        queued_bytes: int,
+        announce: Callable[[Peer], None],
+        connected_at: int,
+    ) -> None:
+        """`announce` is told that there are bytes to send; once, until `announced` is taken back. `connected_at` is in
+        microseconds since 1970."""
         self.number = number
+        self.connected_at = connected_at
         self.uid = uid
         self.pid = pid
         self.outbox = bytearray()
         self.queued_bytes = queued_bytes
+        self.requests = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
         self.in_flight = 0
         self.held = 0
         """Bytes that wait outside of the outbox: requests in flight, and batches that are not complete."""
@@ -81,10 +94,15 @@ class Peer:
 
     def aside(self) -> Peer:
         """The same caller, with nothing in flight, for what is asked on its behalf inside the daemon."""
-        inner = Peer(self.number, self.uid, self.pid, self.queued_bytes, self._announce)
+        inner = Peer(self.number, self.uid, self.pid, self.queued_bytes, self._announce, self.connected_at)
         inner.spawn = self.spawn
         inner.actor = self.actor
         return inner
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for it: replies that it has not taken, and requests that are in flight."""
+        return len(self.outbox) + self.held
 
     def fits(self, size: int) -> bool:
         """Whether that many bytes more may be queued."""
@@ -119,6 +137,7 @@ class Peer:
 
     def sent(self, count: int) -> None:
         """The first `count` queued bytes have left."""
+        self.sent_bytes += count
         del self.outbox[:count]
         if len(self.outbox) <= HIGH_WATER:
             self._emptied.set()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from kept.cli.surface import Caller
 from kept.wire import Actor
 from kept.wire.daemon import Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
@@ -59,6 +60,12 @@ class Played:
     def ask(self, question: str) -> str | None:
         self.questions.append(question)
         return self.answer
+
+    def observe(self) -> Caller:
+        raise AssertionError("nobody observes")
+
+    def terminal(self) -> tuple[int, int] | None:
+        return None
 
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))
