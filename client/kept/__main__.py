@@ -146,7 +146,7 @@ def _remote(argv: list[str]) -> int:
         "\0".join(argv).encode()
     except UnicodeEncodeError:
         raise Refusal("an argument is not UTF-8; kept stores text, not bytes", USAGE) from None
-    if not CAN_ASK:
+    if not CAN_ASK or _looks_from_outside(argv):
         raise Handover
     connection = _connect()
     stdin = _read_stdin() if "-" in argv else None
@@ -165,6 +165,17 @@ def _remote(argv: list[str]) -> int:
     _write(1, result.get("out", ""))
     _write(2, result.get("err", ""))
     return int(result.get("code", REFUSED))
+
+
+def _looks_from_outside(argv: list[str]) -> bool:
+    """Whether this is `kept doctor`: a daemon that hangs can't say so itself."""
+    words = iter(argv)
+    for word in words:
+        if word == "--socket":
+            next(words, None)
+        elif not word.startswith("--"):
+            return word == "doctor"
+    return False
 
 
 def _tell(argv: list[str], error: dict[str, Any]) -> int:

@@ -163,10 +163,10 @@ def _last_line(log: int, before: int) -> str:
     begin = max(before, size - _LINES_READ)
     text = os.pread(log, _LINES_READ, begin).decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
-    return _readable(lines[-1]) if lines else "it said nothing"
+    return readable(lines[-1]) if lines else "it said nothing"
 
 
-def _readable(line: str) -> str:
+def readable(line: str) -> str:
     """A line of the log as text: of a JSON line the event and its fields."""
     try:
         fields = msgspec.json.decode(line)

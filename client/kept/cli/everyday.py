@@ -22,6 +22,7 @@ from ..wire.daemon import DaemonStatus, Status
 from ..wire.errors import NotFound, SecretFound
 from ..wire.journal import AddDecision, Decision, ListActions, LogAction, SearchDecisions, Since
 from ..wire.memory import Category, GetMemory, Memory, Priority, Scope, SearchMemories, SetMemory
+from .doctor import DOCTOR
 from .fields import fields_of, read_value
 from .parse import Command, convert
 from .render import render, show_bundle, show_json, show_value
@@ -280,6 +281,7 @@ def _convert(params: dict[str, Any], request: type[Struct]) -> Any:
 
 EVERYDAY = (
     Command(("status",), ShowStatus, status),
+    DOCTOR,
     Command(
         ("remember",),
         Remember,

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..wire import Call
+
+if TYPE_CHECKING:
+    from ..checkup import Examination
 
 R = TypeVar("R")
 
@@ -48,6 +51,10 @@ class Here(Protocol):
 
     def ask(self, question: str) -> str | None:
         """What a person types at the terminal; None where there is none."""
+        ...
+
+    def examine(self) -> Examination:
+        """Look at the home and its daemon from outside; starts none."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from kept.wire.maintenance import Checkup, Finding, Recovery
+from kept.wire.maintenance import Checkup, Finding, Recovery, worst
 
+from ..clock import Clock
+from ..config import Config
 from ..domain import Domain, SelfReport
 from ..offload import Tell
+from ..store.ballast import Ballast
+from ..store.changes import last_at
 from ..store.database import FAULTS, is_damage, snapshot
 from . import rules, store
 
@@ -28,25 +32,30 @@ _decode_recovery = msgspec.json.Decoder(Recovery).decode
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """What a check looks at: the database, the rooms whose indexes and files it has, and what the daemon says of
-    itself."""
+    """What a check looks at: the database, the rooms whose indexes and files it has, what the daemon says of itself,
+    the settings in force, and the time."""
 
     path: Path
     rooms: Sequence[Domain]
     reports: Sequence[SelfReport]
+    config: Config
+    clock: Clock
 
     def run(self, tell: Tell, *, quick: bool) -> Checkup:
         """Look at everything; where `quick`, at nothing that takes longer the more there is."""
         findings = [] if quick else [*self._database(tell), self._files(tell)]
         with snapshot(self.path) as db:
-            found = store.pages(db)
+            found, newest = store.pages(db), last_at(db)
+        size = self.config.storage.ballast_bytes
         findings.append(rules.space(shutil.disk_usage(self.path.parent).free, found.bytes))
+        findings.append(rules.reserve(Ballast(self.path, size).is_whole(), size))
         findings.append(rules.slack(found.free, found.pages))
+        findings.append(rules.clock(newest, self.clock.now()))
         findings += map(rules.of_itself, self.reports)
         recoveries, unread = self._recoveries()
         if unread:
             findings.append(rules.unread_reports(unread))
-        return Checkup(verdict=rules.worst(findings), findings=tuple(findings), recoveries=recoveries)
+        return Checkup(verdict=worst(findings), findings=tuple(findings), recoveries=recoveries)
 
     def _database(self, tell: Tell) -> list[Finding]:
         """In one snapshot. Where the structure is damaged, what stands on it is not looked at."""

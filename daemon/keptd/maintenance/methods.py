@@ -26,7 +26,7 @@ _decode_sizes = msgspec.json.Decoder(tuple[store.Pages, tuple[Size, ...]]).decod
 @serves
 async def check_database(ctx: ControlCtx, call: CheckDatabase) -> Checkup:
     """On a thread and a snapshot of its own; nothing waits for it."""
-    checker = Checker(ctx.store.path, ctx.rooms, ctx.self_reports())
+    checker = Checker(ctx.store.path, ctx.rooms, ctx.self_reports(), ctx.config, ctx.clock)
     return await in_thread(lambda tell: checker.run(tell, quick=call.quick), ctx.progress)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kept.wire.maintenance import Finding, Verdict
 
@@ -12,8 +12,8 @@ _MIB = 1024 * 1024
 _LEAST_FREE = 64 * _MIB
 _MUCH_FREE_PERCENT = 25
 _SHOWN = 3
+_BEHIND_SECONDS = 60
 
-_WORSE: Sequence[Verdict] = ("ok", "warning", "problem")
 _STATUS: Mapping[str, Verdict] = {"operational": "ok", "degraded": "warning", "down": "problem", "unknown": "warning"}
 
 _NEXT_STEP = {
@@ -26,11 +26,6 @@ RESTORE = (
     "Keep the file as it is. kept backup list shows the backups, kept backup verify ID checks one, and kept backup "
     "restore ID goes back to it; the present state is kept as a backup first."
 )
-
-
-def worst(findings: Iterable[Finding]) -> str:
-    """The verdict on all of them."""
-    return max((finding.verdict for finding in findings), key=_WORSE.index, default="ok")
 
 
 def structure(damage: Sequence[str]) -> Finding:
@@ -91,6 +86,31 @@ def space(free: int, database: int) -> Finding:
         verdict="warning" if free >= _LEAST_FREE // 4 else "problem",
         detail=f"{told}, and a backup or a restore needs about {wanted // _MIB} MiB",
         next_step="Make room on that disk; kept maintenance stats shows what takes it in the database.",
+    )
+
+
+def reserve(is_whole: bool, size: int) -> Finding:
+    """On the ballast: the room that is given back where the disk is full, so that something can be deleted."""
+    if is_whole:
+        return Finding(what="reserve", verdict="ok", detail=f"{size // _MIB} MiB are held back for a full disk")
+    return Finding(
+        what="reserve",
+        verdict="warning",
+        detail=f"the {size // _MIB} MiB that are held back for a full disk are not there: it is full, or has been",
+        next_step=f"Make room on that disk: once {2 * size // _MIB} MiB are free, the daemon holds them back again.",
+    )
+
+
+def clock(newest: int, now: int) -> Finding:
+    """On the time, by that of the newest change: both in microseconds."""
+    behind = (newest - now) // 1_000_000
+    if behind < _BEHIND_SECONDS:
+        return Finding(what="clock", verdict="ok", detail="it is not behind what was stored last")
+    return Finding(
+        what="clock",
+        verdict="warning",
+        detail=f"it is {behind} s behind the newest change, as after a sleep of the machine; new entries look older",
+        next_step="Set the clock: timedatectl shows whether it is synchronized. Nothing is lost, and order is kept.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
+from kept.checkup import Examination
 from kept.wire import Actor
 from kept.wire.daemon import Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
@@ -37,6 +38,7 @@ class Played:
         self.ends = ends
         self.awaited: list[tuple[str, int]] = []
         self.answer = answer
+        self.seen = Examination(findings=())
         self.questions: list[str] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
 
@@ -53,6 +55,9 @@ class Played:
     def ask(self, question: str) -> str | None:
         self.questions.append(question)
         return self.answer
+
+    def examine(self) -> Examination:
+        return self.seen
 
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))

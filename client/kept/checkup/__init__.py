@@ -1,0 +1,57 @@
+"""What a client sees of its own home without a daemon's help: for `kept doctor`, when nothing else answers.
+
+Owns the looks from outside: folders, files, the log's last words, and whether a daemon answers at all. What needs the
+database is the daemon's (`maintenance.check`), and is taken from its answer. Changes nothing, starts nothing, reads no
+text that was stored, and waits for nobody longer than a few seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ..paths import BadPlace, Paths
+from ..wire.daemon import DaemonStatus
+from ..wire.maintenance import Checkup, Finding
+from . import files, folders, recoveries
+from .findings import of_text
+from .log import last_words
+from .reach import Reached, reach
+
+__all__ = ["Examination", "examine", "nowhere"]
+
+
+class Examination(Struct, frozen=True, kw_only=True):
+    """What was seen. `status` and `checkup` are what the daemon says itself, where one answers."""
+
+    findings: tuple[Finding, ...]
+    status: DaemonStatus | None = None
+    checkup: Checkup | None = None
+
+
+def nowhere(fault: BadPlace) -> Examination:
+    """There is no home to look at, since the environment names none that can be used."""
+    return Examination(findings=(of_text("places", str(fault)),))
+
+
+def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examination:
+    """Look at the home at `paths`, and at its daemon. `environ` is what the paths were found in; `version` is the
+    client's own."""
+    found = [*folders.look(paths, environ), *files.config(paths.config_file)]
+    reached = reach(paths, environ, version)
+    found += reached.findings
+    if reached.checkup is not None:
+        found += recoveries.tell(reached.checkup.recoveries)
+    else:
+        found += _unattended(paths, reached)
+    return Examination(findings=tuple(found), status=reached.status, checkup=reached.checkup)
+
+
+def _unattended(paths: Paths, reached: Reached) -> list[Finding]:
+    """What the daemon would tell, as far as the files themselves show it."""
+    reports = recoveries.read(paths.data_dir)
+    found = [*files.database(paths, runs=reached.runs), *files.ending(paths.data_dir, runs=reached.runs)]
+    found += [*files.room(paths.data_dir), *files.backups(paths.backups), *recoveries.tell(reports)]
+    found += recoveries.quarantined(paths.data_dir, reports)
+    return [*found, *last_words(paths.log)]
