@@ -121,7 +121,8 @@ def _spawn_until_ready(paths: Paths, end: float, environ: Mapping[str, str]) -> 
         while not is_served(paths, environ):
             ended = daemon.poll()
             if ended not in (None, HOME_TAKEN) and not is_served(paths, environ):
-                raise StartFailed(f"the daemon ended with status {ended}: {_last_line(log, before)}")
+                said = _last_line(log, before)
+                raise StartFailed(f"the daemon ended with status {ended}: {said}\nkept doctor says what to do.")
             if ended == HOME_TAKEN:
                 _refuse_second(paths)
             if time.monotonic() >= end:
@@ -175,5 +176,8 @@ def readable(line: str) -> str:
     if not isinstance(fields, dict):
         return line
     return " ".join(
-        [str(fields.pop("event", "")), *(f"{name}={value}" for name, value in fields.items() if name != "time")]
+        [
+            str(fields.pop("event", "")),
+            *(f"{name}={value}" for name, value in fields.items() if name not in ("time", "level")),
+        ]
     )

@@ -15,9 +15,9 @@ from ..paths import BadPlace, Paths
 from ..wire.daemon import DaemonStatus
 from ..wire.maintenance import Checkup, Finding
 from . import files, folders, recoveries
+from .daemon import Reached, reach
 from .findings import of_text
 from .log import last_words
-from .reach import Reached, reach
 
 __all__ = ["Examination", "examine", "nowhere"]
 
@@ -32,7 +32,7 @@ class Examination(Struct, frozen=True, kw_only=True):
 
 def nowhere(fault: BadPlace) -> Examination:
     """There is no home to look at, since the environment names none that can be used."""
-    return Examination(findings=(of_text("places", str(fault)),))
+    return Examination(findings=(of_text("places", str(fault), "Set that variable to a path that can be used."),))
 
 
 def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examination:
@@ -40,7 +40,9 @@ def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examinati
     client's own."""
     found = [*folders.look(paths, environ), *files.config(paths.config_file)]
     reached = reach(paths, environ, version)
-    found += reached.findings
+    told = {finding.what for finding in found}
+    # What is wrong with its folder is told already, with more of a next step.
+    found += [finding for finding in reached.findings if not (finding.what == "socket" and "socket folder" in told)]
     if reached.checkup is not None:
         found += recoveries.tell(reached.checkup.recoveries)
     else:

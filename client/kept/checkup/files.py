@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from ..cli.text import duration, one_line
+from ..cli.text import size as bytes_told
 from ..paths import Paths
 from ..wire.maintenance import Finding
-from .findings import amount, ok, problem, warning
+from .findings import ok, problem, warning
 
 START_BYTES = 16 * 1024 * 1024
 """Less free than this, and a start may not have the room that it needs."""
@@ -52,7 +54,7 @@ def config(path: str) -> list[Finding]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         reason = str(wrong) if isinstance(wrong, tomllib.TOMLDecodeError) else "it is not UTF-8"
         step = "Correct that line, or move the file away to go on with the defaults."
-        return [problem("settings", f"{path} is no TOML, so no daemon starts: {_plain(reason)}", step)]
+        return [problem("settings", f"{path} is no TOML, so no daemon starts: {one_line(reason)}", step)]
     return [ok("settings", f"{path} can be read")]
 
 
@@ -67,9 +69,11 @@ def database(paths: Paths, *, runs: bool) -> Iterator[Finding]:
         step = "If you have moved it, put it back first. Else kept daemon start recovers it, and says what from."
         yield problem("database", f"{paths.database} is {missing}, although there has been one", step)
     else:
-        yield ok("database", f"{paths.database} has {amount(size)}")
+        yield ok("database", f"{paths.database} has {bytes_told(size)}")
     if log and not runs:
-        yield ok("database log", f"{paths.database}-wal ({amount(log)}) holds acknowledged changes: never delete it")
+        yield ok(
+            "database log", f"{paths.database}-wal ({bytes_told(log)}) holds acknowledged changes: never delete it"
+        )
 
 
 def ending(data_dir: str, *, runs: bool) -> Iterator[Finding]:
@@ -99,9 +103,11 @@ def room(data_dir: str) -> Iterator[Finding]:
         return
     free = found.f_bavail * found.f_frsize
     if free >= START_BYTES:
-        yield ok("free space", f"{amount(free)} are free on the disk")
+        yield ok("free space", f"{bytes_told(free)} are free on the disk")
     else:
-        told = f"only {amount(free)} are free on the disk of {data_dir}; what is kept is safe, but nothing can be added"
+        told = (
+            f"only {bytes_told(free)} are free on the disk of {data_dir}; what is kept is safe, and nothing more fits"
+        )
         yield problem("free space", told, "Make room on that disk with files of your own; leave kept's as they are.")
 
 
@@ -112,7 +118,7 @@ def backups(folder: str) -> Iterator[Finding]:
         yield ok("backups", "there is none yet; a daemon makes one every day")
         return
     bad = [name for name in names if (said := _checked(folder, name)) is not None and said.problem]
-    newest = f"the newest is {_age(names[-1])} old ({names[-1]})"
+    newest = f"the newest is {_age(names[-1])} ({names[-1]})"
     count = f"{len(names)} backups" if len(names) > 1 else "1 backup"
     if names[-1] in bad:
         step = "kept daemon start, and kept backup list shows which of the others are good."
@@ -143,8 +149,7 @@ def _age(name: str) -> str:
         made = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return "of unknown age"
-    hours = max(0, int((datetime.now(UTC) - made).total_seconds() // 3600))
-    return f"{hours // 24} d" if hours >= 48 else f"{hours} h"
+    return f"{duration(max(0.0, (datetime.now(UTC) - made).total_seconds()))} old"
 
 
 def _size(path: str) -> int | None:
@@ -152,7 +157,3 @@ def _size(path: str) -> int | None:
         return os.lstat(path).st_size
     except OSError:
         return None
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)

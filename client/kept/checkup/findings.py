@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..cli.text import one_line
 from ..wire.maintenance import Finding
 
 
@@ -20,15 +21,7 @@ def problem(what: str, detail: str, next_step: str) -> Finding:
     return Finding(what=what, verdict="problem", detail=detail, next_step=next_step)
 
 
-def of_text(what: str, text: str) -> Finding:
-    """A refusal of several lines as a problem: the last is its advice."""
-    said, _, advice = text.rpartition("\n")
-    return problem(what, " ".join((said or advice).split()), advice if said else "kept doctor looks again.")
-
-
-def amount(count: int) -> str:
-    """A number of bytes, rounded down, as people say it."""
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= size:
-            return f"{count // size} {unit}"
-    return f"{count} bytes"
+def of_text(what: str, text: str, advice: str) -> Finding:
+    """A refusal as a problem. Of several lines the last is its advice; else it is `advice`."""
+    said, _, own = text.rpartition("\n")
+    return problem(what, one_line(said or own), own if said else advice)

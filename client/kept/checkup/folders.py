@@ -34,6 +34,8 @@ _OTHERS = 0o077
 _OWNER_READS_AND_WRITES = 0o600
 _OWNER_ALL = 0o700
 
+_INSTEAD = {"data folder": ", or set KEPT_HOME to the folder where your files are"}
+
 _TAKE_ALONG = (
     "kept data export-all FILE takes everything along. Then set KEPT_HOME to a folder on this machine's own disk, "
     "such as ~/.kept, and kept data import-all FILE puts it there."
@@ -44,7 +46,8 @@ def look(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     """All of it, in an order in which it can be set right. `environ` is what the paths were found in."""
     if not os.path.lexists(paths.data_dir):
         return [ok("folders", f"{paths.data_dir} is not there yet; the first start makes it"), _disk(paths.data_dir)]
-    names = {paths.data_dir: "data", paths.state_dir: "state"}
+    names = {paths.data_dir: "data"}
+    names.setdefault(paths.state_dir, "state")
     if not environ.get("KEPT_SOCKET"):
         names.setdefault(paths.runtime_dir, "socket")
     wrong = [one for folder, name in names.items() if (one := _folder(folder, f"{name} folder")) is not None]
@@ -64,7 +67,7 @@ def _folder(folder: str, what: str) -> Finding | None:
         return problem(what, f"{folder} can't be looked at: {fault.strerror}", f"ls -ld {os.path.dirname(folder)}")
     if S_ISLNK(found.st_mode) or not S_ISDIR(found.st_mode):
         kind = "a symbolic link" if S_ISLNK(found.st_mode) else "a file"
-        step = "Move it away, or set KEPT_HOME to the folder that it stands for."
+        step = f"Move it away{_INSTEAD.get(what, '')}, and run kept doctor again."
         return problem(what, f"{folder} is {kind}, not a folder, and the daemon does not follow it", step)
     if found.st_uid != os.geteuid():
         step = "Run kept as that user, or set KEPT_HOME to a folder of your own."

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ..cli.text import one_line
 from ..start import readable
 from ..wire.maintenance import Finding
 from .findings import problem
@@ -19,6 +20,9 @@ LENGTH = 400
 """Characters of one line that are shown."""
 
 _ERRORS = frozenset({"error", "critical"})
+_TOLD = frozenset({"damage found", "stopping for a recovery"})
+"""What the marker of the last run tells as well."""
+
 _SAID = "keptd: "
 """How a line begins that a daemon says when it can't start (`keptd.__main__`)."""
 
@@ -31,7 +35,7 @@ def last_words(path: str) -> Iterator[Finding]:
         event = fields.get("event")
         if event in ("ready", "recovered") or (event == "stopped" and not fields.get("damage")):
             errors.clear()
-        elif line.startswith(_SAID) or fields.get("level") in _ERRORS:
+        elif line.startswith(_SAID) or (fields.get("level") in _ERRORS and event not in _TOLD):
             errors.append(_plain(readable(line)))
     if errors:
         more = f" ({len(errors) - SHOWN} lines before)" if len(errors) > SHOWN else ""
@@ -68,5 +72,5 @@ def _fields(line: str) -> dict[str, Any]:
 
 
 def _plain(line: str) -> str:
-    clean = "".join(character if character.isprintable() else " " for character in line)
+    clean = one_line(line)
     return clean if len(clean) <= LENGTH else clean[:LENGTH] + " ..."

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from ..cli.text import size as bytes_told
 from ..wire.maintenance import Finding, Recovery
-from .findings import amount, ok, warning
+from .findings import ok, warning
 
 SHOWN = 3
 """Recoveries that are told, newest first."""
@@ -18,8 +19,8 @@ _REPORT_BYTES = 1024 * 1024
 _DETAIL = 600
 
 _LOOK = (
-    "Look for it in a backup: kept backup list. Keep {quarantine} as it is until you miss nothing; while it is there, "
-    "kept doctor reminds you."
+    "Look for what you miss in a backup: kept backup list. Keep the quarantine as it is until you miss nothing; while "
+    "it is there, kept doctor reminds you."
 )
 
 _decode = msgspec.json.Decoder(Recovery).decode
@@ -56,7 +57,7 @@ def tell(reports: Sequence[Recovery]) -> Iterator[Finding]:
             detail += f" The damaged files are in {report.quarantine}, untouched."
         lost = report.lost != "Nothing was lost."
         if lost and kept:
-            yield warning("recovery", detail, _LOOK.format(quarantine=report.quarantine))
+            yield warning("recovery", detail, _LOOK)
         else:
             yield ok("recovery", detail)
     if len(reports) > SHOWN:
@@ -73,7 +74,7 @@ def quarantined(data_dir: str, reports: Sequence[Recovery]) -> Iterator[Finding]
         return
     for entry in sorted(entries, key=lambda entry: entry.name)[:SHOWN]:
         size = sum(each.stat(follow_symlinks=False).st_size for each in _inside(entry.path))
-        detail = f"{entry.path} holds {amount(size)} of damaged files that no report tells of"
+        detail = f"{entry.path} holds {bytes_told(size)} of damaged files that no report tells of"
         yield ok("quarantine", detail, "Leave it as it is; the daemon never reads it.")
 
 

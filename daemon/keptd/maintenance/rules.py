@@ -78,26 +78,30 @@ def files(damaged: Sequence[str]) -> Finding:
 def space(free: int, database: int) -> Finding:
     """On the room on the disk, in bytes: a backup or a restore needs as much again as the database."""
     wanted = database + _LEAST_FREE
-    told = f"{free // _MIB} MiB are free on the disk; the database has {database // _MIB} MiB"
+    told = f"{_amount(free)} are free on the disk; the database has {_amount(database)}"
     if free >= wanted:
         return Finding(what="free space", verdict="ok", detail=told)
     return Finding(
         what="free space",
         verdict="warning" if free >= _LEAST_FREE // 4 else "problem",
-        detail=f"{told}, and a backup or a restore needs about {wanted // _MIB} MiB",
+        detail=f"{told}, and a backup or a restore needs about {_amount(wanted)}",
         next_step="Make room on that disk; kept maintenance stats shows what takes it in the database.",
     )
+
+
+def _amount(count: int) -> str:
+    return f"{count // _MIB:,} MiB" if count >= _MIB else f"{count // 1024} KiB"
 
 
 def reserve(is_whole: bool, size: int) -> Finding:
     """On the ballast: the room that is given back where the disk is full, so that something can be deleted."""
     if is_whole:
-        return Finding(what="reserve", verdict="ok", detail=f"{size // _MIB} MiB are held back for a full disk")
+        return Finding(what="reserve", verdict="ok", detail=f"{_amount(size)} are held back for a full disk")
     return Finding(
         what="reserve",
         verdict="warning",
-        detail=f"the {size // _MIB} MiB that are held back for a full disk are not there: it is full, or has been",
-        next_step=f"Make room on that disk: once {2 * size // _MIB} MiB are free, the daemon holds them back again.",
+        detail=f"the {_amount(size)} that are held back for a full disk are not there: it is full, or has been",
+        next_step=f"Make room on that disk: once {_amount(2 * size)} are free, the daemon holds them back again.",
     )
 
 

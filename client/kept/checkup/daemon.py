@@ -8,6 +8,7 @@ from stat import S_ISSOCK
 
 from msgspec import Struct
 
+from ..cli.text import one_line
 from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
 from ..holder import has_home, holder
@@ -53,12 +54,15 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
         with _client(paths, environ, ANSWER_SECONDS) as client:
             status = client.call(Status())
     except Untrusted as refusal:
-        return Reached(findings=(of_text("socket", str(refusal)),), runs=_pid(paths) is not None)
+        return Reached(
+            findings=(of_text("socket", str(refusal), "Set KEPT_SOCKET to another path."),),
+            runs=_pid(paths) is not None,
+        )
     except (NoDaemon, NoReply, OSError) as fault:
         return _unanswered(paths, fault)
     except (Fault, KeptError) as fault:
         step = "kept daemon stop ends it, and the next command starts the one that is installed."
-        return Reached(findings=(problem("daemon", _sentence(fault), step),), runs=True)
+        return Reached(findings=(problem("daemon", one_line(str(fault)), step),), runs=True)
     findings = [_of_version(status, version), _of_last_run(status)]
     if os.path.realpath(status.home) != os.path.realpath(paths.data_dir):
         told = f"the daemon that answers has another home ({status.home}), so the files of {paths.data_dir} are not its"
@@ -68,7 +72,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
             checkup = client.call(CheckDatabase(quick=True))
     except (Fault, KeptError, OSError) as fault:
         step = "Run kept doctor again. If that stays so, kept daemon stop and kept daemon start begin anew."
-        findings.append(problem("check", f"the daemon could not check itself: {_sentence(fault)}", step))
+        findings.append(problem("check", f"the daemon could not check itself: {one_line(str(fault))}", step))
         return Reached(findings=tuple(findings), runs=True, status=status)
     return Reached(findings=tuple(findings), runs=True, status=status, checkup=checkup)
 
@@ -102,7 +106,7 @@ def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
     if _is_socket(paths.socket):
         found.append(ok("socket", "one that was killed left it behind; the next start replaces it"))
     elif not isinstance(fault, NoDaemon):
-        found.append(problem("socket", _sentence(fault), f"ls -ld {paths.runtime_dir}"))
+        found.append(problem("socket", one_line(str(fault)), f"ls -ld {paths.runtime_dir}"))
     return found
 
 
@@ -144,7 +148,3 @@ def _of_last_run(status: DaemonStatus) -> Finding:
     how = "met damage" if ending == "damaged" else "was ended from outside (a kill, or the power)"
     checked = "has been looked at since" if status.storage.is_checked else "is being read from end to end meanwhile"
     return ok("last run", f"it {how}; all of the database {checked}")
-
-
-def _sentence(fault: Exception) -> str:
-    return " ".join(str(fault).split())
