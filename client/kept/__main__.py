@@ -270,7 +270,7 @@ class _Quiet:
         self.times += 1
         if self.times >= QUIET_TOLD and not self.told:
             self.told = True
-            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this)\n")
+            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this; kept doctor says why)\n")
         if self.times >= QUIET_MOST:
             raise Refusal(f"the daemon has not answered for {QUIET_SECONDS * QUIET_MOST} seconds; {UNKNOWN}", NO_DAEMON)
 

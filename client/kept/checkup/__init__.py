@@ -43,17 +43,14 @@ def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examinati
     told = {finding.what for finding in found}
     # What is wrong with its folder is told already, with more of a next step.
     found += [finding for finding in reached.findings if not (finding.what == "socket" and "socket folder" in told)]
-    if reached.checkup is not None:
-        found += recoveries.tell(reached.checkup.recoveries)
-    else:
+    if reached.checkup is None:
         found += _unattended(paths, reached)
+    reports = reached.checkup.recoveries if reached.checkup else recoveries.read(paths.data_dir)
+    found += [*recoveries.tell(reports), *recoveries.quarantined(paths.data_dir, reports)]
     return Examination(findings=tuple(found), status=reached.status, checkup=reached.checkup)
 
 
 def _unattended(paths: Paths, reached: Reached) -> list[Finding]:
     """What the daemon would tell, as far as the files themselves show it."""
-    reports = recoveries.read(paths.data_dir)
     found = [*files.database(paths, runs=reached.runs), *files.ending(paths.data_dir, runs=reached.runs)]
-    found += [*files.room(paths.data_dir), *files.backups(paths.backups), *recoveries.tell(reports)]
-    found += recoveries.quarantined(paths.data_dir, reports)
-    return [*found, *last_words(paths.log)]
+    return [*found, *files.room(paths.data_dir), *files.backups(paths.backups), *last_words(paths.log)]

@@ -108,7 +108,9 @@ def room(data_dir: str) -> Iterator[Finding]:
         told = (
             f"only {bytes_told(free)} are free on the disk of {data_dir}; what is kept is safe, and nothing more fits"
         )
-        yield problem("free space", told, "Make room on that disk with files of your own; leave kept's as they are.")
+        yield problem(
+            "free space", told, "Make room on that disk by moving other files away; leave kept's as they are."
+        )
 
 
 def backups(folder: str) -> Iterator[Finding]:

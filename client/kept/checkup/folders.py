@@ -108,7 +108,9 @@ def _disk(data_dir: str) -> Finding:
         told = f"{data_dir} lies on {UNSOUND[kind]} ({kind}), where locks and syncs can't be relied on"
         return problem("file system", told, _TAKE_ALONG)
     if kind in IN_MEMORY:
-        return warning("file system", f"{data_dir} lies in memory ({kind}), and is gone when it restarts", _TAKE_ALONG)
+        return warning(
+            "file system", f"{data_dir} lies in memory ({kind}), and is gone when the machine restarts", _TAKE_ALONG
+        )
     if _is_read_only(data_dir):
         step = "Mount it for writing, or set KEPT_HOME to another place. A disk that fails is often made read-only."
         return problem("file system", f"{data_dir} is on a file system that is mounted read-only", step)

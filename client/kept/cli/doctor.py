@@ -24,10 +24,12 @@ _WIDEST = 100
 """Longer lines are hard to read, however wide the terminal is."""
 
 _NARROWEST = 30
-_ROOMY = 60
-"""Columns below which a sentence stands under its name, not beside it."""
+_ROOMY = 72
+"""Columns below which sentences have no column of their own."""
 
 _NAMES = 16
+"""Cells of the names' column."""
+
 _MARKS = {"ok": "ok", "warning": "warning", "problem": "PROBLEM"}
 _COLOURS = {"ok": "32", "warning": "33", "problem": "31;1"}
 _MARK_CELLS = 9
@@ -104,29 +106,28 @@ def _lines(diagnosis: Diagnosis, surface: Surface) -> Iterator[str]:
 
 
 def _told(finding: Finding, surface: Surface) -> Iterator[str]:
-    """One finding: its verdict, its name, and beside or below them the sentence and the next step."""
+    """One finding: its verdict, its name, the sentence, and the next step."""
     verdict, name, width = _known(finding), one_line(finding.what), _width(surface)
     mark = _MARKS[verdict].ljust(_MARK_CELLS)
-    begin = len(mark) + _NAMES if width >= _ROOMY else 2
-    text = _wrapped(finding.detail, width, begin)
+    if width >= _ROOMY:
+        begin = _MARK_CELLS + _NAMES
+        first, *rest = _wrapped(finding.detail, width, mark + name.ljust(_NAMES), begin)
+    else:
+        begin = _MARK_CELLS
+        first, *rest = _wrapped(f"{name}: {finding.detail}", width, mark, begin)
+    yield f"\x1b[{_COLOURS[verdict]}m{mark}\x1b[0m{first[_MARK_CELLS:]}" if surface.colour else first
+    yield from rest
     if finding.next_step:
-        text += _wrapped(finding.next_step, width, begin, _ARROW)
-    head = mark + name
-    if len(head) < begin:
-        head = head.ljust(begin) + text.pop(0).lstrip()
-    if surface.colour:
-        head = f"\x1b[{_COLOURS[verdict]}m{mark}\x1b[0m{head[len(mark) :]}"
-    yield head
-    yield from text
+        yield from _wrapped(finding.next_step, width, " " * begin + _ARROW, begin + len(_ARROW))
 
 
-def _wrapped(text: str, width: int, begin: int, mark: str = "") -> list[str]:
-    """Lines from the cell `begin` on; nothing that people copy, such as a path, is cut."""
+def _wrapped(text: str, width: int, head: str, begin: int) -> list[str]:
+    """Lines after `head`, and from the cell `begin` on; nothing that people copy, such as a path, is cut."""
     return textwrap.wrap(
         one_line(text) or "-",
         width,
-        initial_indent=" " * begin + mark,
-        subsequent_indent=" " * (begin + len(mark)),
+        initial_indent=head,
+        subsequent_indent=" " * begin,
         break_long_words=False,
         break_on_hyphens=False,
     )

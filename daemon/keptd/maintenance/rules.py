@@ -18,7 +18,7 @@ _STATUS: Mapping[str, Verdict] = {"operational": "ok", "degraded": "warning", "d
 
 _NEXT_STEP = {
     "keptd.backups": "kept backup list shows them, kept backup create makes one now.",
-    "keptd.jobs": "kept job list shows which failed and why, kept job run NAME tries again.",
+    "keptd.jobs": "kept job list shows why, kept job run NAME tries again, kept job resume NAME ends a pause.",
     "keptd.storage": "kept status says more; the daemon tries again by itself.",
 }
 
@@ -131,7 +131,11 @@ def slack(free_pages: int, pages: int) -> Finding:
 def of_itself(report: SelfReport) -> Finding:
     """On what a part of the daemon says of itself."""
     verdict = _STATUS[report.status]
-    said = "; ".join(_said(report.metadata)) if isinstance(report.metadata, dict) else ""
+    metadata = report.metadata if isinstance(report.metadata, dict) else {}
+    if metadata.get("paused"):
+        # Who paused a job may have forgotten it.
+        verdict = "warning" if verdict == "ok" else verdict
+    said = "; ".join(_said(metadata))
     detail = f"{report.status}: {said}" if said else str(report.status)
     step = None if verdict == "ok" else _NEXT_STEP.get(report.name, f"kept component get {report.name} says more.")
     return Finding(what=report.name, verdict=verdict, detail=detail, next_step=step)

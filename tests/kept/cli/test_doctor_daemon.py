@@ -36,6 +36,12 @@ def test_a_daemon_that_is_well_is_said_to_be(home: Path) -> None:
     assert not seen.by.keys() & {"structure", "database", "backups"}
 
 
+def test_a_quarantine_without_a_report_is_named_beside_a_daemon_too(home: Path) -> None:
+    (home / "quarantine" / "x").mkdir(parents=True)
+    with Process(home):
+        assert "no report tells of" in doctor(home).by["quarantine"]["detail"]
+
+
 def test_the_full_check_reads_everything(home: Path) -> None:
     with Process(home):
         assert doctor(home, "--full").by["structure"]["verdict"] == "ok"
