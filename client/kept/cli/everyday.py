@@ -148,6 +148,8 @@ def _daemon_lines(daemon: DaemonStatus) -> Iterator[str]:
             yield f"storage: the database was damaged, and this start recovered it. {one_line(storage.recovered)}"
     else:
         yield f"storage: {storage.state}, so nothing can be written: {one_line(storage.detail)}"
+    if storage.state != "ok" or storage.recovered is not None or daemon.jobs_failing:
+        yield "kept doctor says more, and what to do next"
 
 
 def remember(wanted: Remember, call: Caller, surface: Surface) -> int:
