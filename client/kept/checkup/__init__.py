@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ..paths import BadPlace, Paths
-from ..wire.daemon import DaemonStatus
 from ..wire.maintenance import Checkup, Finding
 from . import files, folders, recoveries
 from .daemon import Reached, reach
@@ -23,10 +22,9 @@ __all__ = ["Examination", "examine", "nowhere"]
 
 
 class Examination(Struct, frozen=True, kw_only=True):
-    """What was seen. `status` and `checkup` are what the daemon says itself, where one answers."""
+    """What was seen. `checkup` is what the daemon says itself, where one answers."""
 
     findings: tuple[Finding, ...]
-    status: DaemonStatus | None = None
     checkup: Checkup | None = None
 
 
@@ -38,7 +36,7 @@ def nowhere(fault: BadPlace) -> Examination:
 def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examination:
     """Look at the home at `paths`, and at its daemon. `environ` is what the paths were found in; `version` is the
     client's own."""
-    found = [*folders.look(paths, environ), *files.config(paths.config_file)]
+    found = [*folders.look(paths, environ)]
     reached = reach(paths, environ, version)
     told = {finding.what for finding in found}
     # What is wrong with its folder is told already, with more of a next step.
@@ -47,10 +45,11 @@ def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examinati
         found += _unattended(paths, reached)
     reports = reached.checkup.recoveries if reached.checkup else recoveries.read(paths.data_dir)
     found += [*recoveries.tell(reports), *recoveries.quarantined(paths.data_dir, reports)]
-    return Examination(findings=tuple(found), status=reached.status, checkup=reached.checkup)
+    return Examination(findings=tuple(found), checkup=reached.checkup)
 
 
 def _unattended(paths: Paths, reached: Reached) -> list[Finding]:
     """What the daemon would tell, as far as the files themselves show it."""
-    found = [*files.database(paths, runs=reached.runs), *files.ending(paths.data_dir, runs=reached.runs)]
+    found = [*files.config(paths.config_file), *files.database(paths, runs=reached.runs)]
+    found += files.ending(paths.data_dir, runs=reached.runs)
     return [*found, *files.room(paths.data_dir), *files.backups(paths.backups), *last_words(paths.log)]

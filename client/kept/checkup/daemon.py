@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from shlex import quote
 from stat import S_ISSOCK
 
 from msgspec import Struct
@@ -44,7 +45,6 @@ class Reached(Struct, frozen=True, kw_only=True):
 
     findings: tuple[Finding, ...]
     runs: bool
-    status: DaemonStatus | None = None
     checkup: Checkup | None = None
 
 
@@ -73,8 +73,8 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
     except (Fault, KeptError, OSError) as fault:
         step = "Run kept doctor again. If that stays so, kept daemon stop and kept daemon start begin anew."
         findings.append(problem("check", f"the daemon could not check itself: {one_line(str(fault))}", step))
-        return Reached(findings=tuple(findings), runs=True, status=status)
-    return Reached(findings=tuple(findings), runs=True, status=status, checkup=checkup)
+        return Reached(findings=tuple(findings), runs=True)
+    return Reached(findings=tuple(findings), runs=True, checkup=checkup)
 
 
 def _client(paths: Paths, environ: Mapping[str, str], seconds: float) -> Client:
@@ -106,7 +106,7 @@ def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
     if _is_socket(paths.socket):
         found.append(ok("socket", "one that was killed left it behind; the next start replaces it"))
     elif not isinstance(fault, NoDaemon):
-        found.append(problem("socket", one_line(str(fault)), f"ls -ld {paths.runtime_dir}"))
+        found.append(problem("socket", one_line(str(fault)), f"ls -ld {quote(paths.runtime_dir)}"))
     return found
 
 

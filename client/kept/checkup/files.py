@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from shlex import quote
 
 import msgspec
 from msgspec import Struct
@@ -49,7 +50,7 @@ def config(path: str) -> list[Finding]:
     except FileNotFoundError:
         return [ok("settings", "there is no config.toml, so the defaults hold")]
     except OSError as fault:
-        step = f"chmod u+r {path}" if isinstance(fault, PermissionError) else f"ls -l {path}"
+        step = f"chmod u+r {quote(path)}" if isinstance(fault, PermissionError) else f"ls -l {quote(path)}"
         return [problem("settings", f"{path} can't be read ({fault.strerror}), so no daemon starts", step)]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         reason = str(wrong) if isinstance(wrong, tomllib.TOMLDecodeError) else "it is not UTF-8"

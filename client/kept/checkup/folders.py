@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
 from ..paths import Paths
@@ -64,7 +65,9 @@ def _folder(folder: str, what: str) -> Finding | None:
     except FileNotFoundError:
         return None
     except OSError as fault:
-        return problem(what, f"{folder} can't be looked at: {fault.strerror}", f"ls -ld {os.path.dirname(folder)}")
+        return problem(
+            what, f"{folder} can't be looked at: {fault.strerror}", f"ls -ld {quote(os.path.dirname(folder))}"
+        )
     if S_ISLNK(found.st_mode) or not S_ISDIR(found.st_mode):
         kind = "a symbolic link" if S_ISLNK(found.st_mode) else "a file"
         step = f"Move it away{_INSTEAD.get(what, '')}, and run kept doctor again."
@@ -74,10 +77,10 @@ def _folder(folder: str, what: str) -> Finding | None:
         return problem(what, f"{folder} belongs to another user (uid {found.st_uid})", step)
     if found.st_mode & _OTHERS_WRITE:
         told = f"other users can write to {folder} (mode {S_IMODE(found.st_mode):03o}), so no daemon starts there"
-        return problem(what, told, f"chmod go-w {folder}")
+        return problem(what, told, f"chmod go-w {quote(folder)}")
     if found.st_mode & _OWNER_ALL != _OWNER_ALL:
         told = f"you can't use {folder} yourself (mode {S_IMODE(found.st_mode):03o})"
-        return problem(what, told, f"chmod u+rwx {folder}")
+        return problem(what, told, f"chmod u+rwx {quote(folder)}")
     return None
 
 
@@ -94,11 +97,13 @@ def _files(paths: Paths) -> Iterator[Finding]:
                 yield problem("file modes", f"{path} is no regular file", "Move it away, and start the daemon.")
         elif found.st_uid != os.geteuid():
             told = f"{path} belongs to another user (uid {found.st_uid}), as after a start with sudo"
-            yield problem("file modes", told, f"sudo chown {os.geteuid()} {path}")
+            yield problem("file modes", told, f"sudo chown {os.geteuid()} {quote(path)}")
         elif path != paths.config_file and mode & _OWNER_READS_AND_WRITES != _OWNER_READS_AND_WRITES:
-            yield problem("file modes", f"{path} can't be read and written (mode {mode:03o})", f"chmod 600 {path}")
+            yield problem(
+                "file modes", f"{path} can't be read and written (mode {mode:03o})", f"chmod 600 {quote(path)}"
+            )
         elif path != paths.config_file and mode & _OTHERS:
-            yield warning("file modes", f"other users may open {path} (mode {mode:03o})", f"chmod 600 {path}")
+            yield warning("file modes", f"other users may open {path} (mode {mode:03o})", f"chmod 600 {quote(path)}")
 
 
 def _disk(data_dir: str) -> Finding:

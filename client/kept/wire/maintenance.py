@@ -94,8 +94,8 @@ class Optimized(Struct, frozen=True, kw_only=True):
 
 
 class CheckDatabase(Control[Checkup], frozen=True, kw_only=True):
-    """Read the whole database and check its structure, its indexes, the archives, the free space, the backups and the
-    jobs, and say what to do. It repairs nothing. `$/progress` tells how far it is."""
+    """Read the whole database and check its structure, its indexes, the archives, the free space, the backups, the
+    jobs, the clock and the settings, and say what to do. It repairs nothing. `$/progress` tells how far it is."""
 
     method = "maintenance.check"
     errors = (StorageFailed,)

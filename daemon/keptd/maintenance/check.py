@@ -40,10 +40,12 @@ class Checker:
     reports: Sequence[SelfReport]
     config: Config
     clock: Clock
+    settings: tuple[Finding, ...] = ()
+    """On the settings as they are given now, where that is known."""
 
     def run(self, tell: Tell, *, quick: bool) -> Checkup:
         """Look at everything; where `quick`, at nothing that takes longer the more there is."""
-        findings = [] if quick else [*self._database(tell), self._files(tell)]
+        findings = [*self.settings] if quick else [*self.settings, *self._database(tell), self._files(tell)]
         with snapshot(self.path) as db:
             found, newest = store.pages(db), last_at(db)
         size = self.config.storage.ballast_bytes

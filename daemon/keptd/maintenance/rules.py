@@ -118,6 +118,21 @@ def clock(newest: int, now: int) -> Finding:
     )
 
 
+def settings(wrong: str | None, unapplied: Sequence[str]) -> Finding:
+    """On the settings as they are given now: what makes them wrong, and those that are not in force."""
+    if wrong is not None:
+        step = "Correct that, or the next daemon can't start. kept daemon reload tells whether it is right."
+        return Finding(what="settings", verdict="problem", detail=wrong, next_step=step)
+    if not unapplied:
+        return Finding(what="settings", verdict="ok", detail="they can be read, and are in force")
+    return Finding(
+        what="settings",
+        verdict="warning",
+        detail=f"changed, and not in force: {', '.join(unapplied)}",
+        next_step="kept daemon reload applies what can be, and says what needs a restart.",
+    )
+
+
 def slack(free_pages: int, pages: int) -> Finding:
     """On pages that hold nothing."""
     percent = 100 * free_pages // max(pages, 1)

@@ -36,6 +36,13 @@ def test_a_folder_with_a_mode_that_no_daemon_takes_is_a_problem(home: Path, mode
     assert finding["next_step"] == f"chmod {'u+rwx' if mode == 0o500 else 'go-w'} {home}"
 
 
+def test_a_command_to_paste_is_quoted_for_the_shell(home: Path) -> None:
+    folder = home / "my $(files)"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert doctor(folder).by["data folder"]["next_step"] == f"chmod go-w '{folder}'"
+
+
 def test_a_link_in_place_of_the_home_is_a_problem(home: Path) -> None:
     (home / "real").mkdir()
     (home / "link").symlink_to(home / "real")

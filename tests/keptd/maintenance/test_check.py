@@ -181,6 +181,17 @@ async def test_a_clock_that_is_behind_the_newest_change_is_a_warning(daemon: Dae
     assert (finding["verdict"], "3600 s behind" in finding["detail"]) == ("warning", True)
 
 
+async def test_settings_that_the_next_start_would_refuse_are_a_problem(daemon: Daemon, peer: Peer) -> None:
+    assert (await findings(peer, quick=True))["settings"]["verdict"] == "ok"
+    daemon.reconfigure(limits__in_flight="5")
+    finding = (await findings(peer, quick=True))["settings"]
+    assert (finding["verdict"], "limits.in_flight" in finding["detail"]) == ("warning", True)
+    assert "kept daemon reload" in finding["next_step"]
+    daemon.reconfigure(limits__nonsense="5")
+    finding = (await findings(peer, quick=True))["settings"]
+    assert (finding["verdict"], "nonsense" in finding["detail"]) == ("problem", True)
+
+
 async def test_a_reserve_that_is_gone_is_a_warning(home: Path) -> None:
     async with running(home, storage__ballast_bytes=str(1024 * 1024)) as daemon:
         peer = await daemon.connect()
