@@ -45,6 +45,7 @@ class Report:
             "newest_verified": verified.id if verified else None,
             "detail": _told(verified, now),
             "problem": self._problem,
+            "unusable": [found.id for found in self._found if found.problem],
         }
         return SelfReport("keptd.backups", status, health, metadata, now, self._since)
 

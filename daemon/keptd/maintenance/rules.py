@@ -14,6 +14,10 @@ _MUCH_FREE_PERCENT = 25
 _SHOWN = 3
 _BEHIND_SECONDS = 60
 
+_NOTABLE = ("paused", "unusable")
+"""Lists in a report that call for a look although all is well: who paused a job may have forgotten it, and a backup
+that can't be restored is one less."""
+
 _STATUS: Mapping[str, Verdict] = {"operational": "ok", "degraded": "warning", "down": "problem", "unknown": "warning"}
 
 _NEXT_STEP = {
@@ -147,9 +151,8 @@ def of_itself(report: SelfReport) -> Finding:
     """On what a part of the daemon says of itself."""
     verdict = _STATUS[report.status]
     metadata = report.metadata if isinstance(report.metadata, dict) else {}
-    if metadata.get("paused"):
-        # Who paused a job may have forgotten it.
-        verdict = "warning" if verdict == "ok" else verdict
+    if verdict == "ok" and any(metadata.get(name) for name in _NOTABLE):
+        verdict = "warning"
     said = "; ".join(_said(metadata))
     detail = f"{report.status}: {said}" if said else str(report.status)
     step = None if verdict == "ok" else _NEXT_STEP.get(report.name, f"kept component get {report.name} says more.")

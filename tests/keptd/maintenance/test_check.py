@@ -219,6 +219,15 @@ async def test_the_age_of_the_newest_backup_is_told(daemon: Daemon, peer: Peer) 
     assert (finding["verdict"], finding["detail"]) == ("warning", "degraded: the newest verified one is 5 days old")
 
 
+async def test_a_backup_that_can_not_be_restored_is_a_warning_although_there_are_others(home: Path, peer: Peer) -> None:
+    await done(peer, "backup.create")
+    (home / "backups" / "20260101T000000Z-00000000").mkdir(mode=0o700)
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+
+    assert finding["verdict"] == "warning"
+    assert finding["detail"].endswith("old; unusable: 20260101T000000Z-00000000")
+
+
 def report(status: Any, **metadata: Any) -> SelfReport:
     return SelfReport("keptd.backups", status, 0, metadata, 0, 0)
 
