@@ -148,7 +148,7 @@ def _remote(argv: list[str]) -> int:
         "\0".join(argv).encode()
     except UnicodeEncodeError:
         raise Refusal("an argument is not UTF-8; kept stores text, not bytes", USAGE) from None
-    if not CAN_ASK:
+    if not CAN_ASK or _looks_from_outside(argv):
         raise Handover
     connection = _connect()
     stdin = _read_stdin() if "-" in argv else None
@@ -170,6 +170,17 @@ def _remote(argv: list[str]) -> int:
     _write(1, result.get("out", ""))
     _write(2, result.get("err", ""))
     return int(result.get("code", REFUSED))
+
+
+def _looks_from_outside(argv: list[str]) -> bool:
+    """Whether this is `kept doctor`: a daemon that hangs can't say so itself."""
+    words = iter(argv)
+    for word in words:
+        if word == "--socket":
+            next(words, None)
+        elif not word.startswith("--"):
+            return word == "doctor"
+    return False
 
 
 def _tell(argv: list[str], error: dict[str, Any]) -> int:
@@ -287,7 +298,7 @@ class _Wait:
         if self.times >= QUIET_TOLD and not self.told:
             self.told = True
             self.clear()
-            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this)\n")
+            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this; kept doctor says why)\n")
         if self.times >= QUIET_MOST:
             raise Refusal(f"the daemon has not answered for {QUIET_SECONDS * QUIET_MOST} seconds; {UNKNOWN}", NO_DAEMON)
 

@@ -329,14 +329,22 @@ class Supervisor:
         """Begin to end."""
         self._stopping.set()
 
-    def reload(self) -> Reloaded:
-        """Read the settings again. Raises `InvalidParams` where they are wrong; those in force stay."""
+    def unapplied(self) -> tuple[str, ...]:
+        """The settings that are given otherwise than they are in force. Raises `InvalidParams` where they are wrong."""
+        applicable, waiting = config.changes(self._config, self._read_settings())
+        return (*applicable, *waiting)
+
+    def _read_settings(self) -> Config:
         try:
-            found = self._load()
+            return self._load()
         except ConfigError as wrong:
             raise InvalidParams(
                 f"the settings are wrong, and those in force stay: {wrong}", hint="Correct it, and reload again."
             ) from None
+
+    def reload(self) -> Reloaded:
+        """Read the settings again. Raises `InvalidParams` where they are wrong; those in force stay."""
+        found = self._read_settings()
         applied, waiting = config.changes(self._config, found)
         self._config = config.apply(self._config, found)
         self._dispatcher.configure(self._config, self._server.peers)

@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ..client import Client
 from ..faults import Fault, NoDaemon
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
-from ..paths import BadPlace, find
+from ..paths import BadPlace, Paths, find
 from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call
@@ -23,8 +24,11 @@ from ..wire.daemon import Hello
 from ..wire.errors import from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
-from .run import before_arguments, in_order, run, tell, tell_refusal
+from .run import before_arguments, in_order, run, tell, tell_refusal, version
 from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
+
+if TYPE_CHECKING:
+    from ..checkup import Examination
 
 R = TypeVar("R")
 
@@ -40,14 +44,13 @@ _LOOK_SECONDS = 0.02
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
+    draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not surface.json
+    process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
     try:
-        draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not surface.json
-        process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
+        return run(argv, process, surface.at_home(process))
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
-    try:
-        return run(argv, process, surface.at_home(process))
     except (Fault, Untrusted) as fault:
         tell(surface, str(fault), "", {"type": "no_daemon"})
         return NO_DAEMON
@@ -74,17 +77,25 @@ def _surface(argv: Sequence[str]) -> Surface:
 
 
 class Process:
-    """This process, as a command's `Caller` and its `Here`. Connects when it is first asked."""
+    """This process, as a command's `Caller` and its `Here`. Connects when it is first asked; whatever needs a place
+    raises `BadPlace` where the environment names none that can be used."""
 
     def __init__(self, environ: Mapping[str, str], start: bool, draw: Callable[[str], object] | None = None) -> None:
-        """Raises `BadPlace`. A daemon that is started gets `environ`. `draw` writes to the terminal that progress is
-        shown on; None where there is none."""
+        """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
+        there is none."""
         self._draw = draw
         self._environ = environ
-        self._paths = find(environ)
-        self._client = Client(self._paths, settings=Settings(environ=environ, start=start))
+        self._start = start
         # Where no daemon may be started, none is waited for.
         self._opened = start
+
+    @cached_property
+    def _paths(self) -> Paths:
+        return find(self._environ)
+
+    @cached_property
+    def _client(self) -> Client:
+        return Client(self._paths, settings=Settings(environ=self._environ, start=self._start))
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""
@@ -161,9 +172,20 @@ class Process:
         sys.stderr.flush()
         return sys.stdin.readline().rstrip("\n")
 
+    def examine(self) -> Examination:
+        """Look at the home and its daemon from outside."""
+        from ..checkup import examine, nowhere  # noqa: PLC0415 - only for `kept doctor`
+
+        try:
+            paths = self._paths
+        except BadPlace as fault:
+            return nowhere(fault)
+        return examine(paths, self._environ, version())
+
     def close(self) -> None:
         """End the connection, if there is one."""
-        self._client.close()
+        if "_client" in vars(self):
+            self._client.close()
 
     def _open(self) -> None:
         if not self._opened:

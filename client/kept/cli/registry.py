@@ -22,6 +22,8 @@ _POINTERS = {
     "find": "kept recall WORDS searches memories and decisions.",
     "forget": "kept memory delete KEY forgets what is kept under a key.",
     "set": "kept remember KEY VALUE keeps a value under a key.",
+    "check": "kept doctor looks at everything, and says what to do.",
+    "health": "kept doctor looks at everything, and says what to do.",
     "stop": "kept daemon stop ends the daemon.",
     "start": "kept daemon start starts the daemon.",
 }

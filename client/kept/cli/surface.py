@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..wire import Call
+
+if TYPE_CHECKING:
+    from ..checkup import Examination
 
 R = TypeVar("R")
 
@@ -63,6 +66,10 @@ class Here(Protocol):
 
     def terminal(self) -> tuple[int, int] | None:
         """The descriptors of a terminal's keys and screen; None where there is none that can be drawn on."""
+        ...
+
+    def examine(self) -> Examination:
+        """Look at the home and its daemon from outside; starts none."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:

@@ -99,11 +99,12 @@ class Runner:
     def report(self) -> SelfReport:
         """The component `keptd.jobs`."""
         failing = self.failing()
+        paused = [name for name, duty in self._duties.items() if duty.paused]
         return SelfReport(
             "keptd.jobs",
             "degraded" if failing else "operational",
             50 if failing else 100,
-            {"jobs": len(self._duties), "failing": list(failing)},
+            {"jobs": len(self._duties), "failing": list(failing), "paused": paused},
             self._clock.now(),
             self._since,
         )

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kept.wire.maintenance import Checkup, Finding, Recovery
+from kept.wire.maintenance import Checkup, Finding, Recovery, worst
 
+from ..clock import Clock
+from ..config import Config
 from ..domain import Domain, SelfReport
 from ..offload import Tell
 from ..store import Store, checksums
+from ..store.ballast import Ballast
+from ..store.changes import last_at
 from ..store.database import FAULTS, is_damage
 from . import rules
 from . import store as sql
@@ -29,26 +33,34 @@ _decode_recovery = msgspec.json.Decoder(Recovery).decode
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """What a check looks at: the database, the rooms whose indexes and files it has, and what the daemon says of
-    itself. Damage that it finds is heeded as that which a request meets: the next start recovers."""
+    """What a check looks at: the database, the rooms whose indexes and files it has, what the daemon says of itself,
+    the settings in force, and the time. Damage that it finds is heeded as that which a request meets: the next start
+    recovers."""
 
     store: Store
     rooms: Sequence[Domain]
     reports: Sequence[SelfReport]
+    config: Config
+    clock: Clock
+    settings: tuple[Finding, ...] = ()
+    """On the settings as they are given now, where that is known."""
 
     def run(self, tell: Tell, *, quick: bool) -> Checkup:
         """Look at everything; where `quick`, at nothing that takes longer the more there is."""
-        findings = [] if quick else [*self._database(tell), self._files(tell)]
+        findings = [*self.settings] if quick else [*self.settings, *self._database(tell), self._files(tell)]
         with self.store.snapshot() as db:
-            found = sql.pages(db)
-        findings.append(rules.checksums(has=checksums.reserve(self.store.path) == checksums.RESERVED))
-        findings.append(rules.space(shutil.disk_usage(self.store.path.parent).free, found.bytes))
+            found, newest = sql.pages(db), last_at(db)
+        path, size = self.store.path, self.config.storage.ballast_bytes
+        findings.append(rules.checksums(has=checksums.reserve(path) == checksums.RESERVED))
+        findings.append(rules.space(shutil.disk_usage(path.parent).free, found.bytes))
+        findings.append(rules.reserve(Ballast(path, size).is_whole(), size))
         findings.append(rules.slack(found.free, found.pages))
+        findings.append(rules.clock(newest, self.clock.now()))
         findings += map(rules.of_itself, self.reports)
         recoveries, unread = self._recoveries()
         if unread:
             findings.append(rules.unread_reports(unread))
-        return Checkup(verdict=rules.worst(findings), findings=tuple(findings), recoveries=recoveries)
+        return Checkup(verdict=worst(findings), findings=tuple(findings), recoveries=recoveries)
 
     def _database(self, tell: Tell) -> list[Finding]:
         """In one snapshot. Where the structure is damaged, what stands on it is not looked at."""

@@ -139,7 +139,8 @@ class Recovery:
                     changes.add("database", at.strftime(FORM), found.lost)
                 if db.pragma("integrity_check") != "ok":
                     raise UnusableDatabase(
-                        f"{self._database} is damaged, and could not be put together. Nothing was touched."
+                        f"{self._database} is damaged, and could not be put together. Nothing was touched. "
+                        "Copy the whole folder to a safe place before anything else is tried."
                     )
         finally:
             pages.close()

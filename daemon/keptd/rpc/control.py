@@ -65,6 +65,10 @@ class Daemon(Protocol):
         """Read the configuration again. Raises `InvalidParams` where it is wrong; the old one stays."""
         ...
 
+    def unapplied(self) -> tuple[str, ...]:
+        """The settings that are given otherwise than they are in force. Raises `InvalidParams` where they are wrong."""
+        ...
+
     def stop(self) -> None:
         """Begin to end; returns at once."""
         ...

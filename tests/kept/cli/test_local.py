@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from kept.checkup import Examination
 from kept.cli.surface import Caller
 from kept.wire import Actor
 from kept.wire.daemon import Status, Stop, Stopping
@@ -39,6 +40,7 @@ class Played:
         self.ends = ends
         self.awaited: list[tuple[str, int]] = []
         self.answer = answer
+        self.seen = Examination(findings=())
         self.questions: list[str] = []
         self.shown: list[tuple[int, int, str]] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
@@ -66,6 +68,9 @@ class Played:
 
     def terminal(self) -> tuple[int, int] | None:
         return None
+
+    def examine(self) -> Examination:
+        return self.seen
 
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))

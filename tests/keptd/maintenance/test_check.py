@@ -194,6 +194,62 @@ async def test_nothing_is_changed_by_a_check(daemon: Daemon, peer: Peer) -> None
     assert [file.read_bytes() for file in files] == before
 
 
+async def test_a_clock_that_is_behind_the_newest_change_is_a_warning(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("memory.set", key="k", value="v")
+    assert (await findings(peer, quick=True))["clock"]["verdict"] == "ok"
+    daemon.clock.micros -= 3600 * 1_000_000
+    finding = (await findings(peer, quick=True))["clock"]
+
+    assert (finding["verdict"], "3600 s behind" in finding["detail"]) == ("warning", True)
+
+
+async def test_settings_that_the_next_start_would_refuse_are_a_problem(daemon: Daemon, peer: Peer) -> None:
+    assert (await findings(peer, quick=True))["settings"]["verdict"] == "ok"
+    daemon.reconfigure(limits__in_flight="5")
+    finding = (await findings(peer, quick=True))["settings"]
+    assert (finding["verdict"], "limits.in_flight" in finding["detail"]) == ("warning", True)
+    assert "kept daemon reload" in finding["next_step"]
+    daemon.reconfigure(limits__nonsense="5")
+    finding = (await findings(peer, quick=True))["settings"]
+    assert (finding["verdict"], "nonsense" in finding["detail"]) == ("problem", True)
+
+
+async def test_a_reserve_that_is_gone_is_a_warning(home: Path) -> None:
+    async with running(home, storage__ballast_bytes=str(1024 * 1024)) as daemon:
+        peer = await daemon.connect()
+        assert (await findings(peer, quick=True))["reserve"]["detail"].startswith("1 MiB are held back")
+        (home / "ballast").write_bytes(b"")
+        assert (await findings(peer, quick=True))["reserve"]["verdict"] == "warning"
+
+
+async def test_a_paused_job_is_a_warning_that_says_how_it_goes_on(peer: Peer) -> None:
+    await done(peer, "job.pause", name="backup.create")
+    finding = (await findings(peer, quick=True))["keptd.jobs"]
+
+    assert (finding["verdict"], finding["detail"]) == ("warning", "operational: paused: backup.create")
+    assert "kept job resume" in finding["next_step"]
+
+
+async def test_the_age_of_the_newest_backup_is_told(daemon: Daemon, peer: Peer) -> None:
+    assert "no verified backup yet" in (await findings(peer, quick=True))["keptd.backups"]["detail"]
+    await done(peer, "backup.create")
+    daemon.clock.micros += 47 * 3_600_000_000
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+    assert (finding["verdict"], finding["detail"]) == ("ok", "operational: the newest verified one is 47 h old")
+    daemon.clock.micros += 73 * 3_600_000_000
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+    assert (finding["verdict"], finding["detail"]) == ("warning", "degraded: the newest verified one is 5 days old")
+
+
+async def test_a_backup_that_can_not_be_restored_is_a_warning_although_there_are_others(home: Path, peer: Peer) -> None:
+    await done(peer, "backup.create")
+    (home / "backups" / "20260101T000000Z-00000000").mkdir(mode=0o700)
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+
+    assert finding["verdict"] == "warning"
+    assert finding["detail"].endswith("old; unusable: 20260101T000000Z-00000000")
+
+
 def report(status: Any, **metadata: Any) -> SelfReport:
     return SelfReport("keptd.backups", status, 0, metadata, 0, 0)
 
