@@ -102,8 +102,9 @@ def test_damage_shows_before_and_after_its_recovery(home: Path) -> None:
 def test_damage_that_the_full_check_meets_is_a_problem(home: Path) -> None:
     filled(home)
     hit(home, b'"30 long')
-    with Process(home):
-        seen = doctor(home, "--full")
+    with Process(home) as process:
+        seen = doctor(home, "--full", ends_daemon=True)
+        assert process.popen.wait(PATIENCE) == DAMAGED
     assert seen.problems() & {"structure", "full check"}
 
 
