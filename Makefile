@@ -55,8 +55,9 @@ coverage: $(STAMP) ## run the suite and say what it doesn't reach
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
 
-damage: $(STAMP) ## damage every page of a database in turn, and print what is found, recovered and lost
+damage: $(STAMP) ## damage every page of a database and every byte of a backup in turn, and print what comes of it
 	$(PY) -m tests.damage_table --many 100
+	KEPT_DAMAGE=all $(PY) -m pytest tests/keptd/backups/test_every_byte.py
 
 large: $(STAMP) ## show that a session of 200 MB takes no more memory than one of 20 MB
 	KEPT_LARGE=1 $(PY) -m pytest -s tests/keptd/sessions/test_memory.py

@@ -38,6 +38,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn
 
+    from kept.bar import Bar
+
 STDIN_BYTES = 16 * 1024 * 1024
 """The most that `-` reads; a message to the daemon is bounded by the same size."""
 
@@ -146,7 +148,7 @@ def _remote(argv: list[str]) -> int:
         "\0".join(argv).encode()
     except UnicodeEncodeError:
         raise Refusal("an argument is not UTF-8; kept stores text, not bytes", USAGE) from None
-    if not CAN_ASK:
+    if not CAN_ASK or _looks_from_outside(argv):
         raise Handover
     connection = _connect()
     stdin = _read_stdin() if "-" in argv else None
@@ -154,6 +156,7 @@ def _remote(argv: list[str]) -> int:
     error = reply.get("error")
     if isinstance(error, dict):
         if reply.get("id") is None or error.get("code") in NOT_RUN:
+            connection.close()
             raise Handover(stdin)
         # It may have been carried out, in part or whole: run again here, it could be stored twice.
         return _tell(argv, error)
@@ -161,10 +164,23 @@ def _remote(argv: list[str]) -> int:
     if not isinstance(result, dict):
         raise _stranger()
     if result.get("local"):
+        # What runs here has a connection of its own, and may take hours, as `kept watch` does.
+        connection.close()
         raise Handover(stdin)
     _write(1, result.get("out", ""))
     _write(2, result.get("err", ""))
     return int(result.get("code", REFUSED))
+
+
+def _looks_from_outside(argv: list[str]) -> bool:
+    """Whether this is `kept doctor`: a daemon that hangs can't say so itself."""
+    words = iter(argv)
+    for word in words:
+        if word == "--socket":
+            next(words, None)
+        elif not word.startswith("--"):
+            return word == "doctor"
+    return False
 
 
 def _tell(argv: list[str], error: dict[str, Any]) -> int:
@@ -236,30 +252,53 @@ def _request(argv: list[str], stdin: bytes | None) -> bytes:
             params.append('"colour":true')
     if stdin is not None:
         params.append(f'"stdin":{quote(stdin.decode())}')
+    if os.isatty(2) and os.environ.get("TERM") != "dumb" and "--json" not in argv:
+        params.append('"progress":true')
     return f'{{"jsonrpc":"2.0","id":{COMMAND},"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
 
 
-def _columns() -> int:
+def _columns(descriptor: int = 1) -> int:
     try:
-        found = os.get_terminal_size(1).columns
+        found = os.get_terminal_size(descriptor).columns
     except OSError:
         return 80
     return min(found, 10_000) or 80
 
 
-class _Quiet:
-    """Counts how often, one time after the other, the daemon has let `QUIET_SECONDS` pass."""
+class _Wait:
+    """The wait for an answer: how often, one time after the other, the daemon has let `QUIET_SECONDS` pass, and the
+    line that shows how far it is."""
 
     def __init__(self) -> None:
         self.times = 0
         self.told = False
+        self._bar: Bar | None = None
+
+    def draw(self, progress: Any) -> None:
+        """Show what a `$/progress` says. One of another form than is known is passed over."""
+        if not isinstance(progress, dict):
+            return
+        done, total, text = progress.get("done", 0), progress.get("total", 0), progress.get("text", "")
+        if not (isinstance(done, int) and isinstance(total, int) and isinstance(text, str)):
+            return
+        if self._bar is None:
+            from kept.bar import Bar  # noqa: PLC0415 - most commands are over before there is anything to tell
+
+            self._bar = Bar(lambda drawn: _write(2, drawn), lambda: _columns(2))
+        self._bar.show(done, total, text)
+
+    def clear(self) -> None:
+        """Leave the line empty."""
+        if self._bar is not None:
+            self._bar.clear()
 
     def again(self) -> None:
         """Once more. Says so on standard error when it is long, once, and raises `Refusal` when it is too long."""
         self.times += 1
         if self.times >= QUIET_TOLD and not self.told:
             self.told = True
-            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this)\n")
+            self.clear()
+            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this; kept doctor says why)\n")
         if self.times >= QUIET_MOST:
             raise Refusal(f"the daemon has not answered for {QUIET_SECONDS * QUIET_MOST} seconds; {UNKNOWN}", NO_DAEMON)
 
@@ -270,24 +309,30 @@ def _exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[s
     A request that could not be sent whole was not carried out, so `kept.cli` may run it. One that was sent and never
     answered may have been, so it is not repeated: that could store something twice.
     """
-    quiet = _Quiet()
+    wait = _Wait()
     rest = memoryview(request)
     while rest:
         try:
             rest = rest[connection.send(rest) :]
-            quiet.times = 0
+            wait.times = 0
         except TimeoutError:
-            quiet.again()
+            wait.again()
         except OSError:
             raise Handover(stdin) from None
-    while True:
-        for line in _receive(connection, quiet).split(b"\n")[:-1]:
-            reply = _decode(line)
-            if reply.get("id") != PING:
-                return reply
+    try:
+        while True:
+            for line in _receive(connection, wait).split(b"\n")[:-1]:
+                message = _decode(line)
+                if message.get("method") == "$/progress":
+                    wait.draw(message.get("params"))
+                elif message.get("id") != PING:
+                    return message
+    finally:
+        # Ctrl-C too comes this way: what it closes, the connection, has the daemon give up what it can.
+        wait.clear()
 
 
-def _receive(connection: socket, quiet: _Quiet) -> bytes:
+def _receive(connection: socket, wait: _Wait) -> bytes:
     """One or more whole lines. While none comes, the daemon is asked now and then whether it lives."""
     parts: list[bytes] = []
     size = 0
@@ -295,12 +340,12 @@ def _receive(connection: socket, quiet: _Quiet) -> bytes:
         try:
             part = connection.recv(CHUNK_BYTES)
         except TimeoutError:
-            quiet.again()
+            wait.again()
             _ping(connection)
             continue
         except OSError:
             part = b""
-        quiet.times = 0
+        wait.times = 0
         size += len(part)
         if not part or size > REPLY_BYTES:
             what = "its answer is too long" if part else "the connection ended before the answer"

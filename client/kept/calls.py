@@ -19,7 +19,7 @@ from .faults import BadReply, OtherProtocol
 from .frames import MESSAGE_BYTES, too_large
 from .wire import Call, Control, Write
 from .wire.catalog import result_type
-from .wire.daemon import Discover, Hello, Ping, Status, Welcome
+from .wire.daemon import Clients, CountActivity, Discover, Hello, Ping, Status, Welcome
 
 R = TypeVar("R")
 
@@ -29,7 +29,7 @@ REPLY_BYTES = 64 * 1024 * 1024
 OLDEST_PROTOCOL = 1
 """The oldest protocol that has all that this client asks for."""
 
-_HARMLESS: tuple[type[Call[Any]], ...] = (Hello, Ping, Status, Discover)
+_HARMLESS: tuple[type[Call[Any]], ...] = (Hello, Ping, Status, Clients, CountActivity, Discover)
 """The control calls that change nothing."""
 
 _encode = msgspec.json.Encoder().encode

@@ -14,9 +14,9 @@ from anyio.abc import SocketAttribute, UNIXSocketStream
 from .calls import REPLY_BYTES, Plan
 from .faults import BadReply, NoReply
 from .frames import Splitter, decode_incoming, encode_notification
-from .link import WINDOW, Broken, Ticket, take
+from .link import WINDOW, Broken, Follow, Ticket, take
 from .trust import check_peer, check_socket
-from .wire import Call
+from .wire import Call, Progress
 from .wire.errors import KeptError, ParseError
 
 
@@ -33,18 +33,35 @@ async def open_stream(path: str) -> UNIXSocketStream:
 
 
 class _Waiting(Ticket):
-    """A call that a task waits for."""
+    """A call that a task waits for. Whoever follows it is called in that task, so that what it raises arrives there."""
 
-    __slots__ = ("answered",)
+    __slots__ = ("_news", "_told")
 
-    def __init__(self, call: Call[Any], how: Plan, size: int) -> None:
-        super().__init__(call, how, size)
-        self.answered = anyio.Event()
+    def __init__(self, call: Call[Any], how: Plan, size: int, follow: Follow | None) -> None:
+        super().__init__(call, how, size, follow)
+        self._news = anyio.Event()
+        self._told: Progress | None = None
+
+    def tell(self, progress: Progress) -> None:
+        """Note how far it is, and wake the task."""
+        self._told = progress
+        self._news.set()
 
     def settle(self, outcome: Any) -> None:
         """Note what came of it, and wake the task."""
         super().settle(outcome)
-        self.answered.set()
+        self._news.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it is settled, or until nothing has been heard of it for so long."""
+        while not self.done:
+            with anyio.move_on_after(seconds) as patience:
+                await self._news.wait()
+            if patience.cancelled_caught:
+                return
+            if self._told is not None and not self.done:
+                self._news = anyio.Event()
+                super().tell(self._told)
 
 
 class Channel:
@@ -64,20 +81,21 @@ class Channel:
         self._number += 1
         return self._number
 
-    async def exchange(self, number: int, line: bytes, call: Call[Any], how: Plan, seconds: float) -> Any:
+    async def exchange(
+        self, number: int, line: bytes, call: Call[Any], how: Plan, seconds: float, follow: Follow | None = None
+    ) -> Any:
         """The result of the call in `line`, whose id is `number`.
 
-        Raises the daemon's refusal, `Broken`, `BadReply`, or `NoReply` after `seconds`; then and when it is cancelled,
-        the daemon is asked to cancel it.
+        Raises the daemon's refusal, `Broken`, `BadReply`, or `NoReply` after `seconds` without a reply or progress;
+        then and when it is cancelled, the daemon is asked to cancel it.
         """
         async with self._room:
             if self.broken:
                 raise Broken("the connection has ended", sent=False)
-            waiting = self._waiting[number] = _Waiting(call, how, len(line))
+            waiting = self._waiting[number] = _Waiting(call, how, len(line), follow)
             self._send(line)
             try:
-                with anyio.move_on_after(seconds):
-                    await waiting.answered.wait()
+                await waiting.wait(seconds)
             finally:
                 if self._waiting.pop(number, None) is not None:
                     self._send(encode_notification("$/cancelRequest", {"id": number}) + b"\n")

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from .calls import plan, with_key
 from .faults import ConnectionLost, Fault, NoDaemon
 from .holder import elsewhere
-from .link import Broken, Link, Ticket
+from .link import Broken, Follow, Link, Ticket
 from .paths import Paths
 from .patience import Patience
 from .settings import DEFAULTS, Settings
@@ -63,15 +63,19 @@ class Client:
                 patience = Patience(self._settings.patience, await_daemon=self._settings.start)
                 self._link = self._connect(patience)
 
-    def call(self, call: Call[R]) -> R:
-        """The result of a call. A write without an idempotency key gets one."""
+    def call(self, call: Call[R], *, progress: Follow | None = None) -> R:
+        """The result of a call. A write without an idempotency key gets one.
+
+        `progress` is called, in this thread, each time that the daemon tells how far the call is; it may not use this
+        client. What it raises ends the call, and the connection with it, by which the daemon gives up what it can.
+        """
         how = plan(type(call))
         if how.is_write:
             call = with_key(call)
         refusal: KeptError | None = None
         with self._lock:
             link = self._link
-            if link is not None and how.repeatable:
+            if link is not None and how.repeatable and progress is None:
                 try:
                     result: R = link.exchange(call, how)
                 except Broken:
@@ -86,7 +90,7 @@ class Client:
                     raise
                 else:
                     return result
-            pending = Ticket(call, how)
+            pending = Ticket(call, how, follow=progress)
             if refusal is not None:
                 pending.settle(refusal)
             self._settle([pending])

@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,15 +19,25 @@ from .calls import REPLY_BYTES, Plan, Reply, check_protocol, plan, request, unex
 from .faults import BadReply, NoReply
 from .frames import Incoming, Splitter, decode_incoming
 from .trust import check_peer, check_socket
-from .wire import Call
+from .wire import Call, Progress
 from .wire.daemon import Hello
 from .wire.errors import KeptError, ParseError, TooLarge, from_wire
+
+Follow = Callable[[Progress], object]
+"""Called with how far a call is, each time that the daemon tells."""
 
 WINDOW = 128
 """Requests of one batch that wait for a reply at a time; the daemon takes 256 per connection by default."""
 
 _CHUNK = 64 * 1024
 _TIMEVAL = struct.Struct("ll")
+
+
+class _Told(Progress, frozen=True, kw_only=True):
+    id: int
+
+
+_decode_told = msgspec.json.Decoder(_Told).decode
 
 
 class Broken(Exception):
@@ -42,15 +52,21 @@ class Ticket:
     """A call on its way: `outcome` is its result, the daemon's refusal, or a fault; `done` says whether there is
     one. `size` is that of the line which asks for it, once that was made."""
 
-    __slots__ = ("call", "done", "outcome", "plan", "sent", "size")
+    __slots__ = ("call", "done", "follow", "outcome", "plan", "sent", "size")
 
-    def __init__(self, call: Call[Any], how: Plan, size: int = 0) -> None:
+    def __init__(self, call: Call[Any], how: Plan, size: int = 0, follow: Follow | None = None) -> None:
+        self.follow = follow
         self.call = call
         self.plan = how
         self.size = size
         self.sent = False
         self.done = False
         self.outcome: Any = None
+
+    def tell(self, progress: Progress) -> None:
+        """Pass on how far it is. Raises what whoever follows raises."""
+        if self.follow is not None:
+            self.follow(progress)
 
     def settle(self, outcome: Any) -> None:
         """Note what came of it."""
@@ -263,6 +279,8 @@ def take(message: Incoming, waiting: dict[int, T]) -> bool:
     Raises a refusal that is about the connection as a whole.
     """
     if message.method:
+        if message.method == "$/progress":
+            _take_progress(message, waiting)
         return True
     if message.id is None and message.error is not None:
         _take_nameless(from_wire(message.error), waiting)
@@ -272,6 +290,16 @@ def take(message: Incoming, waiting: dict[int, T]) -> bool:
         return False
     ticket.settle(outcome(ticket, message))
     return True
+
+
+def _take_progress(message: Incoming, waiting: dict[int, T]) -> None:
+    try:
+        told = _decode_told(message.params)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # Of a form that this client doesn't know: it does without.
+    ticket = waiting.get(told.id)
+    if ticket is not None:
+        ticket.tell(told)
 
 
 def _take_nameless(refusal: KeptError, waiting: dict[int, T]) -> None:

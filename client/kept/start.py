@@ -121,7 +121,8 @@ def _spawn_until_ready(paths: Paths, end: float, environ: Mapping[str, str]) -> 
         while not is_served(paths, environ):
             ended = daemon.poll()
             if ended not in (None, HOME_TAKEN) and not is_served(paths, environ):
-                raise StartFailed(f"the daemon ended with status {ended}: {_last_line(log, before)}")
+                said = _last_line(log, before)
+                raise StartFailed(f"the daemon ended with status {ended}: {said}\nkept doctor says what to do.")
             if ended == HOME_TAKEN:
                 _refuse_second(paths)
             if time.monotonic() >= end:
@@ -163,10 +164,10 @@ def _last_line(log: int, before: int) -> str:
     begin = max(before, size - _LINES_READ)
     text = os.pread(log, _LINES_READ, begin).decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
-    return _readable(lines[-1]) if lines else "it said nothing"
+    return readable(lines[-1]) if lines else "it said nothing"
 
 
-def _readable(line: str) -> str:
+def readable(line: str) -> str:
     """A line of the log as text: of a JSON line the event and its fields."""
     try:
         fields = msgspec.json.decode(line)
@@ -175,5 +176,8 @@ def _readable(line: str) -> str:
     if not isinstance(fields, dict):
         return line
     return " ".join(
-        [str(fields.pop("event", "")), *(f"{name}={value}" for name, value in fields.items() if name != "time")]
+        [
+            str(fields.pop("event", "")),
+            *(f"{name}={value}" for name, value in fields.items() if name not in ("time", "level")),
+        ]
     )

@@ -20,7 +20,7 @@ from .calls import Plan, check_protocol, plan, request, with_key
 from .channel import Channel, open_stream
 from .faults import ConnectionLost, NoDaemon
 from .holder import elsewhere
-from .link import Broken
+from .link import Broken, Follow
 from .paths import Paths
 from .patience import Patience
 from .settings import DEFAULTS, Settings
@@ -69,15 +69,19 @@ class AsyncClient:
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)
 
-    async def call(self, call: Call[R]) -> R:
-        """The result of a call. A write without an idempotency key gets one. Cancelling tells the daemon."""
+    async def call(self, call: Call[R], *, progress: Follow | None = None) -> R:
+        """The result of a call. A write without an idempotency key gets one. Cancelling tells the daemon.
+
+        `progress` is called, in this task, when the daemon tells how far the call is; where it tells faster than this
+        task runs, with the latest only. What it raises cancels the call.
+        """
         call = with_key(call)
         how = plan(type(call))
         patience = self.patience()
         while True:
             channel = await self._open(patience)
             try:
-                result: R = await self._exchange(channel, call, how)
+                result: R = await self._exchange(channel, call, how, progress)
             except Broken as lost:
                 if not how.repeatable and lost.sent:
                     raise ConnectionLost(
@@ -89,9 +93,10 @@ class AsyncClient:
             else:
                 return result
 
-    async def _exchange(self, channel: Channel, call: Call[Any], how: Plan) -> Any:
+    async def _exchange(self, channel: Channel, call: Call[Any], how: Plan, progress: Follow | None = None) -> Any:
         number = channel.next_number()
-        return await channel.exchange(number, request(number, call, how.head), call, how, self._settings.reply_seconds)
+        line = request(number, call, how.head)
+        return await channel.exchange(number, line, call, how, self._settings.reply_seconds, progress)
 
     @asynccontextmanager
     async def subscribe(

@@ -65,7 +65,7 @@ def check_socket(path: str) -> None:
     found = os.lstat(path)
     if not S_ISSOCK(found.st_mode):
         kind = "a symbolic link" if S_ISLNK(found.st_mode) else "no socket"
-        raise Untrusted(f"{path} is {kind}: not used.\nRemove it, or set KEPT_SOCKET to another path.")
+        raise Untrusted(f"{path} is {kind}: not used.\nMove it away, or set KEPT_SOCKET to another path.")
     if found.st_uid != os.geteuid():
         raise Untrusted(f"{path} belongs to another user (uid {found.st_uid}): not used.{_ADVICE}")
 

@@ -98,16 +98,23 @@ class Handler:
     """Reads only: True, or a predicate on the call, where the cost grows with the data."""
 
 
+Tell = Callable[[int, int, str], None]
+"""Takes how much is done, of how much (0 where that isn't known), and what is being done."""
+
+
+def to_nobody(_done: int, _total: int, _text: str) -> None:
+    """Progress that nobody follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobCtx:
-    """What a job may use. `progress` takes how much is done, of how much (0 where that isn't known), and what is being
-    done."""
+    """What a job may use. `progress` is told how far it is."""
 
     store: Store
     clock: Clock
     config: Config
     actor: Actor
-    progress: Callable[[int, int, str], None]
+    progress: Tell
     rooms: tuple[Domain, ...] = ()
     self_reports: Callable[[], Sequence[SelfReport]] = _no_reports
 
@@ -143,10 +150,6 @@ class SearchIndex:
     fill: Callable[[apsw.Connection], None]
 
 
-def _nothing_to_carry(_going: apsw.Connection) -> Carry:
-    return _nothing_derived
-
-
 Carry = Callable[["apsw.Connection"], None]
 """Writes into a database, inside the transaction in which it takes another's place."""
 
@@ -163,14 +166,16 @@ class Domain:
 
     `restorers` says how its entities come back from the trash, by their type, and `purgers` how those that kept rows
     of their own leave it for good. `damaged_files` reads its files below the data folder and names those that are
-    damaged. `at_start` is run once before anything is served, and then `settle` is awaited, which may write: it ends
-    what a killed daemon left unfinished.
+    damaged; `salvage_file` takes a damaged one, a sound copy from a backup or None, and the path where to write what
+    can be read of both, and gives what is lost, in words. `at_start` is run once before anything is served, and then
+    `settle` is awaited, which may write: it ends what a killed daemon left unfinished.
 
-    `succession` is for what is so because of the connections of now: where a backup or an import takes the place of
-    what is kept, it reads that, and gives what writes the same into what comes.
+    Where a backup or an import takes the place of what is kept, `local_tables` stay as they are. A room whose local
+    tables name rows of others has `succession` instead: it reads what is so now, and gives what writes the same into
+    what comes.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
-    `reindex` makes anew what is derived from other rows (text indexes, and the tables in `derived`), and sets right
+    `derive` makes anew the tables in `derived`, whose rows follow from others, and sets right
     what no longer fits together. `endings` are the methods whose change says that an entity is gone, and `moving` the
     tables whose rows get a new rowid with each change.
     """
@@ -179,7 +184,7 @@ class Domain:
     migrations: tuple[Migration, ...] = ()
     handlers: tuple[Handler, ...] = ()
     jobs: tuple[Job, ...] = ()
-    reindex: Callable[[apsw.Connection], None] = _nothing_derived
+    derive: Callable[[apsw.Connection], None] = _nothing_derived
     derived: frozenset[str] = frozenset()
     endings: frozenset[str] = frozenset()
     moving: frozenset[str] = frozenset()
@@ -189,6 +194,7 @@ class Domain:
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
     purgers: Mapping[str, Purger] = field(default_factory=dict)
     damaged_files: Callable[[Path], Sequence[str]] | None = None
+    salvage_file: Callable[[Path, Path | None, Path], str] | None = None
     at_start: Callable[[Store], None] | None = None
     settle: Callable[[Store, Clock], Awaitable[None]] | None = None
-    succession: Callable[[apsw.Connection], Carry] = _nothing_to_carry
+    succession: Callable[[apsw.Connection], Carry] | None = None

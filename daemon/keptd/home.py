@@ -43,7 +43,7 @@ def make_private(folder: Path) -> None:
     found = folder.lstat()
     if not S_ISDIR(found.st_mode):
         raise UnusableHome(
-            f"{folder} is no folder (perhaps a symbolic link). Remove it, or set KEPT_HOME to another place."
+            f"{folder} is no folder (perhaps a symbolic link). Move it away, or set KEPT_HOME to another place."
         )
     if found.st_uid != os.geteuid():
         raise UnusableHome(

@@ -26,21 +26,22 @@ Tell = Callable[[int, int, str], None]
 """Takes how much is done, of how much (0 where that isn't known), and what is being done."""
 
 BEAT_SECONDS = 0.5
-"""The least time between two messages about one piece of work."""
+"""The least time between two messages about one part of the work."""
 
 _WAIT_SECONDS = 5.0
 
 
 async def in_thread(work: Callable[[Tell], T], tell: Tell) -> T:
-    """Run `work` in a worker thread. What it tells is passed on at most every `BEAT_SECONDS`; a cancelled request ends
-    it there. Raises what it raises, with the faults of the disk as `StorageFull` and `StorageFailed`."""
+    """Run `work` in a worker thread. What it tells of one part is passed on at most every `BEAT_SECONDS`; a cancelled
+    request ends it there. Raises what it raises, with the faults of the disk as `StorageFull` and `StorageFailed`."""
     with disk_faults():
         return await anyio.to_thread.run_sync(work, _seldom(tell))
 
 
 async def waiting(wait: Callable[[], Coroutine[Any, Any, T]], tell: Tell, text: str) -> T:
-    """Wait for something, and say every few seconds what is being waited for. `wait` may be cancelled and called
-    again."""
+    """Wait for something, and say at once and every few seconds what is being waited for. `wait` may be cancelled and
+    called again."""
+    tell(0, 0, text)
     while True:
         with anyio.move_on_after(_WAIT_SECONDS):
             return await wait()
@@ -65,13 +66,14 @@ def disk_faults() -> Iterator[None]:
 
 
 def _seldom(tell: Tell) -> Tell:
-    told = 0.0
+    told, what = 0.0, ""
 
     def report(done: int, total: int, text: str) -> None:
-        nonlocal told
+        nonlocal told, what
         now = time.monotonic()
-        if now - told >= BEAT_SECONDS:
-            told = now
+        # The next part of the work is always told: it may be one that says nothing more of itself.
+        if now - told >= BEAT_SECONDS or text != what:
+            told, what = now, text
             anyio.from_thread.check_cancelled()
             anyio.from_thread.run_sync(tell, done, total, text)
 

@@ -12,19 +12,21 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
+import apsw
 import structlog
 
 from kept.paths import Paths
 from kept.wire import PROTOCOL_VERSION, Actor
 from kept.wire.catalog import calls
 from kept.wire.daemon import DaemonStatus, Reloaded, Storage
-from kept.wire.errors import InvalidParams
+from kept.wire.errors import InvalidParams, KeptError
+from kept.wire.event import DATABASE
 
 from . import (
     VERSION,
@@ -46,6 +48,7 @@ from . import (
     trash,
 )
 from .backups.create import before_migration
+from .backups.create import clear as clear_backups
 from .backups.place import Place
 from .backups.report import Report
 from .bus import Bus
@@ -55,12 +58,17 @@ from .context.mirror import Mirror
 from .domain import Domain, SelfReport
 from .jobs.runner import Runner
 from .recovery.copies import from_backups
+from .recovery.files import Mender
 from .rpc.dispatch import Dispatcher
 from .rpc.listen import listen
 from .rpc.methods import check
+from .rpc.peer import Peer
 from .rpc.server import Server
 from .store import OWN, Store, changes, migrations
-from .store.database import FAULTS
+from .store.background import write
+from .store.database import FAULTS, DamagedDatabase
+from .store.migrations import Migration
+from .store.writer import Written
 
 DOMAINS: tuple[Domain, ...] = (
     memory.DOMAIN,
@@ -131,7 +139,7 @@ class Supervisor:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
             place = Place(Path(self._paths.backups))
-            place.clear()
+            clear_backups(place, self._clock)
             rooms = [(domain.name, domain.migrations) for domain in DOMAINS]
             self._found = recovery.at_start(
                 Path(self._paths.database),
@@ -143,14 +151,14 @@ class Supervisor:
                 from_backups(place, (*OWN, *rooms), self._clock),
             )
             marker = recovery.Marker(Path(self._paths.data_dir))
-            self._store = Store(
-                Path(self._paths.database),
-                rooms,
-                self._config.storage,
-                self._clock,
-                self._bus.advance,
-                before_migration=partial(before_migration, place, (*OWN, *rooms), self._clock),
-            )
+            try:
+                self._store = self._open(rooms, place)
+            except DamagedDatabase as damaged:
+                if self._found.ending == "damaged":
+                    raise  # All of it was looked at just now: another start would find no more.
+                logger.error("stopping for a recovery", detail=str(damaged))  # noqa: TRY400 - the text says it all.
+                marker.damaged()
+                return recovery.DAMAGED
             try:
                 marker.set()
                 self._backups = Report(place, migrations.made_at(self._store.inline), self._clock)
@@ -173,7 +181,14 @@ class Supervisor:
                 for domain in DOMAINS:
                     if domain.at_start is not None:
                         domain.at_start(self._store)
+                thorough = self._found.ending == "damaged" or self._found.recovered is not None
+                self._files = Mender(place, self._store, DOMAINS, self._clock).mend(thorough=thorough)
                 await self._serve()
+            except FAULTS as fault:
+                # Met before anything was served: what is no damage makes a start impossible.
+                self._store.damage.heed(fault)
+                if not self._store.damage.detail:
+                    raise
             finally:
                 self._store.close()
             damage = self._store.damage.detail
@@ -188,10 +203,20 @@ class Supervisor:
             raise Broken("a thread of the daemon failed, so it has ended; the log says where")
         return recovery.DAMAGED if damage else 0
 
+    def _open(self, rooms: list[tuple[str, tuple[Migration, ...]]], place: Place) -> Store:
+        return Store(
+            Path(self._paths.database),
+            rooms,
+            self._config.storage,
+            self._clock,
+            self._bus.advance,
+            before_migration=partial(before_migration, place, DOMAINS, (*OWN, *rooms), self._clock),
+        )
+
     async def _serve(self) -> None:
         listener = listen(Path(self._paths.socket))
         self._socket = home.identity(Path(self._paths.socket))
-        self._server = Server(listener, self._dispatcher, os.geteuid())
+        self._server = Server(listener, self._dispatcher, os.geteuid(), self._clock)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._store.completions.deliver)
@@ -202,6 +227,7 @@ class Supervisor:
                 tasks.start_soon(self._heed_damage)
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
+                tasks.start_soon(self._tell_of_files)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
@@ -292,18 +318,42 @@ class Supervisor:
                 self._store.damage.found(damage)
         self._checked.set()
 
+    async def _tell_of_files(self) -> None:
+        """A change in the log, as a recovery of the database makes one."""
+        found = self._files
+        if found is None:
+            return
+
+        def run(db: apsw.Connection) -> Written:
+            log_of_changes = changes.ChangeLog(db, self._clock.now(), self._actor, recovery.METHOD)
+            log_of_changes.add(DATABASE, found.stamp, found.lost)
+            return Written(b"", log_of_changes.last_seq)
+
+        try:
+            await write(self._store, self._clock, run)
+        except KeptError as refusal:
+            logger.warning("the recovery of files is not in the change log", reason=refusal.type)
+
     def stop(self) -> None:
         """Begin to end."""
         self._stopping.set()
 
-    def reload(self) -> Reloaded:
-        """Read the settings again. Raises `InvalidParams` where they are wrong; those in force stay."""
+    def unapplied(self) -> tuple[str, ...]:
+        """The settings that are given otherwise than they are in force. Raises `InvalidParams` where they are wrong."""
+        applicable, waiting = config.changes(self._config, self._read_settings())
+        return (*applicable, *waiting)
+
+    def _read_settings(self) -> Config:
         try:
-            found = self._load()
+            return self._load()
         except ConfigError as wrong:
             raise InvalidParams(
                 f"the settings are wrong, and those in force stay: {wrong}", hint="Correct it, and reload again."
             ) from None
+
+    def reload(self) -> Reloaded:
+        """Read the settings again. Raises `InvalidParams` where they are wrong; those in force stay."""
+        found = self._read_settings()
         applied, waiting = config.changes(self._config, found)
         self._config = config.apply(self._config, found)
         self._dispatcher.configure(self._config, self._server.peers)
@@ -328,13 +378,19 @@ class Supervisor:
             subscriptions=sum(len(peer.subscriptions) for peer in peers),
             requests=self._dispatcher.requests,
             refused=self._dispatcher.refused,
+            received_bytes=self._server.received_bytes,
+            sent_bytes=self._server.sent_bytes,
             storage=self._storage(),
             jobs_failing=self.jobs.failing(),
         )
 
+    def peers(self) -> Iterable[Peer]:
+        """The connections, in the order in which they came."""
+        return tuple(self._server.peers)
+
     def _storage(self) -> Storage:
         stats = self._store.writer.stats
-        recovered = self._found.recovered
+        recovered = [report for report in (self._found.recovered, self._files) if report is not None]
         room = os.statvfs(self._paths.data_dir)
         return Storage(
             state=stats.state,
@@ -349,7 +405,7 @@ class Supervisor:
             queued=self._store.writer.queued(),
             ending=self._found.ending,
             is_checked=self._checked.is_set(),
-            recovered=recovered.lost if recovered else None,
+            recovered=recovery.summed_up(recovered),
         )
 
     def self_reports(self) -> Sequence[SelfReport]:

@@ -200,7 +200,7 @@ def test_a_place_that_cant_be_made_is_a_failed_start(home: Home) -> None:
         ("first\nkeptd: the disk is full\n", "status 3: keptd: the disk is full"),
         (
             '{"time":"t","level":"error","event":"bad_config","key":"limits.batch"}',
-            "bad_config level=error key=limits.batch",
+            "bad_config key=limits.batch",
         ),
         ("[1]", "[1]"),
         ("\n", "it said nothing"),

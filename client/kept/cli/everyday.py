@@ -22,6 +22,7 @@ from ..wire.daemon import DaemonStatus, Status
 from ..wire.errors import NotFound, SecretFound
 from ..wire.journal import AddDecision, Decision, ListActions, LogAction, SearchDecisions, Since
 from ..wire.memory import Category, GetMemory, Memory, Priority, Scope, SearchMemories, SetMemory
+from .doctor import DOCTOR
 from .fields import fields_of, read_value
 from .parse import Command, convert
 from .render import render, show_bundle, show_json, show_value
@@ -147,6 +148,8 @@ def _daemon_lines(daemon: DaemonStatus) -> Iterator[str]:
             yield f"storage: the database was damaged, and this start recovered it. {one_line(storage.recovered)}"
     else:
         yield f"storage: {storage.state}, so nothing can be written: {one_line(storage.detail)}"
+    if storage.state != "ok" or storage.recovered is not None or daemon.jobs_failing:
+        yield "kept doctor says more, and what to do next"
 
 
 def remember(wanted: Remember, call: Caller, surface: Surface) -> int:
@@ -280,6 +283,7 @@ def _convert(params: dict[str, Any], request: type[Struct]) -> Any:
 
 EVERYDAY = (
     Command(("status",), ShowStatus, status),
+    DOCTOR,
     Command(
         ("remember",),
         Remember,

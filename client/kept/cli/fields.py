@@ -22,13 +22,14 @@ from ..frames import DEPTH, too_deep
 from ..wire import Write
 from .surface import UsageError
 
-Kind = Literal["text", "number", "flag", "choice", "time", "any"]
+Kind = Literal["text", "number", "fraction", "flag", "choice", "time", "any"]
 
 VALUE_DEPTH = DEPTH - 2
 """The message and its params take two levels of what a message may nest."""
 
 _EVERY_WRITE = frozenset(Write.__struct_fields__)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_FRACTION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 _SPAN = re.compile(r"(?P<ahead>\+|in )?(?P<count>[0-9]{1,6}) ?(?P<unit>[smhdw])(?P<ago> ago)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -68,6 +69,10 @@ class Field:
             if not _INTEGER.fullmatch(text):
                 raise UsageError(f"{self.label} must be a whole number{_in_brackets(self.limits)}")
             return int(text)
+        if self.kind == "fraction":
+            if not _FRACTION.fullmatch(text):
+                raise UsageError(f"{self.label} must be a number{_in_brackets(self.limits)}")
+            return float(text)
         if self.kind == "choice":
             if text not in self.choices:
                 raise UsageError(f"{self.label} must be one of {', '.join(self.choices)}")
@@ -165,24 +170,26 @@ def _kind(params: type[Struct], each: inspect.Field, kind: inspect.Type) -> Kind
         return "text"
     if isinstance(kind, inspect.IntType):
         return "number"
+    if isinstance(kind, inspect.FloatType):
+        return "fraction"
     if isinstance(kind, inspect.LiteralType):
         return "choice"
     if isinstance(kind, inspect.DateTimeType):
         return "time"
-    if isinstance(kind, (inspect.AnyType, inspect.DictType, inspect.StructType, inspect.UnionType, inspect.FloatType)):
+    if isinstance(kind, (inspect.AnyType, inspect.DictType, inspect.StructType, inspect.UnionType)):
         return "any"
     raise TypeError(f"{params.__name__}.{each.name}: {type(kind).__name__} has no form on the command line")
 
 
 def _limits(kind: inspect.Type) -> str:
-    if isinstance(kind, inspect.IntType):
+    if isinstance(kind, (inspect.IntType, inspect.FloatType)):
         return _range(kind.ge, kind.le, "")
     if isinstance(kind, inspect.StrType):
         return _range(kind.min_length, kind.max_length, " characters")
     return ""
 
 
-def _range(low: int | None, high: int | None, unit: str) -> str:
+def _range(low: float | None, high: float | None, unit: str) -> str:
     if high is None:
         return f"at least {low:,}{unit}" if low is not None else ""
     return f"{low:,} to {high:,}{unit}" if low is not None else f"at most {high:,}{unit}"

@@ -22,7 +22,15 @@ _ROOMY = 60
 _NARROWEST = 20
 """Nothing can be read that is wrapped to less."""
 
-_TAKES: dict[Kind, str] = {"text": "TEXT", "number": "N", "choice": "WORD", "time": "TIME", "any": "JSON", "flag": ""}
+_TAKES: dict[Kind, str] = {
+    "text": "TEXT",
+    "number": "N",
+    "fraction": "N",
+    "choice": "WORD",
+    "time": "TIME",
+    "any": "JSON",
+    "flag": "",
+}
 
 
 def about(words: Sequence[str], columns: int) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..wire.catalog import calls
 from ..wire.errors import InvalidParams, KeptError
 from .fields import Field
 from .parse import Command
 
+_METHOD = re.compile(r"(?<![\w.-])[a-z]+\.[a-z_]+(?!\w|[.-]\w)")
 _PARAMETER = re.compile(r'(?<![\w.-])(?P<name>[a-z][a-z_]*)(?:=(?P<quote>"?)(?P<value>[\w-]+)(?P=quote))?(?!\w|[.-]\w)')
 
 
@@ -16,7 +18,18 @@ def hint_of(refusal: KeptError, command: Command) -> str:
     """The hint of what was refused to `command`."""
     if isinstance(refusal, InvalidParams) and refusal.hint == InvalidParams.default_hint:
         return f"kept {command.name} --help describes the arguments."
-    return as_options(refusal.hint, command.fields)
+    if command.words == ("rpc",):
+        return refusal.hint
+    return as_commands(as_options(refusal.hint, command.fields))
+
+
+def as_commands(text: str) -> str:
+    """`text` with each method as its command: `backup.list` becomes `kept backup list`."""
+
+    def command(found: re.Match[str]) -> str:
+        return f"kept {found[0].replace('.', ' ').replace('_', '-')}" if found[0] in calls() else found[0]
+
+    return _METHOD.sub(command, text)
 
 
 def as_options(text: str, fields: Iterable[Field]) -> str:

@@ -35,7 +35,7 @@ EXAMPLES = {
 }
 """What help shows; a test runs each through the parser."""
 
-_NO_START = frozenset({"daemon.stop", "daemon.status", "daemon.reload"})
+_NO_START = frozenset({"daemon.stop", "daemon.status", "daemon.clients", "daemon.activity", "daemon.reload"})
 """Methods about a daemon that runs: starting one to ask it would answer another question."""
 
 

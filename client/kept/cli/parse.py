@@ -199,7 +199,8 @@ class _Reading:
         if missing:
             by_position = self.command.by_position
             names = ", ".join(field.label if field.name in by_position else field.option for field in missing)
-            raise UsageError(f"missing {names}", f"See kept {self.command.name} --help.")
+            about = f"{missing[0].help} " if len(missing) == 1 and missing[0].help else ""
+            raise UsageError(f"missing {names}", f"{about}See kept {self.command.name} --help.")
         return convert(self.given, self.command.params, self.command.fields)
 
 
@@ -226,7 +227,7 @@ def _explain(refusal: str, fields: Sequence[Field]) -> UsageError:
         return UsageError(refusal)
     if "matching regex" in refusal:
         # It quotes the expression, which tells people nothing.
-        reason = "holds a character that is not allowed there"
+        reason = "has another form"
     elif "`array` of length" in refusal:
         often = "often" if "<=" in refusal else "seldom"
         return UsageError(f"{field.label} is given too {often}", f"Put text that has spaces into quotes. {field.help}")

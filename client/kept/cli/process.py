@@ -9,26 +9,34 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TextIO, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 from ..client import Client
 from ..faults import Fault, NoDaemon
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
-from ..paths import BadPlace, find
+from ..paths import BadPlace, Paths, find
 from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call
+from ..wire.daemon import Hello
 from ..wire.errors import from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
-from .run import before_arguments, in_order, run, tell, tell_refusal
-from .surface import NO_DAEMON, USAGE, WITHOUT_END, Surface, UsageError
+from .run import before_arguments, in_order, run, tell, tell_refusal, version
+from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
+
+if TYPE_CHECKING:
+    from ..checkup import Examination
 
 R = TypeVar("R")
 
 END_SECONDS = 30.0
 """How long `kept daemon stop` waits for the end."""
+
+OBSERVE_SECONDS = 5.0
+"""How long an observer waits for a reply, until it says that the daemon doesn't answer."""
 
 _LOOK_SECONDS = 0.02
 
@@ -36,13 +44,13 @@ _LOOK_SECONDS = 0.02
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
+    draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not surface.json
+    process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
     try:
-        process = Process(_environment(argv), _may_start(argv))
+        return run(argv, process, surface.at_home(process))
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
-    try:
-        return run(argv, process, surface.at_home(process))
     except (Fault, Untrusted) as fault:
         tell(surface, str(fault), "", {"type": "no_daemon"})
         return NO_DAEMON
@@ -69,21 +77,48 @@ def _surface(argv: Sequence[str]) -> Surface:
 
 
 class Process:
-    """This process, as a command's `Caller` and its `Here`. Connects when it is first asked."""
+    """This process, as a command's `Caller` and its `Here`. Connects when it is first asked; whatever needs a place
+    raises `BadPlace` where the environment names none that can be used."""
 
-    def __init__(self, environ: Mapping[str, str], start: bool) -> None:
-        """Raises `BadPlace`. A daemon that is started gets `environ`."""
+    def __init__(self, environ: Mapping[str, str], start: bool, draw: Callable[[str], object] | None = None) -> None:
+        """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
+        there is none."""
+        self._draw = draw
         self._environ = environ
-        self._paths = find(environ)
-        self._client = Client(self._paths, settings=Settings(environ=environ, start=start))
+        self._start = start
         # Where no daemon may be started, none is waited for.
         self._opened = start
+
+    @cached_property
+    def _paths(self) -> Paths:
+        return find(self._environ)
+
+    @cached_property
+    def _client(self) -> Client:
+        return Client(self._paths, settings=Settings(environ=self._environ, start=self._start))
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""
         with _reaching():
             self._open()
-            return self._client.call(call)
+            if self._draw is None:
+                return self._client.call(call)
+            with self.drawing() as show:
+                return self._client.call(call, progress=lambda told: show(told.done, told.total, told.text))
+
+    @contextmanager
+    def drawing(self) -> Iterator[Callable[[int, int, str], object]]:
+        """Takes how far long work is, and draws it."""
+        if self._draw is None:
+            yield lambda _done, _total, _text: None
+            return
+        from ..bar import Bar  # noqa: PLC0415 - only for people
+
+        bar = Bar(self._draw, _error_columns)
+        try:
+            yield bar.show
+        finally:
+            bar.clear()
 
     def follow(
         self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
@@ -114,6 +149,21 @@ class Process:
             time.sleep(_LOOK_SECONDS)
         return True
 
+    def observe(self) -> Caller:
+        """As `Here` has it."""
+        self._client.close()
+        settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=OBSERVE_SECONDS)
+        # Left open to the end of the process: closing it would wait for a call that is under way.
+        return Client(self._paths, Hello(client="kept top"), settings).call
+
+    def terminal(self) -> tuple[int, int] | None:
+        """As `Here` has it: standard input and output, unless the terminal can't move its cursor."""
+        if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+            return None
+        if self._environ.get("TERM", "dumb") in ("", "dumb"):
+            return None
+        return sys.stdin.fileno(), sys.stdout.fileno()
+
     def ask(self, question: str) -> str | None:
         """What a person types at the terminal; None where standard input or error is none."""
         if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
@@ -129,9 +179,20 @@ class Process:
             raise UsageError("there is no standard input to read")
         return sys.stdin.buffer
 
+    def examine(self) -> Examination:
+        """Look at the home and its daemon from outside."""
+        from ..checkup import examine, nowhere  # noqa: PLC0415 - only for `kept doctor`
+
+        try:
+            paths = self._paths
+        except BadPlace as fault:
+            return nowhere(fault)
+        return examine(paths, self._environ, version())
+
     def close(self) -> None:
         """End the connection, if there is one."""
-        self._client.close()
+        if "_client" in vars(self):
+            self._client.close()
 
     def _open(self) -> None:
         if not self._opened:
@@ -187,12 +248,16 @@ class _Writer:
         self._stream.flush()
 
 
-def _columns() -> int:
+def _columns(stream: TextIO | None = None) -> int:
     """The terminal's width; 0 where the output goes to none."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (OSError, ValueError):
         return 0
+
+
+def _error_columns() -> int:
+    return _columns(sys.stderr) or 80
 
 
 def _read_stdin() -> str:

@@ -13,6 +13,7 @@ from .parse import Command, did_you_mean
 from .session_moves import SESSION_MOVES
 from .shell import SHELL
 from .surface import UsageError
+from .top import TOP
 
 _POINTERS = {
     "get": "kept recall KEY shows what is kept under a key.",
@@ -22,6 +23,8 @@ _POINTERS = {
     "find": "kept recall WORDS searches memories and decisions.",
     "forget": "kept memory delete KEY forgets what is kept under a key.",
     "set": "kept remember KEY VALUE keeps a value under a key.",
+    "check": "kept doctor looks at everything, and says what to do.",
+    "health": "kept doctor looks at everything, and says what to do.",
     "stop": "kept daemon stop ends the daemon.",
     "start": "kept daemon start starts the daemon.",
 }
@@ -35,7 +38,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
     A command written by hand stands in for the method of the same words.
     """
     found: dict[tuple[str, ...], Command] = {}
-    for command in (*EVERYDAY, *LOCAL, *SESSION_MOVES, RPC, *SHELL, *commands()):
+    for command in (*EVERYDAY, *LOCAL, TOP, *SESSION_MOVES, RPC, *SHELL, *commands()):
         found.setdefault(command.words, command)
     return MappingProxyType(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -16,12 +15,11 @@ from ..wire.daemon import Reloaded, Stopping
 from ..wire.memory import GetMemory, Memory
 from .surface import Surface
 from .table import table
-from .text import age, as_json, clean, clip, one_line, plain, stamp
+from .text import age, as_json, clean, clip, measured, one_line, plain, stamp, title
+from .upkeep import VIEWS, View
 
 _WIDEST = 120
 """Cells of what was written that are shown of each part, also where it goes to a program."""
-
-View = Callable[[Any, Surface], None]
 
 
 def render(call: Call[Any], result: Any, surface: Surface) -> None:
@@ -30,11 +28,12 @@ def render(call: Call[Any], result: Any, surface: Surface) -> None:
         show_json(result, surface)
     elif isinstance(call, GetMemory):
         show_value(result, surface)
+    elif view := _VIEWS.get(type(call)) or _VIEWS.get(type(result)):
+        view(result, surface)
     elif isinstance(result, Page):
         show_page(result, surface, call.method)
     elif isinstance(result, Struct):
-        view = _VIEWS.get(type(result), show_brief if isinstance(call, Write) else show_entity)
-        view(result, surface)
+        (show_brief if isinstance(call, Write) else show_entity)(result, surface)
     else:
         surface.line(as_json(result, 2))
 
@@ -78,7 +77,8 @@ def show_entity(entity: Struct, surface: Surface) -> None:
 
 
 def _show(entity: Struct, surface: Surface, brief: bool) -> None:
-    lines = _lines(entity, surface)
+    lists = () if brief else tuple(name for name in entity.__struct_fields__ if _is_list(getattr(entity, name)))
+    lines = _lines(entity, surface, without=lists)
     width = max((len(name) for name, _ in lines), default=0)
     room = max(1, min(surface.columns, _WIDEST) - width - 2)
     for name, text in lines:
@@ -89,19 +89,27 @@ def _show(entity: Struct, surface: Surface, brief: bool) -> None:
         surface.line(f"\x1b[2m{label}\x1b[0m {head}" if surface.colour else f"{label} {head}")
         for line in rest:
             surface.line(" " * (width + 2) + line)
+    for name in lists:
+        surface.line("")
+        surface.line(title(name))
+        surface.out(table(getattr(entity, name), surface))
 
 
-def _lines(entity: Struct, surface: Surface, prefix: str = "") -> list[tuple[str, str]]:
+def _is_list(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(member, Struct) for member in value)
+
+
+def _lines(entity: Struct, surface: Surface, prefix: str = "", without: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name in entity.__struct_fields__:
         value = getattr(entity, name)
-        label = prefix + name.replace("_", " ")
-        if value is None or value == () or (value == "" and name != "value"):
+        label = prefix + title(name)
+        if value is None or value == () or (value == "" and name != "value") or name in without:
             continue
         if isinstance(value, Struct):
             found += _lines(value, surface, label + " ")
         else:
-            found.append((label, '""' if value == "" else _told(value, surface)))
+            found.append((label, '""' if value == "" else measured(name, value) or _told(value, surface)))
     return found
 
 
@@ -158,6 +166,7 @@ def _show_reloaded(reloaded: Reloaded, surface: Surface) -> None:
 
 
 _VIEWS: dict[type[Struct], View] = {
+    **VIEWS,
     Bundle: show_bundle,
     Done: _show_done,
     Reloaded: _show_reloaded,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..wire.errors import KeptError
 from .help import about as help_about
-from .hints import hint_of
+from .hints import as_commands, hint_of
 from .parse import HelpWanted, parse
 from .registry import domains, find
 from .surface import FINE, REFUSED, USAGE, Caller, Surface, UsageError
@@ -27,7 +27,8 @@ def run(argv: Sequence[str], call: Caller, surface: Surface) -> int:
     try:
         return _run(words, call, surface)
     except UsageError as refusal:
-        tell(surface, refusal.message, refusal.hint, {"type": "usage"})
+        hint = refusal.hint if words[:1] == ["rpc"] else as_commands(refusal.hint)
+        tell(surface, refusal.message, hint, {"type": "usage"})
         return USAGE
     except KeptError as refusal:
         return tell_refusal(surface, refusal, words)

@@ -7,11 +7,15 @@ command runs in the daemon for the thin script and in the client by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from ..wire import Call
+
+if TYPE_CHECKING:
+    from ..checkup import Examination
 
 R = TypeVar("R")
 
@@ -46,12 +50,30 @@ class Here(Protocol):
         """Start the daemon unless it runs; whether it had to be started."""
         ...
 
+    def drawing(self) -> AbstractContextManager[Callable[[int, int, str], object]]:
+        """A function that takes how much is done, of how much (0 where that isn't known), and what is being done. It
+        draws a line on the terminal that is gone at the end; where there is no terminal, nothing."""
+        ...
+
     def ask(self, question: str) -> str | None:
         """What a person types at the terminal; None where there is none."""
         ...
 
     def input(self) -> BinaryIO:
         """The standard input, to be read piece by piece. Raises `UsageError` where there is none."""
+        ...
+
+    def observe(self) -> Caller:
+        """Asks the daemon that runs, on a connection of its own, which takes the place of the one before: it starts
+        none, and waits for none. Raises `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
+        ...
+
+    def terminal(self) -> tuple[int, int] | None:
+        """The descriptors of a terminal's keys and screen; None where there is none that can be drawn on."""
+        ...
+
+    def examine(self) -> Examination:
+        """Look at the home and its daemon from outside; starts none."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
 from .surface import Surface
-from .text import age, cells_of, clip, one_line, plain, stamp
+from .text import age, cells_of, clip, measured, one_line, plain, stamp, title
 
 _GAP = 2
 _LEAST = 8
@@ -43,6 +43,15 @@ _ASIDE = frozenset({"id", "version", "actor", "tier", "score", "session_id", "pi
 """Fields that a list leaves to the detail view: nobody scans a page for them. `id` is in where it is needed to act."""
 
 
+class Row(Struct, frozen=True):
+    """A line of a table that was made for people: its fields are the columns in order. The first is what people type,
+    and never cut. Those in `last_columns` are the first to go where there is no room; those in `right_columns`, and
+    numbers, are aligned to the right."""
+
+    last_columns: ClassVar[tuple[str, ...]] = ()
+    right_columns: ClassVar[tuple[str, ...]] = ()
+
+
 @dataclass(frozen=True)
 class _Column:
     name: str
@@ -53,25 +62,29 @@ class _Column:
     """Whether people type it to act on an item, so that it is never cut or left out."""
     leading: bool
     """Whether it tells what an item is about."""
+    right: bool = False
+    """Whether it is aligned to the right."""
+    late: bool = False
+    """Whether others have their room first."""
 
     @property
     def title(self) -> str:
-        return self.name.replace("_", " ")
+        return title(self.name)
 
     def longest(self) -> int:
-        return max(cells_of(cell) for cell in [self.name, *self.cells])
+        return max(cells_of(cell) for cell in [self.title, *self.cells])
 
     def natural(self) -> int:
         return max(self.least, min(_WIDEST, self.longest()))
 
 
-def table(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> str:
+def table(items: Sequence[Struct], surface: Surface, acts_by_id: bool = False) -> str:
     """`items` (at least one) as lines that fit the surface; only what people type again may be longer than a line.
 
     Where the width is too small for a table that says something, each item gets lines of its own. `acts_by_id` tells
     that people act on items by their ids.
     """
-    columns = _columns(items, surface, acts_by_id)
+    columns = _as_given(items, items[0], surface) if isinstance(items[0], Row) else _columns(items, surface, acts_by_id)
     chosen = _fitting(columns, surface.columns)
     lines = _rows(chosen, surface) if chosen else _records(columns, surface)
     return "\n".join(lines) + "\n"
@@ -79,11 +92,11 @@ def table(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> str:
 
 def _rows(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
     widths = _widen(columns, surface.columns - _GAP * (len(columns) - 1))
-    heads = [_fit(column.title.upper(), width) for column, width in zip(columns, widths, strict=True)]
+    heads = [_fit(column.title.upper(), width, column.right) for column, width in zip(columns, widths, strict=True)]
     head = (" " * _GAP).join(heads).rstrip()
     yield f"\x1b[1m{head}\x1b[0m" if surface.colour else head
     for row in range(len(columns[0].cells)):
-        cells = [_fit(column.cells[row], width) for column, width in zip(columns, widths, strict=True)]
+        cells = [_fit(column.cells[row], width, column.right) for column, width in zip(columns, widths, strict=True)]
         yield (" " * _GAP).join(cells).rstrip()
 
 
@@ -98,6 +111,21 @@ def _records(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
             if column.cells[row]:
                 line = f"  {column.title}: {column.cells[row]}"
                 yield line if column.handle else clip(line, surface.columns)
+
+
+def _as_given(items: Sequence[Struct], like: Row, surface: Surface) -> list[_Column]:
+    """The columns that say something, in the order of the row."""
+    first, *_ = names = like.__struct_fields__
+    found: list[_Column] = []
+    for name in names:
+        values = [getattr(item, name) for item in items]
+        cells = [_cell(name, value, surface) for value in values]
+        if any(cells):
+            natural = max(cells_of(cell) for cell in [title(name), *cells])
+            least = natural if name == first or natural <= _TEXT_LEAST else _TEXT_LEAST
+            right = name in like.right_columns or all(isinstance(value, (int, float)) for value in values if value)
+            found.append(_Column(name, cells, least, name == first, False, right, name in like.last_columns))
+    return found
 
 
 def _columns(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> list[_Column]:
@@ -115,7 +143,7 @@ def _columns(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> lis
     found: list[_Column] = []
     for name in names:
         values = [getattr(item, name) for item in items]
-        cells = [_cell(value, surface) for value in values]
+        cells = [_cell(name, value, surface) for value in values]
         if any(cells) and not any(_is_nested(value) for value in values):
             is_handle = name == handle
             leads = not (is_handle or name in _BESIDE or any(column.leading for column in found))
@@ -129,7 +157,7 @@ def _columns(items: Sequence[Struct], surface: Surface, acts_by_id: bool) -> lis
 
 
 def _least(name: str, cells: list[str], value: Any, is_handle: bool, leads: bool) -> int:
-    natural = max(cells_of(cell) for cell in [name, *cells])
+    natural = max(cells_of(cell) for cell in [title(name), *cells])
     if is_handle or name.endswith("_id") or isinstance(value, datetime):
         return natural
     if leads:
@@ -141,15 +169,18 @@ def _is_nested(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and any(isinstance(member, Struct) for member in value)
 
 
-def _cell(value: Any, surface: Surface) -> str:
+def _cell(name: str, value: Any, surface: Surface) -> str:
     if value is None or value in ((), []):
         return ""
+    if (told := measured(name, value)) is not None:
+        return told
     if isinstance(value, datetime):
         return age(value, surface.now) if surface.terminal else stamp(value)
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, Struct):
-        return _cell(getattr(value, value.__struct_fields__[0]), surface)
+        first = value.__struct_fields__[0]
+        return _cell(first, getattr(value, first), surface)
     if isinstance(value, tuple):
         return one_line(", ".join(plain(member) for member in value))
     # A cell can't show more than the width, or a key's length; a value may have a million characters.
@@ -163,7 +194,7 @@ def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
     wish = sum(min(column.natural(), _LEADING_WISH) - column.least for column in chosen if column.leading)
     if not chosen or width < _NARROW or _room_of(chosen) > width:
         return []
-    for column in columns:
+    for column in sorted(columns, key=lambda column: column.late):
         if column not in chosen and _room_of([*chosen, column]) + wish <= width:
             chosen.append(column)
     return [column for column in columns if column in chosen]
@@ -190,7 +221,8 @@ def _widen(columns: Sequence[_Column], room: int) -> list[int]:
     return widths
 
 
-def _fit(text: str, width: int) -> str:
+def _fit(text: str, width: int, right: bool = False) -> str:
     """`text` in exactly `width` cells."""
     fitting = clip(text, width)
-    return fitting + " " * (width - cells_of(fitting))
+    space = " " * (width - cells_of(fitting))
+    return space + fitting if right else fitting + space

@@ -92,6 +92,37 @@ def duration(seconds: float) -> str:
     return f"{int(seconds / _SECONDS[unit])} {unit}"
 
 
+def took(seconds: float) -> str:
+    """How long something took: in milliseconds below a second, in seconds with a decimal below a minute."""
+    if seconds < 0.001:
+        return f"{seconds * 1000:.2f} ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and what is counted: `1 row`, `2,000 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def measured(name: str, value: Any) -> str | None:
+    """A number in the unit that the name of its field ends with; None where it names none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    unit = name.rpartition("_")[2]
+    if unit == "bytes" and isinstance(value, int):
+        return size(value)
+    if unit == "ms":
+        return took(value / 1000)
+    return took(value) if unit == "seconds" else None
+
+
+def title(name: str) -> str:
+    """A field's name for people: in words, without the unit that its value is shown with."""
+    return "size" if name == "bytes" else re.sub("_(bytes|ms|seconds)$", "", name).replace("_", " ")
+
+
 def stamp(moment: datetime) -> str:
     """RFC 3339 in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

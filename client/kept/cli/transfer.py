@@ -25,7 +25,7 @@ from ..wire.data import (
     WritePart,
 )
 from ..wire.errors import KeptError
-from .surface import Caller, Surface, UsageError
+from .surface import Caller, Surface, UsageError, the_caller
 from .text import size
 
 _CHUNK = 1024 * 1024
@@ -104,7 +104,7 @@ def delivered(source: BinaryIO, call: Caller, surface: Surface) -> Iterator[Tran
 def _download(archive: Archive, target: BinaryIO, call: Caller, surface: Surface) -> str:
     digest = hashlib.sha256()
     offset = 0
-    with _progress("fetching", archive.bytes, surface) as tell:
+    with the_caller(surface).drawing() as show:
         while offset < archive.bytes:
             data = base64.b64decode(call(ReadArchive(id=archive.id, offset=offset)).data)
             if not data:
@@ -113,47 +113,16 @@ def _download(archive: Archive, target: BinaryIO, call: Caller, surface: Surface
                 target.write(data)
             digest.update(data)
             offset += len(data)
-            tell(offset)
+            show(offset, archive.bytes, f"fetching {size(archive.bytes)}")
     return digest.hexdigest()
 
 
 def _upload(name: TransferId, total: int, source: BinaryIO, call: Caller, surface: Surface) -> None:
     offset = 0
-    with _progress("sending", total, surface) as tell:
+    with the_caller(surface).drawing() as show:
         while data := source.read(PART_BYTES):
             offset = call(WritePart(id=name, offset=offset, data=base64.b64encode(data).decode())).received
-            tell(offset)
-
-
-class _Line:
-    """One line that is drawn over itself, on a terminal alone."""
-
-    def __init__(self, what: str, total: int, surface: Surface) -> None:
-        self._what = what
-        self._total = total
-        self._surface = surface
-        self._shown = ""
-
-    def __call__(self, done: int) -> None:
-        if not self._surface.terminal or self._surface.json:
-            return
-        text = f"{self._what}: {size(done)} of {size(self._total)} ({100 * done // max(self._total, 1)} %)"
-        self._surface.err("\r" + text.ljust(len(self._shown)))
-        self._shown = text
-
-    def clear(self) -> None:
-        """Leave the line as it was."""
-        if self._shown:
-            self._surface.err("\r" + " " * len(self._shown) + "\r")
-
-
-@contextmanager
-def _progress(what: str, total: int, surface: Surface) -> Iterator[_Line]:
-    line = _Line(what, total, surface)
-    try:
-        yield line
-    finally:
-        line.clear()
+            show(offset, total, f"sending {size(total)}")
 
 
 @contextmanager

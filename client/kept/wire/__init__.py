@@ -149,6 +149,22 @@ class Done(Struct, frozen=True, kw_only=True):
     """What people call it, such as its key."""
 
 
+class Progress(Struct, frozen=True, kw_only=True):
+    """What a `$/progress` notification says of a request in flight. A number that isn't known is 0, a text empty.
+
+    The unit of `done` and `total` is the work's own: bytes, pages, steps. Later ones may be about another part of the
+    work, and so begin again at 0.
+    """
+
+    done: int = 0
+    total: int = 0
+    """Of how much; 0 where that isn't known."""
+    text: str = ""
+    """What is being done, in a few words."""
+    elapsed_ms: int = 0
+    """How long it has been going on; told of reads."""
+
+
 Value = Annotated[Any, Meta(description="Any JSON value, up to 1 MiB.")]
 Time = datetime
 """UTC, RFC 3339 with microseconds on the wire."""

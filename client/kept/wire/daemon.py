@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from . import Actor, Control, Name, Project, Time
+from . import Actor, Control, Name, Page, Project, Time
 from .errors import InvalidParams, SecretFound
+from .maintenance import MethodStats
 
 
 class Welcome(Struct, frozen=True, kw_only=True):
@@ -65,6 +66,41 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
     storage: Storage
     jobs_failing: tuple[str, ...] = ()
     """The jobs whose last run failed or took too long."""
+    received_bytes: int = 0
+    """What all connections have sent since the start, those that have ended as well."""
+    sent_bytes: int = 0
+    """What was sent to them."""
+
+
+class ConnectedClient(Struct, frozen=True, kw_only=True):
+    """A connection: who it is, and what it asks for."""
+
+    client: str
+    """The name that `daemon.hello` gave, else that of the program."""
+    pid: int
+    user: str | None
+    project: str | None
+    session: str | None
+    connected_at: Time
+    requests: int
+    """Since it came, those in flight included. A command line that the daemon runs counts as one."""
+    in_flight: int
+    queued_bytes: int
+    """Requests that are in flight, and replies that it has not read."""
+    received_bytes: int
+    sent_bytes: int
+    subscriptions: int
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """What the daemon has been asked since its start: requests that were carried out, by kind and by method."""
+
+    reads: int
+    writes: int
+    controls: int
+    """Calls about the connection or the daemon itself, command lines that it ran among them."""
+    methods: tuple[MethodStats, ...]
+    """Every method that was called, what took longest in all first."""
 
 
 class Reloaded(Struct, frozen=True, kw_only=True):
@@ -104,6 +140,18 @@ class Status(Control[DaemonStatus], frozen=True, kw_only=True):
     """How the daemon and its storage are."""
 
     method = "daemon.status"
+
+
+class Clients(Control[Page[ConnectedClient]], frozen=True, kw_only=True):
+    """Every connection to the daemon, in the order in which they came; at most `limits.connections`, on one page."""
+
+    method = "daemon.clients"
+
+
+class CountActivity(Control[Activity], frozen=True, kw_only=True):
+    """What the daemon has been asked, from counters that are at hand: cheap however large the database is."""
+
+    method = "daemon.activity"
 
 
 class Reload(Control[Reloaded], frozen=True, kw_only=True):
@@ -149,3 +197,4 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
     ) = None
     colour: Annotated[bool, Meta(description="Colour is welcome.")] = False
     stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None
+    progress: Annotated[bool, Meta(description="Tell with `$/progress` how far long work is.")] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -10,6 +11,8 @@ from . import Control, Time
 from .errors import StorageFailed, StorageFull
 
 Verdict = Literal["ok", "warning", "problem"]
+
+_WORSE: Sequence[Verdict] = ("ok", "warning", "problem")
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -21,6 +24,12 @@ class Finding(Struct, frozen=True, kw_only=True):
     next_step: str | None = None
 
 
+def worst(findings: Iterable[Finding]) -> str:
+    """The verdict on all of them; a later daemon's word for one counts as a warning."""
+    ranks = [_WORSE.index(each.verdict) if each.verdict in _WORSE else 1 for each in findings]
+    return _WORSE[max(ranks, default=0)]
+
+
 class Recovery(Struct, frozen=True, kw_only=True):
     """What a start did about a damaged database: what was lost, or that nothing was."""
 
@@ -30,8 +39,10 @@ class Recovery(Struct, frozen=True, kw_only=True):
     """The folder that holds the damaged files, untouched."""
     backup_id: str | None
     salvaged: dict[str, int]
-    """Rows taken from the damaged file because they were newer, by table."""
+    """Rows taken from the damaged files, by table."""
     lost: str
+    restored: dict[str, int] = {}
+    """Rows taken from the backup because they could not be read any more, by table."""
 
 
 class Checkup(Struct, frozen=True, kw_only=True):
@@ -83,8 +94,8 @@ class Optimized(Struct, frozen=True, kw_only=True):
 
 
 class CheckDatabase(Control[Checkup], frozen=True, kw_only=True):
-    """Read the whole database and check its structure, its indexes, the archives, the free space, the backups and the
-    jobs, and say what to do. It repairs nothing. `$/progress` tells how far it is."""
+    """Read the whole database and check its structure, its indexes, the archives, the free space, the backups, the
+    jobs, the clock and the settings, and say what to do. It repairs nothing. `$/progress` tells how far it is."""
 
     method = "maintenance.check"
     errors = (StorageFailed,)

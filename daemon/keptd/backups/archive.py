@@ -1,4 +1,5 @@
-"""The file format of a backup: a folder with `manifest.json` and `kept.db.zst`.
+"""The file format of a backup: a folder with `manifest.json`, `kept.db.zst`, and `files`, which are copies of the files
+beside the database (`beside`).
 
 `kept.db.zst` is the database, one Zstandard frame (RFC 8878). `manifest.json` is one JSON object in compact form,
 `{"manifest": {...}, "sha256": "..."}`, where `sha256` is that of the bytes of the manifest, so that one flipped bit in
@@ -13,24 +14,29 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from kept.wire.backup import Kind
 
 from .. import zstd
 from .work import PIECE, Work
 
-FORMAT = 1
-"""Raised with any change to the manifest or the archive."""
+FORMAT = 2
+"""Raised with any change to the manifest or the archive. Format 1 had no files."""
 
 MANIFEST = "manifest.json"
 ARCHIVE = "kept.db.zst"
+
+BESIDE = re.compile("^[a-z_]+/[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")
+"""The names of files beside the database."""
 
 _LEVEL = 3
 _WINDOW_LOG = 23
@@ -54,6 +60,14 @@ class Migrated(Struct, frozen=True):
     digest: str
 
 
+class BesideFile(Struct, frozen=True):
+    """A file beside the database, by its name below the data folder."""
+
+    name: Annotated[str, Meta(pattern=BESIDE.pattern)]
+    bytes: int
+    sha256: str
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """What is in a backup. Sizes are in bytes, hashes are SHA-256 in lower-case hexadecimal."""
 
@@ -75,6 +89,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     database_sha256: str
     archive_bytes: int
     archive_sha256: str
+    files: tuple[BesideFile, ...] | None = None
+    """None where it was made in the format 1: then nothing is known of them."""
 
 
 class _Sealed(Struct, frozen=True):
@@ -184,8 +200,8 @@ def unpack(folder: Path, manifest: Manifest, database: Path, work: Work) -> None
     plain, packed = hashlib.sha256(), hashlib.sha256()
     size = done = 0
     decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
-    with _opened(folder) as source, steady(database, read_soon=True) as target:
-        while piece := source(PIECE):
+    with _open(folder) as source, steady(database, read_soon=True) as target:
+        while piece := source.read(PIECE):
             size += len(piece)
             packed.update(piece)
             for data in _decompressed(decompressor, piece):
@@ -202,14 +218,11 @@ def unpack(folder: Path, manifest: Manifest, database: Path, work: Work) -> None
         raise BadBackup(f"{ARCHIVE} was changed after it was made")
 
 
-@contextmanager
-def _opened(folder: Path) -> Iterator[Callable[[int], bytes]]:
+def _open(folder: Path) -> FileIO:
     try:
-        file = (folder / ARCHIVE).open("rb", buffering=0)
+        return (folder / ARCHIVE).open("rb", buffering=0)
     except FileNotFoundError:
         raise BadBackup(f"{ARCHIVE} is missing") from None
-    with file:
-        yield file.read
 
 
 def _decompressed(decompressor: zstd.ZstdDecompressor, piece: bytes) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import apsw
 
 from ..clock import Clock
-from ..store import changes, receipts
+from ..store import changes, checksums, receipts
 from ..store.database import open_reader
 from ..store.migrations import applied
 from .archive import Migrated, need_room
@@ -59,7 +59,7 @@ def copy(database: Path, target: Path, clock: Clock, work: Work) -> None:
     try:
         with (
             _snapshot(database) as source,
-            closing(_scratch(target)) as copied,
+            closing(_scratch(target, checksums.reserve(database) == checksums.RESERVED)) as copied,
             copied.backup("main", source, "main") as steps,
         ):
             _step(steps, source, descriptor, work, lambda: clock.monotonic() - began < SNAPSHOT_SECONDS)
@@ -77,12 +77,19 @@ def _snapshot(database: Path) -> Iterator[apsw.Connection]:
         source.execute("COMMIT")
 
 
-def _scratch(target: Path) -> apsw.Connection:
-    """A database that is thrown away if anything goes wrong, so that it needs neither a journal nor syncs."""
+def _scratch(target: Path, has_checksums: bool) -> apsw.Connection:
+    """A database that is thrown away if anything goes wrong, so that it needs neither a journal nor syncs.
+
+    Pages in the log have no checksum, and get one when they are written to a file whose header reserves the room for
+    it. The header is copied last, when the cache has long let go of others: so there is one from the beginning.
+    """
     db = apsw.Connection(str(target))
     db.pragma("journal_mode", "OFF")
     db.pragma("synchronous", "OFF")
     db.pragma("cache_size", -_CACHE_KIB)
+    if has_checksums:
+        db.reserve_bytes(reserve=checksums.RESERVED)
+        db.execute("CREATE TABLE header (x); DROP TABLE header")
     return db
 
 
@@ -115,13 +122,18 @@ def open_copy(database: Path, work: Work) -> apsw.Connection:
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     db.pragma("cache_size", -_CACHE_KIB)
     db.pragma("temp_store", "MEMORY")
+    tick_within(db, work)
+    return db
+
+
+def tick_within(db: apsw.Connection, work: Work) -> None:
+    """Have long statements of a connection tick."""
 
     def ticked() -> bool:
         work.tick()
         return False
 
     db.set_progress_handler(ticked, _STEPS)
-    return db
 
 
 def file_bytes(db: apsw.Connection) -> int:

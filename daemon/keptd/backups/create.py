@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import apsw
 import structlog
 
 from kept.wire.backup import Kind
@@ -15,11 +16,14 @@ from kept.wire.errors import KeptError, StorageFailed
 
 from .. import VERSION
 from ..clock import Clock, to_time
+from ..domain import Domain
 from ..store import changes
-from ..store.database import UnusableDatabase, open_reader
+from ..store.damage import Damage
+from ..store.database import DamagedDatabase, UnusableDatabase, integrity, is_damage, open_reader
 from ..store.migrations import Sets, applied
 from .archive import FORMAT, BadBackup, Manifest, need_room, pack, write_manifest
-from .copy import copy, facts, file_bytes, open_copy
+from .beside import Original, gather
+from .copy import copy, facts, file_bytes, open_copy, tick_within
 from .place import Attempt, Found, Place, look, storage_faults
 from .restore import check
 from .retention import Kept, thin
@@ -34,9 +38,9 @@ _PROBLEM_LENGTH = 300
 
 
 class Wanted(NamedTuple):
-    """Which backup is to be made, of which database."""
+    """Which backup is to be made, and of what."""
 
-    database: Path
+    original: Original
     kind: Kind
     label: str | None = None
 
@@ -50,13 +54,17 @@ def make(place: Place, wanted: Wanted, clock: Clock, work: Work) -> Found:
     backup_id = f"{to_time(now):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     with storage_faults("the backup"), place.aside(backup_id) as aside:
         plain = aside / "kept.db"
-        with closing(open_reader(wanted.database)) as live:
-            need_room(aside, file_bytes(live))
-        copy(wanted.database, plain, clock, work)
+        with _reading(wanted):
+            with closing(open_reader(wanted.original.database)) as live:
+                need_room(aside, file_bytes(live))
+            copy(wanted.original.database, plain, clock, work)
+        work.tell(0, 0, "counting rows")
         with closing(open_copy(plain, work)) as db:
             found = facts(db)
         packed = pack(plain, aside, work)
         plain.unlink()
+        # After the snapshot: what moves out of the tables meanwhile is then in both, never in neither.
+        files = gather(wanted.original, aside, place.listed(), work)
         manifest = Manifest(
             format=FORMAT,
             kept=VERSION,
@@ -66,6 +74,7 @@ def make(place: Place, wanted: Wanted, clock: Clock, work: Work) -> Found:
             created_at=now,
             **found._asdict(),
             **packed._asdict(),
+            files=files,
         )
         write_manifest(aside, manifest)
         settled = place.settle(aside, backup_id)
@@ -82,11 +91,35 @@ def make_and_verify(place: Place, wanted: Wanted, sets: Sets, clock: Clock, work
     with place.alone(), _attempt(place, clock):
         made = verify(place, make(place, wanted, clock, work).id, sets, clock, work)
         if made.problem:
+            _look_at_database(wanted, work)
             raise StorageFailed(
                 f"the backup was made, but it would not come back: {made.problem}",
                 hint="The database or the disk is damaged. `kept maintenance check` says more.",
             )
     return made
+
+
+def _look_at_database(wanted: Wanted, work: Work) -> None:
+    """Whether the database itself is what a backup of it is bad for: one without checksums is copied as it is."""
+    with storage_faults("the check"), _reading(wanted), closing(open_reader(wanted.original.database)) as db:
+        tick_within(db, work)
+        if findings := integrity(db):
+            wanted.original.damage.found(f"the structure is damaged ({len(findings)} findings)")
+
+
+@contextmanager
+def _reading(wanted: Wanted) -> Iterator[None]:
+    """Read the database: damage that is met is heeded, and said in words of its own."""
+    try:
+        with wanted.original.damage.heeded():
+            yield
+    except apsw.Error as fault:
+        if not is_damage(fault):
+            raise
+        raise StorageFailed(
+            f"the database is damaged, so that no backup was made of it ({type(fault).__name__})",
+            hint="The daemon ends, and its next start recovers the database: `kept status` then says what was lost.",
+        ) from None
 
 
 def verify(place: Place, backup_id: str, sets: Sets, clock: Clock, work: Work) -> Found:
@@ -109,10 +142,12 @@ def verify(place: Place, backup_id: str, sets: Sets, clock: Clock, work: Work) -
     return look(found.folder)
 
 
-def before_migration(place: Place, sets: Sets, clock: Clock, database: Path) -> None:
-    """Keep a database that is about to be migrated. Raises `UnusableDatabase` where that can't be done: then nothing is
-    migrated. A start that is tried again finds the backup of the first try.
+def before_migration(place: Place, rooms: Sequence[Domain], sets: Sets, clock: Clock, database: Path) -> None:
+    """Keep a database that is about to be migrated. Raises `UnusableDatabase` where that can't be done, and
+    `DamagedDatabase` where it is for damage: then nothing is migrated. A start that is tried again finds the backup of
+    the first try.
     """
+    damage = Damage(lambda _noticed: None)
     with closing(open_reader(database)) as db:
         present = (applied(db), changes.last_seq(db))
     for found in place.listed():
@@ -121,12 +156,23 @@ def before_migration(place: Place, sets: Sets, clock: Clock, database: Path) -> 
             if (schema, found.manifest.last_seq) == present:
                 return
     try:
-        make_and_verify(place, Wanted(database, "before_migration"), sets, clock, Work(clock))
+        make_and_verify(place, Wanted(Original(database, rooms, damage), "before_migration"), sets, clock, Work(clock))
     except KeptError as fault:
-        raise UnusableDatabase(
+        kind = DamagedDatabase if damage.detail else UnusableDatabase
+        raise kind(
             f"{database} has to be changed for this version, and is backed up before: {fault.message}. "
             "Nothing was changed."
         ) from None
+
+
+def clear(place: Place, clock: Clock) -> None:
+    """At start: remove what a crash left, and have a backup that it cut off count as the last attempt, which failed.
+    Raises `OSError` or `UnusableHome`."""
+    for backup_id in place.clear():
+        log.warning("backup cut off", backup=backup_id)
+        place.record_attempt(
+            Attempt(clock.now(), f"the daemon ended before the backup {backup_id} was made and checked")
+        )
 
 
 def thin_out(place: Place, clock: Clock) -> list[str]:

@@ -6,6 +6,7 @@ from functools import partial
 
 from ..domain import JobCtx
 from ..jobs.declare import job
+from .beside import Original
 from .create import SHARE, Wanted, make_and_verify, thin_out
 from .place import Place
 from .work import Work, on_thread
@@ -22,7 +23,9 @@ async def create(ctx: JobCtx) -> str:
     work = Work(ctx.clock, tell, SHARE)
 
     def run() -> str:
-        made = make_and_verify(place, Wanted(store.path, "automatic"), store.migrations, ctx.clock, work)
+        made = make_and_verify(
+            place, Wanted(Original.of(store, ctx.rooms), "automatic"), store.migrations, ctx.clock, work
+        )
         thinned = thin_out(place, ctx.clock)
         return f"{made.id}: {made.bytes:,} bytes, verified; {len(thinned)} older backups thinned out"
 

@@ -22,6 +22,7 @@ from kept.wire.errors import Conflict
 
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
+from .beside import Original
 from .create import SHARE, Wanted, make_and_verify, verify
 from .place import Found, Place, storage_faults
 from .show import as_backup
@@ -31,7 +32,7 @@ from .work import Tell, Work, on_thread
 
 @serves
 async def create_backup(ctx: ControlCtx, call: CreateBackup) -> Backup:
-    wanted = Wanted(ctx.store.path, "manual", call.label)
+    wanted = Wanted(Original.of(ctx.store, ctx.rooms), "manual", call.label)
     work = Work(ctx.clock, _tell(ctx), SHARE)
     made = partial(make_and_verify, Place.of(ctx.store), wanted, ctx.store.migrations, ctx.clock, work)
     async with ctx.store.upkeep.hold_now():
@@ -69,7 +70,7 @@ async def verify_backup(ctx: ControlCtx, call: VerifyBackup) -> Backup:
 async def restore_backup(ctx: ControlCtx, call: RestoreBackup) -> Restored:
     async with ctx.store.upkeep.hold_now():
         done = await go_back(
-            ctx.store, ctx.clock, ctx.peer.actor, _tell(ctx), call.id, ctx.daemon.renew_mirror, ctx.rooms
+            ctx.store, ctx.rooms, ctx.clock, ctx.peer.actor, _tell(ctx), call.id, ctx.daemon.renew_mirror
         )
     return Restored(backup=as_backup(done.backup, ctx.store.migrations), undo_id=BackupId(done.undo.id), seq=done.seq)
 

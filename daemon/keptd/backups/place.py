@@ -35,6 +35,8 @@ LAST = ".last"
 
 CHECK = "check.json"
 
+_PARTIAL = ".partial-"
+
 _LAST_BYTES = 512
 """It is written over in place, within one sector, so that it can be said even on a full disk that there is no room."""
 
@@ -98,12 +100,20 @@ class Place:
         """The one beside an open database."""
         return cls(store.path.with_name("backups"))
 
-    def clear(self) -> None:
-        """Remove what a crash left aside. At start, before anybody is at work. Raises `OSError` or `UnusableHome`."""
+    def clear(self) -> list[str]:
+        """Remove what a crash left aside, and give the ids of the backups that it cut off: while they were made, or
+        before they were checked for the first time. At start, before anybody is at work. Raises `OSError` or
+        `UnusableHome`."""
         make_private(self.folder)
-        for entry in list(os.scandir(self.folder)):
-            if entry.name.startswith((".partial-", ".deleted-")):
-                _remove(Path(entry.path))
+        cut_off = []
+        for name in sorted(os.listdir(self.folder)):
+            if not name.startswith((_PARTIAL, ".deleted-")):
+                continue
+            backup_id = name.removeprefix(_PARTIAL).removeprefix("check-")
+            if _ID.fullmatch(backup_id) and not (self.folder / backup_id / CHECK).exists():
+                cut_off.append(backup_id)
+            _remove(self.folder / name)
+        return cut_off
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -123,7 +133,7 @@ class Place:
     @contextmanager
     def aside(self, name: str) -> Iterator[Path]:
         """A folder to work in, which is gone in the end unless it was settled. Raises `OSError`."""
-        folder = self.folder / f".partial-{name}"
+        folder = self.folder / f"{_PARTIAL}{name}"
         folder.mkdir(mode=0o700)
         try:
             yield folder
@@ -132,10 +142,10 @@ class Place:
 
     def settle(self, aside: Path, backup_id: str) -> Path:
         """Give a folder whose files are on the disk its name, for good. Raises `OSError`."""
-        _sync(aside)
+        sync(aside)
         settled = self.folder / backup_id
         aside.rename(settled)
-        _sync(self.folder)
+        sync(self.folder)
         return settled
 
     def listed(self) -> list[Found]:
@@ -159,7 +169,7 @@ class Place:
         found = self.find(backup_id)
         doomed = self.folder / f".deleted-{backup_id}"
         found.folder.rename(doomed)
-        _sync(self.folder)
+        sync(self.folder)
         _remove(doomed)
 
     def record_check(self, backup_id: str, check: Attempt) -> None:
@@ -170,7 +180,7 @@ class Place:
         with steady(aside) as file:
             file.write(_encode(check))
         aside.rename(folder / CHECK)
-        _sync(folder)
+        sync(folder)
 
     def record_attempt(self, attempt: Attempt) -> None:
         """Keep what came of the last attempt to make a backup. Raises `OSError`."""
@@ -269,7 +279,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -14,6 +14,9 @@ from .place import LAST, Found, Place
 FRESH = 2 * 86_400_000_000
 """How old, in microseconds, the newest verified backup may be."""
 
+_HOURS = 48
+"""From then on an age is told in days."""
+
 
 class Report:
     """Tells how the backups are. Looks at the folder again only when something in it has changed."""
@@ -40,7 +43,9 @@ class Report:
             "backups": len(self._found),
             "bytes": sum(found.bytes for found in self._found),
             "newest_verified": verified.id if verified else None,
+            "detail": _told(verified, now),
             "problem": self._problem,
+            "unusable": [found.id for found in self._found if found.problem],
         }
         return SelfReport("keptd.backups", status, health, metadata, now, self._since)
 
@@ -58,6 +63,14 @@ class Report:
         last = self._place.last_attempt()
         self._problem = last.problem if last else None
         self._stamp = stamp
+
+
+def _told(verified: Found | None, now: int) -> str:
+    if verified is None:
+        return "there is no verified backup yet"
+    hours = max(0, (now - verified.created_at) // 3_600_000_000)
+    age = f"{hours} h" if hours < _HOURS else f"{hours // 24} days"
+    return f"the newest verified one is {age} old"
 
 
 def _changed_at(path: os.PathLike[str]) -> int:

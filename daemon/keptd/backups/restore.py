@@ -20,32 +20,42 @@ from kept.wire.errors import Conflict
 
 from ..clock import Clock
 from ..domain import Domain
-from ..store.database import open_writer
+from ..store.database import integrity, is_damage, open_writer
 from ..store.migrations import ChangedMigration, NewerDatabase, Sets, migrate, pending
+from ..store.replacing import Replacing
 from ..store.succession import succeed
 from ..store.writer import Written
 from .archive import BadBackup, Manifest, need_room, unpack
+from .beside import check_files
 from .copy import facts, file_bytes, open_copy
 from .place import Found, storage_faults
 from .work import Work
 
-_FINDINGS = 5
-
 
 def check(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Work) -> None:
-    """Restore a backup to the new file `database` and look at all of it.
+    """Restore a backup to the new file `database` and look at all of it, its files as well.
 
     Raises `BadBackup` where it is damaged or newer than this kept, and `OSError` or `Stopped`.
     """
     if problem := unknown(manifest, sets):
         raise BadBackup(problem)
+    check_files(folder, manifest, work)
+    check_database(folder, manifest, sets, database, work)
+
+
+def check_database(folder: Path, manifest: Manifest, sets: Sets, database: Path, work: Work) -> None:
+    """The same for its database alone, which may be good where a file beside it is not."""
+    if problem := unknown(manifest, sets):
+        raise BadBackup(problem)
     need_room(database.parent, manifest.database_bytes)
     unpack(folder, manifest, database, work)
-    work.tell(manifest.database_bytes, manifest.database_bytes, "checking")
+    work.tell(0, 0, "checking")
     try:
         with closing(open_copy(database, work)) as db:
             _examine(db, manifest, sets)
-    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as fault:
+    except apsw.Error as fault:
+        if not (isinstance(fault, apsw.SQLError) or is_damage(fault)):
+            raise
         raise BadBackup(f"the database in it is damaged ({type(fault).__name__})") from None
     except (NewerDatabase, ChangedMigration) as refusal:
         raise BadBackup(str(refusal)) from None
@@ -61,8 +71,7 @@ def unknown(manifest: Manifest, sets: Sets) -> str | None:
 
 
 def _examine(db: apsw.Connection, manifest: Manifest, sets: Sets) -> None:
-    findings = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
-    if findings != ["ok"]:
+    if findings := integrity(db):
         raise BadBackup(f"the database in it is damaged: {len(findings)} findings of the integrity check")
     if db.execute("PRAGMA foreign_key_check").fetchone():
         raise BadBackup("the database in it has rows that refer to rows which are not there")
@@ -91,16 +100,18 @@ class Replacement:
         backup_id: str,
         prepared: apsw.Connection,
         keep_present: Callable[[], Found],
+        files: Replacing | None,
+        rooms: Sequence[Domain],
         clock: Clock,
         actor: Actor,
-        rooms: Sequence[Domain] = (),
     ) -> None:
         self._backup_id = backup_id
         self._prepared = prepared
         self._keep_present = keep_present
+        self._files = files
+        self._rooms = rooms
         self._clock = clock
         self._actor = actor
-        self._rooms = rooms
         self.undo: Found | None = None
         self.seq = 0
 
@@ -115,8 +126,10 @@ class Replacement:
         with storage_faults("the restore"):
             if not self.seq:
                 log = (self._clock.now(), self._actor, RestoreBackup.method)
-                self.seq = succeed(live, self._prepared, log, self._backup_id, self._rooms)
+                self.seq = succeed(live, self._prepared, self._rooms, log, self._backup_id)
             need_room(Path(live.filename), file_bytes(self._prepared))
+            if self._files is not None:
+                self._files.swap()
         with live.backup("main", self._prepared, "main") as steps:
             while not steps.done:
                 steps.step()

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
+import apsw
 import structlog
 
 from kept.wire import Actor
@@ -16,9 +18,11 @@ from kept.wire.errors import Conflict, KeptError
 
 from ..clock import Clock
 from ..domain import Domain
-from ..store import Store
-from ..store.background import write_alone
-from .archive import BadBackup
+from ..store import Store, changes
+from ..store.background import read, write_alone
+from ..store.replacing import QUARANTINE, Replacing, took_effect
+from .archive import BadBackup, Manifest
+from .beside import FOLDER, Original, bring_back, is_on_line, lay
 from .create import Wanted, make, verify
 from .place import Found, Place, storage_faults
 from .restore import Replacement, check, prepare
@@ -37,12 +41,12 @@ class Swapped(NamedTuple):
 
 async def go_back(
     store: Store,
+    rooms: Sequence[Domain],
     clock: Clock,
     actor: Actor,
     tell: Tell,
     backup_id: str,
     replaced: Callable[[], Coroutine[Any, Any, None]],
-    rooms: Sequence[Domain] = (),
 ) -> Swapped:
     """Restore a backup, and wait for `replaced`, which brings up to date what is made from the database.
 
@@ -58,11 +62,15 @@ async def go_back(
                 store.completions, work := Work(clock, tell), lambda: _checked(store, found, database, work)
             )
             with closing(await anyio.to_thread.run_sync(prepare, database, store.migrations, clock.now())) as prepared:
-                present = Wanted(store.path, "before_restore", f"before {backup_id}")
-                step = Replacement(
-                    backup_id, prepared, lambda: make(place, present, clock, Work(clock, tell)), clock, actor, rooms
-                )
-                await write_alone(store, clock, step.run)
+                present = Wanted(Original.of(store, rooms), "before_restore", f"before {backup_id}")
+                files = await _files(store, rooms, found, clock)
+                keep_present = partial(make, place, present, clock, Work(clock, tell))
+                step = Replacement(backup_id, prepared, keep_present, files, rooms, clock, actor)
+                try:
+                    await write_alone(store, clock, step.run)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await _settle(store, files, clock)
         undo = step.undo
         assert undo is not None
         log.warning("restored", backup=backup_id, undo=undo.id, seq=step.seq)
@@ -82,6 +90,54 @@ def _checked(store: Store, found: Found, database: Path, work: Work) -> None:
         check(found.folder, found.manifest, store.migrations, database, work)
     except BadBackup as bad:
         raise _refusal(str(bad)) from None
+
+
+async def _files(store: Store, rooms: Sequence[Domain], found: Found, clock: Clock) -> Replacing | None:
+    """Make the files ready. On the same line of time only what is missing or damaged comes back, at once; None then.
+    Else all of them change with the database."""
+    manifest, data = found.manifest, store.path.parent
+    if manifest is None or manifest.files is None:
+        return None
+    last_seq, _, on_line = (await read(store, clock, lambda db: _line(db, manifest))).partition(b" ")
+    name = f"restore-{found.id}+{int(last_seq)}"
+    work = Work(clock)
+    if on_line:
+        quarantine = data / QUARANTINE / name
+        back = await on_thread(store.completions, work, lambda: bring_back(found, data, rooms, quarantine, work))
+        if back:
+            log.warning("files brought back", backup=found.id, files=back)
+        return None
+    replacing = Replacing(data, name)
+    await on_thread(store.completions, work, lambda: _stage(replacing, found, rooms, work))
+    return replacing
+
+
+def _line(db: apsw.Connection, manifest: Manifest) -> bytes:
+    return b"%d %s" % (changes.last_seq(db), b"on" if is_on_line(db, manifest) else b"")
+
+
+def _stage(replacing: Replacing, found: Found, rooms: Sequence[Domain], work: Work) -> None:
+    assert found.manifest is not None
+    try:
+        replacing.stage({folder for room in rooms for folder in room.folders})
+        for file in found.manifest.files or ():
+            folder, _, name = file.name.partition("/")
+            lay(found.folder / FOLDER / file.name, replacing.place(folder, name), work)
+    except BaseException:
+        replacing.end(took_effect=False)
+        raise
+
+
+async def _settle(store: Store, files: Replacing | None, clock: Clock) -> None:
+    """The change log tells whether it took effect. Where that can't be read, the next start does this."""
+    if files is None:
+        return
+    try:
+        told = await read(store, clock, lambda db: b"yes" if took_effect(db, files.name) else b"")
+    except KeptError as refusal:
+        log.warning("the files of a restore are not settled", reason=refusal.type)
+        return
+    await anyio.to_thread.run_sync(lambda: files.end(took_effect=bool(told)))
 
 
 def _refusal(problem: str) -> Conflict:

@@ -25,6 +25,7 @@ PIECE = 1024 * 1024
 _NICENESS = 19
 _LONGEST_REST = 0.05
 _TELL_SECONDS = 0.25
+_REPEAT_SECONDS = 2.0
 
 
 class Stopped(Exception):
@@ -46,6 +47,7 @@ class Work:
         self._stop = threading.Event()
         self._began = clock.monotonic()
         self._told = self._began - _TELL_SECONDS
+        self._what = (0, 0, "")
 
     def stop(self) -> None:
         """Ask it to end. From any thread."""
@@ -60,12 +62,16 @@ class Work:
         if self._stop.wait(rest) if rest else self._stop.is_set():
             raise Stopped
         self._began = self._clock.monotonic()
+        if self._what[2] and self._began - self._told >= _REPEAT_SECONDS:
+            self.tell(*self._what)
 
     def tell(self, done: int, total: int, text: str) -> None:
-        """Say how far it is, unless that was said a moment ago."""
+        """Say how far it is, unless that was said a moment ago. A part that says nothing more of itself is told again
+        now and then, so that whoever waits knows that it goes on."""
         now = self._clock.monotonic()
-        if now - self._told >= _TELL_SECONDS:
+        if now - self._told >= _TELL_SECONDS or text != self._what[2]:
             self._told = now
+            self._what = (done, total, text)
             self._tell(done, total, text)
 
 

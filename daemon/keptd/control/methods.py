@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from kept.wire import PROTOCOL_VERSION, Actor
+from kept.wire import PROTOCOL_VERSION, Actor, Page, Read, Write
 from kept.wire.daemon import (
+    Activity,
+    Clients,
+    ConnectedClient,
+    CountActivity,
     DaemonStatus,
     Discover,
     Hello,
@@ -25,6 +29,7 @@ from ..clock import to_time
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..rpc.openrpc import document
+from ..rpc.peer import Peer
 
 
 @serves
@@ -50,6 +55,38 @@ def ping(ctx: ControlCtx, _call: Ping) -> Pong:
 @serves
 def status(ctx: ControlCtx, _call: Status) -> DaemonStatus:
     return ctx.daemon.status()
+
+
+@serves
+def clients(ctx: ControlCtx, _call: Clients) -> Page[ConnectedClient]:
+    return Page(items=[_connected(peer) for peer in ctx.daemon.peers()])
+
+
+def _connected(peer: Peer) -> ConnectedClient:
+    actor = peer.actor
+    return ConnectedClient(
+        client=actor.client,
+        pid=peer.pid,
+        user=actor.user,
+        project=actor.project,
+        session=actor.session,
+        connected_at=to_time(peer.connected_at),
+        requests=peer.requests,
+        in_flight=peer.in_flight,
+        queued_bytes=peer.waiting_bytes,
+        received_bytes=peer.received_bytes,
+        sent_bytes=peer.sent_bytes,
+        subscriptions=len(peer.subscriptions),
+    )
+
+
+@serves
+def activity(ctx: ControlCtx, _call: CountActivity) -> Activity:
+    methods = ctx.timings()
+    calls = {method.method: method.calls for method in methods}
+    reads = sum(calls.get(call.method, 0) for call in ctx.calls if issubclass(call, Read))
+    writes = sum(calls.get(call.method, 0) for call in ctx.calls if issubclass(call, Write))
+    return Activity(reads=reads, writes=writes, controls=sum(calls.values()) - reads - writes, methods=methods)
 
 
 @serves

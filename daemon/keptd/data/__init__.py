@@ -9,9 +9,9 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from ..store import Store
+from ..store import Store, replacing
 from ..transfers import Transfers
-from . import jobs, methods, replacing
+from . import jobs, methods
 
 
 def _settle(store: Store) -> None:

@@ -17,25 +17,25 @@ from ..clock import to_time
 from ..domain import Domain
 from ..home import private
 from ..offload import Tell
-from ..store import changes
-from ..store.database import snapshot
+from ..store import Store, changes
 from ..transfers import SPARE_BYTES, Transfers
 from . import archive, tables
 
 
-def export(database: Path, rooms: Sequence[Domain], at: int, tell: Tell) -> Archive:
+def export(store: Store, rooms: Sequence[Domain], at: int, tell: Tell) -> Archive:
     """Write the archive into the folder of transfers. Raises `QuotaExceeded`, `StorageFull`, OSError, and what apsw
     raises."""
-    if shutil.disk_usage(database.parent).free < SPARE_BYTES:
+    folder = store.path.parent
+    if shutil.disk_usage(folder).free < SPARE_BYTES:
         raise StorageFull("the disk has no room for an archive")
-    name, target = Transfers(database.parent).new()
+    name, target = Transfers(folder).new()
     aside = target.with_suffix(".making")
     try:
-        with snapshot(database) as db, open(aside, "w+b", opener=private) as file:
+        with store.snapshot() as db, open(aside, "w+b", opener=private) as file:
             writing = archive.Writing(file, to_time(at))
             rows = _tables(db, writing, rooms, tell)
             # After the snapshot: what moves out of the tables meanwhile is then in both, never in neither.
-            count = sum(_file(writing, path) for path in _files(database.parent, rooms))
+            count = sum(_file(writing, path) for path in _files(folder, rooms))
             writing.finish(VERSION, changes.last_seq(db), tables.migrations(db))
             file.flush()
             os.fsync(file.fileno())

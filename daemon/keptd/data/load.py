@@ -25,11 +25,11 @@ from ..offload import Tell
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.migrations import Migration, migrate
-from ..store.search import renew
+from ..store.replacing import Replacing
+from ..store.search import remake
 from ..store.writer import Written
 from . import archive, tables
 from .archive import BadArchive, Member, Reading
-from .replacing import Replacing
 from .tables import BadRow
 
 LOG = "change"
@@ -200,15 +200,14 @@ def _replace(db: apsw.Connection, source: Source, log: tuple[int, Actor, str], *
         refuse_unless_empty(there)
     db.execute("PRAGMA defer_foreign_keys = ON")
     carried = tables.carried(db, tables.local(source.rooms))
-    carries = [room.succession(db) for room in source.rooms]
+    carries = [room.succession(db) for room in source.rooms if room.succession is not None]
     for table in carried:
         tables.clear(db, table)
     for table in carried:
         tables.copy(db, table, "aside")
     for room in source.rooms:
         for index in room.indexes:
-            renew(db, index.name, index.create)
-            index.fill(db)
+            remake(db, index)
     for carry in carries:
         carry(db)
     tables.go_on(db, tables.numbers(db, "aside", carried))

@@ -29,17 +29,17 @@ from kept.wire.data import (
 )
 from kept.wire.errors import InvalidParams, KeptError, StorageFailed
 
-from ..offload import in_thread, waiting
+from ..offload import Tell, in_thread, waiting
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..rpc.sinks import AwaitedReply
 from ..store.background import PATIENCE_SECONDS, Answer, read
+from ..store.replacing import Replacing, took_effect
 from ..store.writer import WriteJob, Written
-from ..transfers import Transfers
+from ..transfers import Incoming, Transfers
 from . import load, wipe
 from .export import export
 from .load import Source
-from .replacing import Replacing, took_effect
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class _Reply(msgspec.Struct):
 @serves
 async def export_all(ctx: ControlCtx, _call: ExportAll) -> Archive:
     async with ctx.store.upkeep.hold():
-        return await in_thread(partial(export, ctx.store.path, ctx.rooms, ctx.clock.now()), ctx.progress)
+        return await in_thread(partial(export, ctx.store, ctx.rooms, ctx.clock.now()), ctx.progress)
 
 
 @serves
@@ -92,13 +92,13 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
     """Check and unpack beside the database, then let the writer take it over; in the end nothing of the way is left."""
     incoming = _transfers(ctx).incoming(call.id)
     source = Source(incoming.path, incoming.id, ctx.rooms, ctx.store.migrations)
-    replacing = Replacing(ctx.store.path.parent, incoming.id)
+    replacing = Replacing(ctx.store.path.parent, f"import-{incoming.id}")
     async with ctx.store.upkeep.hold():
         there = _decode_counts(await read(ctx.store, ctx.clock, lambda db: _encode(load.present(db, ctx.rooms))))
         if call.on_conflict == "refuse":
             load.refuse_unless_empty(there)
         try:
-            await in_thread(lambda _: incoming.check_whole(), ctx.progress)
+            await in_thread(partial(_check_whole, incoming), ctx.progress)
             unpack = partial(load.unpack, source, replacing, ctx.clock.now())
             found = await in_thread(unpack, ctx.progress)
             backup_id = await _backup(ctx) if there else None
@@ -129,8 +129,10 @@ async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
         with anyio.CancelScope(shield=True):
             by = (ctx.clock.now(), ctx.peer.actor, call.method)
             written = await _alone(ctx, lambda db: wipe.empty(db, ctx.rooms, by), "deleting")
-            remove = partial(wipe.remove_files, ctx.store.path.parent, ctx.rooms, copies=call.backups)
-            removed = await in_thread(lambda _: remove(), ctx.progress)
+            data_folder, rooms = ctx.store.path.parent, ctx.rooms
+            removed = await in_thread(
+                lambda tell: wipe.remove_files(data_folder, rooms, tell, copies=call.backups), ctx.progress
+            )
             await ctx.daemon.renew_mirror()  # It is made from the files as well.
             await _alone(ctx, _scrubbed, "overwriting")
     return Deleted(rows=_decode_wiped(written.result).rows, files=removed.files, seq=written.seq, left=removed.left)
@@ -140,18 +142,24 @@ def _transfers(ctx: ControlCtx) -> Transfers:
     return Transfers(ctx.store.path.parent)
 
 
+def _check_whole(incoming: Incoming, tell: Tell) -> None:
+    tell(0, 0, "checking")
+    incoming.check_whole()
+
+
 async def _backup(ctx: ControlCtx) -> str | None:
     """A backup of what will be replaced, made by whoever serves that method; None where this version has none."""
     if not any(call.method == BACKUP for call in ctx.calls):
         return None
     params = {"label": "before data.import_all"}
     request = {"jsonrpc": "2.0", "id": 1, "method": BACKUP, "params": params}
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(waiting, anyio.sleep_forever, ctx.progress, "making a backup")
-        reply = AwaitedReply()
-        ctx.begin(ctx.prepare(_encode(request)), reply)
-        line = await reply.wait()
-        tasks.cancel_scope.cancel()
+
+    def tell(done: int, total: int, text: str) -> None:
+        ctx.progress(done, total, f"making a backup: {text}")
+
+    reply = AwaitedReply(tell)
+    ctx.begin(ctx.prepare(_encode(request)), reply)
+    line = await reply.wait()
     made = msgspec.json.decode(line, type=_Reply).result
     if made is None:
         raise StorageFailed("no backup could be made, so nothing was replaced", hint="kept backup create says why.")
@@ -170,7 +178,7 @@ async def _settle(ctx: ControlCtx, source: Source, replacing: Replacing) -> None
     either, the next start does this."""
     await in_thread(lambda _: load.remove(source), ctx.progress)
     try:
-        told = await read(ctx.store, ctx.clock, lambda db: b"yes" if took_effect(db, source.id) else b"")
+        told = await read(ctx.store, ctx.clock, lambda db: b"yes" if took_effect(db, replacing.name) else b"")
     except KeptError as refusal:
         log.warning("import not settled", reason=refusal.type)
         return

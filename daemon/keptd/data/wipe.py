@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,13 @@ from kept.wire.errors import StorageFailed
 from kept.wire.event import DATABASE
 
 from .. import transfers
-from ..domain import Domain
+from ..domain import Domain, Tell
 from ..home import overwrite
 from ..store.changes import ChangeLog
+from ..store.replacing import QUARANTINE, unfinished
 from ..store.search import renew
 from ..store.writer import Written
 from . import tables
-from .replacing import PREFIX, QUARANTINE
 
 COPIES = ("backups", QUARANTINE, "recovery")
 """Folders with copies of what was kept, which are removed only where that is asked for."""
@@ -93,18 +94,24 @@ def _cut_log(db: apsw.Connection) -> None:
             )
 
 
-def remove_files(data_folder: Path, rooms: Iterable[Domain], *, copies: bool) -> Removed:
+def remove_files(data_folder: Path, rooms: Iterable[Domain], tell: Tell, *, copies: bool) -> Removed:
     """Overwrite and remove the files of all rooms, of exports and imports, and, with `copies`, those in `COPIES`."""
     folders = {transfers.FOLDER, *(folder for room in rooms for folder in room.folders)}
-    folders |= {path.name for path in data_folder.glob(f"{PREFIX}*")}
+    folders |= set(unfinished(data_folder))
     if copies:
         folders |= set(COPIES)
-    files = sum(_remove(data_folder / folder) for folder in sorted(folders))
+    files = 0
+    for folder in sorted(folders):
+        files += _remove(data_folder / folder, partial(_tell_of, files, tell))
     left = () if copies else tuple(folder for folder in COPIES if _has_files(data_folder / folder))
     return Removed(files, left)
 
 
-def _remove(folder: Path) -> int:
+def _tell_of(before: int, tell: Tell, count: int) -> None:
+    tell(before + count, 0, "overwriting files")
+
+
+def _remove(folder: Path, tell: Callable[[int], None]) -> int:
     count = 0
     if folder.is_symlink():
         folder.unlink()
@@ -113,6 +120,7 @@ def _remove(folder: Path) -> int:
             for name in names:
                 overwrite(Path(parent, name))
                 count += 1
+                tell(count)
         shutil.rmtree(folder)
     return count
 

@@ -5,7 +5,6 @@ Other threads may read it (a self-report is told to readers).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -15,19 +14,13 @@ from kept.wire.job import Job as Shown
 from kept.wire.job import JobName, Run
 
 from ..clock import Clock, to_time
-from ..domain import Job
+from ..domain import Job, Tell
 from ..schedule import parse
 from ..store.background import Answer
 from .schedule import Now, Timer
 from .work import Work
 
-Progress = Callable[[int, int, str], None]
-
 _SECOND = 1_000_000
-
-
-def to_nobody(_done: int, _total: int, _text: str) -> None:
-    """Progress that nobody follows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +28,7 @@ class Asked:
     """Somebody who wants a run and waits for it. `progress` becomes `to_nobody` when nobody waits any more."""
 
     by: Actor
-    progress: Progress
+    progress: Tell
     run: Answer[Run] = field(default_factory=Answer)
 
 

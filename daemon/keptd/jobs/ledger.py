@@ -65,6 +65,7 @@ class Ledger:
         try:
             return Before(runs.paused(db, name), runs.last(db, name), runs.failures(db, name))
         except FAULTS as fault:
+            self._store.damage.heed(fault)
             # A damaged history must not keep the daemon, which may have to mend it, from its start.
             log.warning("the history of a job can't be read", job=name, fault=type(fault).__name__)
             return Before()

@@ -18,7 +18,7 @@ from kept.wire.job import JobHistory, JobName, Result, Run, RunId
 
 from ..clock import Clock, to_time
 from ..config import Config
-from ..domain import Domain, Job, JobCtx, SelfReport
+from ..domain import Domain, Job, JobCtx, SelfReport, Tell, to_nobody
 from ..schedule import parse
 from ..store import Store
 from ..store.background import write
@@ -26,7 +26,7 @@ from ..store.changes import ChangeLog
 from ..store.ids import new_id
 from ..store.writer import Written
 from . import store as runs
-from .duty import Asked, Duty, Progress, to_nobody
+from .duty import Asked, Duty
 from .ledger import Ledger, unknown
 from .schedule import Now, Timer
 from .work import Work
@@ -99,16 +99,17 @@ class Runner:
     def report(self) -> SelfReport:
         """The component `keptd.jobs`."""
         failing = self.failing()
+        paused = [name for name, duty in self._duties.items() if duty.paused]
         return SelfReport(
             "keptd.jobs",
             "degraded" if failing else "operational",
             50 if failing else 100,
-            {"jobs": len(self._duties), "failing": list(failing)},
+            {"jobs": len(self._duties), "failing": list(failing), "paused": paused},
             self._clock.now(),
             self._since,
         )
 
-    async def run_now(self, name: str, asked_by: Actor, progress: Progress) -> Run:
+    async def run_now(self, name: str, asked_by: Actor, progress: Tell) -> Run:
         """Run a job and wait for the end; who stops waiting does not stop it.
 
         Raises `NotFound`, and `Conflict` while it runs.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..domain import Domain, SearchIndex
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import archive, jobs, methods, store
+from . import archive, jobs, methods, salvage, store
 from .schema import DECISION_SEARCH, MIGRATIONS
 
 DOMAIN = Domain(
@@ -18,9 +18,10 @@ DOMAIN = Domain(
     MIGRATIONS,
     collect(methods),
     jobs=collect_jobs(jobs),
-    reindex=store.reindex,
+    derive=store.derive,
     derived=frozenset(("decision_contradicts",)),
-    indexes=(SearchIndex(DECISION_SEARCH.name, "decision", DECISION_SEARCH.create_sql(), store.index_decisions),),
+    indexes=(SearchIndex(DECISION_SEARCH.name, "decision", DECISION_SEARCH.make_sql(), store.index_decisions),),
     folders=(archive.FOLDER,),
     damaged_files=archive.damaged,
+    salvage_file=salvage.salvage,
 )

@@ -138,15 +138,13 @@ def count_open(db: apsw.Connection, project: str | None, limit: int) -> int:
     return count_at_hand(db, TABLE, project, "open", limit)
 
 
-def reindex(db: apsw.Connection) -> None:
-    """Make the text index anew, and the keys that the decisions in force contradict."""
+def derive(db: apsw.Connection) -> None:
+    """Make the keys anew that the decisions in force contradict."""
     db.execute("DELETE FROM decision_contradicts")
-    DECISION_SEARCH.clear(db)
     for row in db.execute(f"SELECT {TABLE.columns} FROM decision ORDER BY seq"):
         decision = _decision(row)
         if decision.superseded_by is None:
             _contradict(db, row[0], decision)
-        _index(db, row[0], decision)
 
 
 def _contradict(db: apsw.Connection, seq: int, decision: Decision) -> None:

@@ -23,7 +23,7 @@ FRAME_LINES = 500
 FRAME_BYTES = 4 * 1024 * 1024
 """A frame ends at whichever comes first, so that a page takes little memory."""
 
-_LARGEST_FRAME = 64 * 1024 * 1024
+LARGEST_FRAME = 64 * 1024 * 1024
 _SKIPPABLE = 0x184D2A5E
 _MAGIC = 0x8F92EAB1
 _HEAD = struct.Struct("<II")
@@ -35,7 +35,7 @@ _OPTIONS: dict[int, int] = {CompressionParameter.compression_level: 9, Compressi
 class DamagedArchive(StorageFailed):
     """The file is not what was written. Names the file."""
 
-    default_hint = "Nothing was changed. Put the file back from a copy, or move it away to go on without it."
+    default_hint = "Nothing was changed. kept maintenance check has the next start bring it back from a backup."
 
 
 class Frame(NamedTuple):
@@ -95,7 +95,7 @@ class Frames:
             raise self._damaged()
         entries = list(_ENTRY.iter_unpack(self._file.read(count * _ENTRY.size)))
         ends = list(accumulate(packed for packed, _ in entries))
-        if (ends[-1] if ends else 0) != start or any(plain > _LARGEST_FRAME for _, plain in entries):
+        if (ends[-1] if ends else 0) != start or any(plain > LARGEST_FRAME for _, plain in entries):
             raise self._damaged()
         return [Frame(end - packed, packed, plain) for end, (packed, plain) in zip(ends, entries, strict=True)]
 
@@ -127,6 +127,12 @@ def write(path: Path, former: Frames | None, lines: Iterable[bytes]) -> None:
             raise DamagedArchive(f"{path.name} was not written as it should be")
     aside.replace(path)
     sync_folder(path.parent)
+
+
+def is_table(data: bytes, frames: int) -> bool:
+    """Whether this is, by its first bytes and its length, the table at the end of a file of so many frames."""
+    body = frames * _ENTRY.size + _FOOTER.size
+    return data.startswith(_HEAD.pack(_SKIPPABLE, body)) and len(data) == _HEAD.size + body
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,7 +9,6 @@ from ..jobs.declare import job
 from ..offload import Tell, in_thread
 from ..store.background import write
 from ..store.changes import ChangeLog
-from ..store.database import snapshot
 from ..store.writer import Written
 from . import store
 
@@ -25,7 +24,7 @@ async def archive_actions(ctx: JobCtx) -> str:
     before = ctx.clock.now() - ctx.config.journal.archive_after_days * _DAY
 
     def move_out(tell: Tell) -> list[store.Moved]:
-        with snapshot(ctx.store.path) as db:
+        with ctx.store.snapshot() as db:
             return store.move_out(db, before, lambda count: tell(count, 0, "archiving actions"))
 
     async with ctx.store.upkeep.hold():

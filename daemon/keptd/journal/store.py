@@ -14,11 +14,11 @@ from .actions import recent as recent_actions
 from .contradictions import Contradiction, contradictions
 from .decisions import add as add_decision
 from .decisions import count_open as count_open_decisions
+from .decisions import derive
 from .decisions import get as get_decision
 from .decisions import index_all as index_decisions
 from .decisions import listed as list_decisions
 from .decisions import open_ones as open_decisions
-from .decisions import reindex
 from .decisions import resolve as resolve_decision
 from .decisions import search as search_decisions
 from .decisions import supersede as supersede_decision
@@ -38,6 +38,7 @@ __all__ = [
     "count_actions",
     "count_open_decisions",
     "count_unresolved_errors",
+    "derive",
     "forget_actions",
     "get_decision",
     "index_decisions",
@@ -49,7 +50,6 @@ __all__ = [
     "move_out",
     "open_decisions",
     "recent_actions",
-    "reindex",
     "record_error",
     "resolve_decision",
     "resolve_error",

@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-from kept.wire.maintenance import Checkup, Finding, Recovery
+from kept.wire.maintenance import Checkup, Finding, Recovery, worst
 
+from ..clock import Clock
+from ..config import Config
 from ..domain import Domain, SelfReport
 from ..offload import Tell
-from ..store.database import FAULTS, is_damage, snapshot
-from . import rules, store
+from ..store import Store, checksums
+from ..store.ballast import Ballast
+from ..store.changes import last_at
+from ..store.database import FAULTS, is_damage
+from . import rules
+from . import store as sql
 
 RECOVERY = "recovery"
 """The folder, below the data folder, with a report (`*.json`) for each recovery."""
@@ -28,40 +33,50 @@ _decode_recovery = msgspec.json.Decoder(Recovery).decode
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """What a check looks at: the database, the rooms whose indexes and files it has, and what the daemon says of
-    itself."""
+    """What a check looks at: the database, the rooms whose indexes and files it has, what the daemon says of itself,
+    the settings in force, and the time. Damage that it finds is heeded as that which a request meets: the next start
+    recovers."""
 
-    path: Path
+    store: Store
     rooms: Sequence[Domain]
     reports: Sequence[SelfReport]
+    config: Config
+    clock: Clock
+    settings: tuple[Finding, ...] = ()
+    """On the settings as they are given now, where that is known."""
 
     def run(self, tell: Tell, *, quick: bool) -> Checkup:
         """Look at everything; where `quick`, at nothing that takes longer the more there is."""
-        findings = [] if quick else [*self._database(tell), self._files(tell)]
-        with snapshot(self.path) as db:
-            found = store.pages(db)
-        findings.append(rules.space(shutil.disk_usage(self.path.parent).free, found.bytes))
+        findings = [*self.settings] if quick else [*self.settings, *self._database(tell), self._files(tell)]
+        with self.store.snapshot() as db:
+            found, newest = sql.pages(db), last_at(db)
+        path, size = self.store.path, self.config.storage.ballast_bytes
+        findings.append(rules.checksums(has=checksums.reserve(path) == checksums.RESERVED))
+        findings.append(rules.space(shutil.disk_usage(path.parent).free, found.bytes))
+        findings.append(rules.reserve(Ballast(path, size).is_whole(), size))
         findings.append(rules.slack(found.free, found.pages))
+        findings.append(rules.clock(newest, self.clock.now()))
         findings += map(rules.of_itself, self.reports)
         recoveries, unread = self._recoveries()
         if unread:
             findings.append(rules.unread_reports(unread))
-        return Checkup(verdict=rules.worst(findings), findings=tuple(findings), recoveries=recoveries)
+        return Checkup(verdict=worst(findings), findings=tuple(findings), recoveries=recoveries)
 
     def _database(self, tell: Tell) -> list[Finding]:
         """In one snapshot. Where the structure is damaged, what stands on it is not looked at."""
         reading = "reading every page"
         tell(0, _STEPS, reading)
         try:
-            with snapshot(self.path) as db:
-                damage = store.damage(db, lambda: tell(0, _STEPS, reading))
+            with self.store.snapshot() as db:
+                damage = sql.damage(db, lambda: tell(0, _STEPS, reading))
                 if damage:
+                    self.store.damage.found(f"the structure is damaged ({len(damage)} findings)")
                     return [rules.structure(damage)]
                 tell(1, _STEPS, "following references")
-                broken = rules.references(store.broken_references(db))
+                broken = rules.references(sql.broken_references(db))
                 tell(2, _STEPS, "comparing text indexes")
                 indexes = [index for room in self.rooms for index in room.indexes]
-                return [rules.structure(()), broken, rules.search(store.unindexed(db, indexes))]
+                return [rules.structure(()), broken, rules.search(sql.unindexed(db, indexes))]
         except FAULTS as fault:
             if not is_damage(fault):
                 raise
@@ -70,12 +85,15 @@ class Checker:
     def _files(self, tell: Tell) -> Finding:
         tell(3, _STEPS, "reading the archives")
         checks = [room.damaged_files for room in self.rooms if room.damaged_files is not None]
-        return rules.files([name for check in checks for name in check(self.path.parent)])
+        damaged = [name for check in checks for name in check(self.store.path.parent)]
+        if damaged:
+            self.store.damage.found(f"{damaged[0]} can't be read to its end")
+        return rules.files(damaged)
 
     def _recoveries(self) -> tuple[tuple[Recovery, ...], int]:
         """The reports that can be read, newest first, and how many can't."""
         found, unread = [], 0
-        for file in sorted((self.path.parent / RECOVERY).glob("*.json"))[-_REPORTS:]:
+        for file in sorted((self.store.path.parent / RECOVERY).glob("*.json"))[-_REPORTS:]:
             try:
                 with file.open("rb") as stream:
                     found.append(_decode_recovery(stream.read(_REPORT_BYTES)))

@@ -25,7 +25,7 @@ async def optimize_database(ctx: JobCtx) -> str:
 @job("maintenance.check", setting="maintenance_check", timeout=3600)
 async def check_database(ctx: JobCtx) -> str:
     """Read the whole database and check it. A problem makes the job fail, so that it shows in the status."""
-    checker = Checker(ctx.store.path, ctx.rooms, ctx.self_reports())
+    checker = Checker(ctx.store, ctx.rooms, ctx.self_reports(), ctx.config, ctx.clock)
     found = await in_thread(lambda tell: checker.run(tell, quick=False), ctx.progress)
     problems = [finding for finding in found.findings if finding.verdict == "problem"]
     if problems:

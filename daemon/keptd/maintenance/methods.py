@@ -6,13 +6,23 @@ import os
 
 import msgspec
 
-from kept.wire.maintenance import CheckDatabase, Checkup, DatabaseStats, Optimized, OptimizeDatabase, Size, Stats
+from kept.wire.errors import InvalidParams
+from kept.wire.maintenance import (
+    CheckDatabase,
+    Checkup,
+    DatabaseStats,
+    Finding,
+    Optimized,
+    OptimizeDatabase,
+    Size,
+    Stats,
+)
 
 from ..offload import in_thread
-from ..rpc.control import ControlCtx
+from ..rpc.control import ControlCtx, Daemon
 from ..rpc.methods import serves
 from ..store.background import read
-from . import store
+from . import rules, store
 from .check import Checker
 from .optimize import optimize
 
@@ -26,8 +36,15 @@ _decode_sizes = msgspec.json.Decoder(tuple[store.Pages, tuple[Size, ...]]).decod
 @serves
 async def check_database(ctx: ControlCtx, call: CheckDatabase) -> Checkup:
     """On a thread and a snapshot of its own; nothing waits for it."""
-    checker = Checker(ctx.store.path, ctx.rooms, ctx.self_reports())
+    checker = Checker(ctx.store, ctx.rooms, ctx.self_reports(), ctx.config, ctx.clock, (_of_settings(ctx.daemon),))
     return await in_thread(lambda tell: checker.run(tell, quick=call.quick), ctx.progress)
+
+
+def _of_settings(daemon: Daemon) -> Finding:
+    try:
+        return rules.settings(None, daemon.unapplied())
+    except InvalidParams as wrong:
+        return rules.settings(wrong.message, ())
 
 
 @serves

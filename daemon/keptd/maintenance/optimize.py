@@ -16,6 +16,7 @@ from ..domain import Domain
 from ..offload import Tell
 from ..store import Store
 from ..store.background import read, write
+from ..store.search import remake
 from ..store.writer import Written
 from . import store as sql
 
@@ -67,7 +68,7 @@ class _Optimizing:
 
         for name in _decode(await read(self._store, self._clock, differing)):
             self._tell(0, 0, f"making {name} anew")
-            await self._step(partial(sql.rebuild, index=self._indexes[name]))
+            await self._step(partial(remake, index=self._indexes[name]))
             self._did.append(f"{name} made anew")
 
     async def _merge(self, index: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kept.wire.maintenance import Finding, Verdict
 
@@ -12,13 +12,17 @@ _MIB = 1024 * 1024
 _LEAST_FREE = 64 * _MIB
 _MUCH_FREE_PERCENT = 25
 _SHOWN = 3
+_BEHIND_SECONDS = 60
 
-_WORSE: Sequence[Verdict] = ("ok", "warning", "problem")
+_NOTABLE = ("paused", "unusable")
+"""Lists in a report that call for a look although all is well: who paused a job may have forgotten it, and a backup
+that can't be restored is one less."""
+
 _STATUS: Mapping[str, Verdict] = {"operational": "ok", "degraded": "warning", "down": "problem", "unknown": "warning"}
 
 _NEXT_STEP = {
     "keptd.backups": "kept backup list shows them, kept backup create makes one now.",
-    "keptd.jobs": "kept job list shows which failed and why, kept job run NAME tries again.",
+    "keptd.jobs": "kept job list shows why, kept job run NAME tries again, kept job resume NAME ends a pause.",
     "keptd.storage": "kept status says more; the daemon tries again by itself.",
 }
 
@@ -28,9 +32,10 @@ RESTORE = (
 )
 
 
-def worst(findings: Iterable[Finding]) -> str:
-    """The verdict on all of them."""
-    return max((finding.verdict for finding in findings), key=_WORSE.index, default="ok")
+RECOVER = (
+    "The daemon ends by itself, and its next start puts the database together again from what can be read and from the "
+    "newest good backup; the damaged file is kept. kept status then says what was lost, or that nothing was."
+)
 
 
 def structure(damage: Sequence[str]) -> Finding:
@@ -39,7 +44,7 @@ def structure(damage: Sequence[str]) -> Finding:
         return Finding(what="structure", verdict="ok", detail="every page was read, and everything fits together")
     more = f", and {len(damage) - _SHOWN} more" if len(damage) > _SHOWN else ""
     shown = "; ".join(" ".join(line.split()) for line in damage[:_SHOWN])
-    return Finding(what="structure", verdict="problem", detail=f"damaged: {shown}{more}", next_step=RESTORE)
+    return Finding(what="structure", verdict="problem", detail=f"damaged: {shown}{more}", next_step=RECOVER)
 
 
 def references(broken: Mapping[str, int]) -> Finding:
@@ -76,21 +81,83 @@ def files(damaged: Sequence[str]) -> Finding:
         what="files",
         verdict="problem",
         detail=f"can't be read: {', '.join(damaged[:_SHOWN])}{more}",
-        next_step="Keep them as they are, and put copies in their place: from a copy of the data folder, or an export.",
+        next_step=(
+            "The daemon ends by itself, and its next start puts them together again from what can be read and from the "
+            "newest backup that has them; they are kept as they are. kept status then says what was lost."
+        ),
+    )
+
+
+def checksums(*, has: bool) -> Finding:
+    """On whether each page has a checksum."""
+    if has:
+        return Finding(what="checksums", verdict="ok", detail="every page has a checksum, compared whenever it is read")
+    return Finding(
+        what="checksums",
+        verdict="warning",
+        detail="the pages have no checksums, so that a flipped bit may be read as if it were right",
+        next_step=(
+            "kept data export-all FILE, and kept data import-all FILE into a new home (KEPT_HOME): a new database has "
+            "them. This one stays as it is."
+        ),
     )
 
 
 def space(free: int, database: int) -> Finding:
     """On the room on the disk, in bytes: a backup or a restore needs as much again as the database."""
     wanted = database + _LEAST_FREE
-    told = f"{free // _MIB} MiB are free on the disk; the database has {database // _MIB} MiB"
+    told = f"{_amount(free)} are free on the disk; the database has {_amount(database)}"
     if free >= wanted:
         return Finding(what="free space", verdict="ok", detail=told)
     return Finding(
         what="free space",
         verdict="warning" if free >= _LEAST_FREE // 4 else "problem",
-        detail=f"{told}, and a backup or a restore needs about {wanted // _MIB} MiB",
+        detail=f"{told}, and a backup or a restore needs about {_amount(wanted)}",
         next_step="Make room on that disk; kept maintenance stats shows what takes it in the database.",
+    )
+
+
+def _amount(count: int) -> str:
+    return f"{count // _MIB:,} MiB" if count >= _MIB else f"{count // 1024} KiB"
+
+
+def reserve(is_whole: bool, size: int) -> Finding:
+    """On the ballast: the room that is given back where the disk is full, so that something can be deleted."""
+    if is_whole:
+        return Finding(what="reserve", verdict="ok", detail=f"{_amount(size)} are held back for a full disk")
+    return Finding(
+        what="reserve",
+        verdict="warning",
+        detail=f"the {_amount(size)} that are held back for a full disk are not there: it is full, or has been",
+        next_step=f"Make room on that disk: once {_amount(2 * size)} are free, the daemon holds them back again.",
+    )
+
+
+def clock(newest: int, now: int) -> Finding:
+    """On the time, by that of the newest change: both in microseconds."""
+    behind = (newest - now) // 1_000_000
+    if behind < _BEHIND_SECONDS:
+        return Finding(what="clock", verdict="ok", detail="it is not behind what was stored last")
+    return Finding(
+        what="clock",
+        verdict="warning",
+        detail=f"it is {behind} s behind the newest change, as after a sleep of the machine; new entries look older",
+        next_step="Set the clock: timedatectl shows whether it is synchronized. Nothing is lost, and order is kept.",
+    )
+
+
+def settings(wrong: str | None, unapplied: Sequence[str]) -> Finding:
+    """On the settings as they are given now: what makes them wrong, and those that are not in force."""
+    if wrong is not None:
+        step = "Correct that, or the next daemon can't start. kept daemon reload tells whether it is right."
+        return Finding(what="settings", verdict="problem", detail=wrong, next_step=step)
+    if not unapplied:
+        return Finding(what="settings", verdict="ok", detail="they can be read, and are in force")
+    return Finding(
+        what="settings",
+        verdict="warning",
+        detail=f"changed, and not in force: {', '.join(unapplied)}",
+        next_step="kept daemon reload applies what can be, and says what needs a restart.",
     )
 
 
@@ -107,7 +174,10 @@ def slack(free_pages: int, pages: int) -> Finding:
 def of_itself(report: SelfReport) -> Finding:
     """On what a part of the daemon says of itself."""
     verdict = _STATUS[report.status]
-    said = "; ".join(_said(report.metadata)) if isinstance(report.metadata, dict) else ""
+    metadata = report.metadata if isinstance(report.metadata, dict) else {}
+    if verdict == "ok" and any(metadata.get(name) for name in _NOTABLE):
+        verdict = "warning"
+    said = "; ".join(_said(metadata))
     detail = f"{report.status}: {said}" if said else str(report.status)
     step = None if verdict == "ok" else _NEXT_STEP.get(report.name, f"kept component get {report.name} says more.")
     return Finding(what=report.name, verdict=verdict, detail=detail, next_step=step)

@@ -10,7 +10,7 @@ import apsw
 from kept.wire.maintenance import Size
 
 from ..domain import SearchIndex
-from ..store.search import renew
+from ..store.database import integrity
 
 VACUUM_PAGES = 32
 MERGE_PAGES = 8
@@ -19,7 +19,6 @@ MERGE_PAGES = 8
 _ANALYZED_ROWS = 400
 """Rows of an index that ANALYZE looks at (https://www.sqlite.org/lang_analyze.html, section 4.1)."""
 
-_FINDINGS = 20
 _PROGRESS_STEPS = 100_000
 
 
@@ -63,10 +62,9 @@ def damage(db: apsw.Connection, tell: Callable[[], None]) -> list[str]:
 
     db.set_progress_handler(progress, _PROGRESS_STEPS)
     try:
-        found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
+        return integrity(db)
     finally:
         db.set_progress_handler(None)
-    return [] if found == ["ok"] else found
 
 
 def broken_references(db: apsw.Connection) -> dict[str, int]:
@@ -92,12 +90,6 @@ def unindexed(db: apsw.Connection, indexes: Iterable[SearchIndex]) -> dict[str, 
         if missing:
             found[index.name] = int(missing)
     return found
-
-
-def rebuild(db: apsw.Connection, index: SearchIndex) -> None:
-    """Make a text index anew from its table, in one go."""
-    renew(db, index.name, index.create)
-    index.fill(db)
 
 
 def stale_statistics(db: apsw.Connection) -> list[str]:

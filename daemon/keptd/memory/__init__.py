@@ -17,10 +17,10 @@ DOMAIN = Domain(
     migrations=MIGRATIONS,
     handlers=collect(methods),
     jobs=collect_jobs(jobs),
-    reindex=store.reindex,
+    derive=store.derive,
     derived=frozenset(("memory_tag",)),
     endings=frozenset(("memory.delete", "memory.expire")),
     moving=frozenset(("memory",)),
-    indexes=(SearchIndex(TEXT.name, "memory", TEXT.create_sql(), store.index_all),),
+    indexes=(SearchIndex(TEXT.name, "memory", TEXT.make_sql(), store.index_all),),
     restorers={"memory": methods.restore_memory},
 )

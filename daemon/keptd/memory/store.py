@@ -67,27 +67,27 @@ def insert(db: apsw.Connection, row: Row, value: Any) -> None:
     """Add an entry whose key is free. `row.seq` is not used: the row gets the next. `value` is what `row.value` says
     as JSON."""
     db.execute(_INSERT, row[:-1])
-    _index(db, row, db.last_insert_rowid(), value)
+    seq = db.last_insert_rowid()
+    _index_tags(db, row, seq)
+    _index_text(db, row, seq, value)
 
 
-def reindex(db: apsw.Connection) -> None:
-    """Make the tags and the text index anew, and give an entry that is older than its history a version after it."""
+def derive(db: apsw.Connection) -> None:
+    """Make the tags anew, and give an entry that is older than its history a version after it."""
     db.execute("DELETE FROM memory_tag")
-    TEXT.clear(db)
     db.execute(
         "UPDATE memory SET version = h.version + 1 FROM "
         "(SELECT scope, key, max(version) AS version FROM memory_history GROUP BY scope, key) AS h "
         "WHERE h.scope = memory.scope AND h.key = memory.key AND h.version >= memory.version"
     )
     for row in map(Row._make, db.execute(_ALL)):
-        _index(db, row, row.seq, _decode(row.value))
+        _index_tags(db, row, row.seq)
 
 
-def _index(db: apsw.Connection, row: Row, seq: int, value: Any) -> None:
+def _index_tags(db: apsw.Connection, row: Row, seq: int) -> None:
     tags = decode_tags(row.tags)
     if tags:
         db.executemany("INSERT INTO memory_tag VALUES (?, ?, ?)", [(tag, row.priority, seq) for tag in tags])
-    _index_text(db, row, seq, value)
 
 
 def index_all(db: apsw.Connection) -> None:

@@ -37,8 +37,8 @@ from ..domain import Domain
 from ..store.ballast import Ballast
 from .check import examine, examine_pages, examine_whole
 from .marker import Ending, Marker
-from .recover import Backup, Backups, Recovery, Sets, no_backups
-from .report import Report
+from .recover import METHOD, Backup, Backups, Recovery, Sets, no_backups
+from .report import Report, summed_up
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +107,7 @@ def _is_left(database: Path) -> bool:
 
 __all__ = [
     "DAMAGED",
+    "METHOD",
     "Backup",
     "Backups",
     "Ending",
@@ -116,4 +117,5 @@ __all__ = [
     "at_start",
     "examine_whole",
     "no_backups",
+    "summed_up",
 ]

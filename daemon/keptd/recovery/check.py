@@ -12,14 +12,11 @@ import apsw
 import structlog
 
 from ..store import checksums
-from ..store.database import is_damage, open_reader
+from ..store.database import integrity, is_damage, open_reader
 from . import wal
 from .pages import Pages
 
 log = structlog.get_logger(__name__)
-
-FINDINGS = 20
-"""How many findings of SQLite's check are asked for."""
 
 _STEPS = 100_000
 
@@ -79,18 +76,14 @@ def examine_whole(path: Path, stop: Callable[[], bool] = lambda: False) -> str |
     try:
         with _opened(path) as db:
             db.set_progress_handler(stop, _STEPS)
-            return _damage(db)
+            found = integrity(db)
+            return f"the structure is damaged ({len(found)} findings)" if found else None
     except apsw.InterruptError:
         return None
     except apsw.Error as fault:
         if is_damage(fault):
             return f"a page is not what was written ({type(fault).__name__})"
         raise
-
-
-def _damage(db: apsw.Connection) -> str | None:
-    found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({FINDINGS})")]
-    return None if found == ["ok"] else f"the structure is damaged ({len(found)} findings)"
 
 
 @contextmanager

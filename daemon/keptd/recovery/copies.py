@@ -10,7 +10,7 @@ import structlog
 
 from ..backups.archive import BadBackup
 from ..backups.place import Place
-from ..backups.restore import check
+from ..backups.restore import check_database
 from ..backups.work import Work
 from ..clock import Clock
 from .recover import Backup, Backups, Sets
@@ -29,7 +29,7 @@ def _good(place: Place, sets: Sets, clock: Clock, folder: Path) -> Iterator[Back
             continue
         database = folder / f"{found.id}.db"
         try:
-            check(found.folder, found.manifest, sets, database, Work(clock))
+            check_database(found.folder, found.manifest, sets, database, Work(clock))
         except (BadBackup, OSError) as problem:
             log.warning("backup not usable", backup=found.id, reason=type(problem).__name__)
             database.unlink(missing_ok=True)

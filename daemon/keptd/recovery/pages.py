@@ -7,6 +7,7 @@ without checksums has nothing to go by; its pages are taken as they are. Never w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import apsw
@@ -25,14 +26,20 @@ class Pages:
     def __init__(self, path: Path) -> None:
         """A file that is missing has no pages. Raises `OSError` or an `apsw.Error` where the disk fails."""
         self.log = wal.read(path.with_name(path.name + "-wal"))
-        self._file = path.open("rb") if path.exists() else None
-        self._checked = _checked(path) if self._file else None
-        own = (path.stat().st_size + PAGE - 1) // PAGE if self._file else 0
+        own = (path.stat().st_size + PAGE - 1) // PAGE if path.exists() else 0
         self.count = self.log.count or own
-        self._compare = self._checked is None and self._was_made_with_checksums(min(own, _SAMPLE))
+        with ExitStack() as opened:
+            self._file = opened.enter_context(path.open("rb")) if path.exists() else None
+            self._checked = _checked(path) if self._file else None
+            if self._checked is not None:
+                opened.callback(self._checked.xClose)
+            self._compare = self._checked is None and self._was_made_with_checksums(min(own, _SAMPLE))
+            self._opened = opened.pop_all()
 
     def __getitem__(self, number: int) -> bytes | None:
         """A page; None where it can't be read or trusted, or holds nothing but zeros."""
+        if not 0 < number <= self.count:
+            return None
         if number in self.log.pages:
             return self.log.pages[number]
         if self._checked is not None:
@@ -63,10 +70,7 @@ class Pages:
 
     def close(self) -> None:
         """Close the file."""
-        if self._checked is not None:
-            self._checked.xClose()
-        if self._file is not None:
-            self._file.close()
+        self._opened.close()
 
     def _read(self, number: int) -> bytes | None:
         if self._file is None:
@@ -98,5 +102,9 @@ def _checked(path: Path) -> apsw.VFSFile | None:
         return None
     flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
     opened = apsw.VFSFile(checksums.VFS, str(path.absolute()), flags)
-    opened.xRead(100, 0)  # It learns from the header that there are checksums.
+    try:
+        opened.xRead(100, 0)  # It learns from the header that there are checksums.
+    except apsw.Error:
+        opened.xClose()
+        raise
     return opened

@@ -103,10 +103,12 @@ def _payload(page: bytes, at: int, size: int, usable: int, get: GetPage) -> byte
         local = least
     parts = [_slice(page, at, local)]
     left, following = size - local, _u32(page, at + local)
+    seen: set[int] = set()
     while left > 0:
-        overflow = get(following)
+        overflow = None if following in seen else get(following)
         if overflow is None:
             raise Unreadable("a page of a long row")
+        seen.add(following)
         part = overflow[4 : 4 + min(left, usable - 4)]
         parts.append(part)
         left -= len(part)

@@ -24,7 +24,7 @@ from kept.wire import Actor
 from ..clock import Clock, to_time
 from ..domain import Domain
 from ..home import make_private
-from ..store import checksums
+from ..store import checksums, search
 from ..store.changes import ChangeLog, last_seq
 from ..store.database import FAULTS, UnusableDatabase, open_writer
 from ..store.migrations import Migration, NewerDatabase, migrate
@@ -139,7 +139,8 @@ class Recovery:
                     changes.add("database", at.strftime(FORM), found.lost)
                 if db.pragma("integrity_check") != "ok":
                     raise UnusableDatabase(
-                        f"{self._database} is damaged, and could not be put together. Nothing was touched."
+                        f"{self._database} is damaged, and could not be put together. Nothing was touched. "
+                        "Copy the whole folder to a safe place before anything else is tried."
                     )
         finally:
             pages.close()
@@ -167,7 +168,7 @@ class Recovery:
             sync_folder(quarantine.parent)
             rebuilt.rename(self._database)
             sync_folder(self._database.parent)
-        (ready / _REPORT).rename(self._reports / f"{found.at.strftime(FORM)}.json")
+        (ready / _REPORT).rename(self._reports / f"{found.stamp}.json")
         ready.rmdir()
         sync_folder(self._reports)
         log.error(
@@ -214,7 +215,9 @@ class Recovery:
             for name, at in applied.items():
                 db.execute("UPDATE migration SET at = ? WHERE name = ?", (at, name))
             for domain in self._domains:
-                domain.reindex(db)
+                domain.derive(db)
+                for index in domain.indexes:
+                    search.remake(db, index)
         return backup_id, tally
 
     def _fill(self, db: apsw.Connection, found: dict[str, Found], tally: Tally, aside: Path) -> str | None:

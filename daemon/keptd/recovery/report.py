@@ -22,6 +22,8 @@ LISTED = 1000
 DOUBT = "Rows may be missing, or older than they were, in: "
 """How the sentence on tables begins of which the change log can't say what is missing."""
 
+NOTHING = "Nothing was lost."
+
 FORM = "%Y%m%dT%H%M%S.%fZ"
 
 _encode = msgspec.json.Encoder().encode
@@ -51,6 +53,11 @@ class Report(Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...]
     lost: str
 
+    @property
+    def stamp(self) -> str:
+        """When it was, as in the names of its files."""
+        return self.at.strftime(FORM)
+
 
 def report(at: datetime, reason: str, quarantine: str, backup_id: str | None, tally: Tally) -> Report:
     """The report of what `tally` counted."""
@@ -78,6 +85,12 @@ def read(path: Path) -> Report:
     return _decoder(Report).decode(path.read_bytes())
 
 
+def summed_up(reports: Sequence[Report]) -> str | None:
+    """What was lost, by all of them; None without any."""
+    told = [found.lost for found in reports if found.lost != NOTHING]
+    return " ".join(told) or (NOTHING if reports else None)
+
+
 def _sentence(tally: Tally) -> str:
     parts = []
     if not any(tally.salvaged.values()) and not any(tally.restored.values()):
@@ -88,7 +101,7 @@ def _sentence(tally: Tally) -> str:
         parts.append(f"{len(tally.older)} in an older version, from the backup: {_names(tally.older)}.")
     if tally.doubtful:
         parts.append(f"{DOUBT}{', '.join(sorted(tally.doubtful))}.")
-    return " ".join(parts) or "Nothing was lost."
+    return " ".join(parts) or NOTHING
 
 
 def _names(entities: Sequence[tuple[str, str]]) -> str:

@@ -18,11 +18,13 @@ from kept.wire import Call
 from kept.wire.daemon import CommandResult, RunCommand
 from kept.wire.errors import Cancelled, from_wire
 
+from ..domain import Tell, to_nobody
 from ..store.readers import ReadJob
 from .control import ControlCtx
 from .methods import serves
 from .peer import Peer
 from .prepare import Work
+from .running import Running
 from .sinks import Reply
 
 R = TypeVar("R")
@@ -44,8 +46,9 @@ class Ask(Protocol):
 class Errand:
     """One command line at work: its thread asks, the loop carries out. Cancelled, it asks for nothing more."""
 
-    def __init__(self, ctx: ControlCtx) -> None:
+    def __init__(self, ctx: ControlCtx, progress: Tell) -> None:
         self._ctx = ctx
+        self._progress = progress
         self._inner: Peer | None = None
         self._cancelled = False
 
@@ -54,7 +57,7 @@ class Errand:
         prepared = plan(type(request))
         # Read and checked here in the thread: a large request would hold up the loop.
         work = self._ctx.prepare(line_for(1, request, prepared.head))
-        given = Reply()
+        given = Reply(self._progress)
         anyio.from_thread.run_sync(self._begin, work, given)
         reply = prepared.decode(given.wait())
         if reply.error is not None:
@@ -71,14 +74,14 @@ class Errand:
         """Give up what has no effect yet; a write goes on where its caller has gone. On the loop."""
         self._cancelled = True
         for pending in self._inner.pending.values() if self._inner is not None else ():
-            if isinstance(pending, ReadJob) or not self._ctx.peer.closed:
+            if isinstance(pending, (ReadJob, Running)) or not self._ctx.peer.closed:
                 pending.cancel()
 
 
 @serves
 async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
     """Each call of the command goes the way of any other request of this peer."""
-    errand = Errand(ctx)
+    errand = Errand(ctx, ctx.progress if call.progress else to_nobody)
     ctx.on_cancel(errand.cancel)
     return await anyio.to_thread.run_sync(_answer, call, errand.ask, limiter=_limiter())
 

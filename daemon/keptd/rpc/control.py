@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,13 +14,11 @@ from kept.wire.maintenance import MethodStats
 from ..bus import Bus
 from ..clock import Clock
 from ..config import Config
-from ..domain import Domain, SelfReport
+from ..domain import Domain, SelfReport, Tell
 from ..store import Store
 from .peer import Peer
 from .prepare import Work
 from .sinks import Sink
-
-Progress = Callable[[int, int, str], None]
 
 
 class Jobs(Protocol):
@@ -34,7 +32,7 @@ class Jobs(Protocol):
         """Runs, newest first. Raises `InvalidParams` naming `cursor`, and `StorageFailed`."""
         ...
 
-    async def run_now(self, name: str, asked_by: Actor, progress: Progress) -> Run:
+    async def run_now(self, name: str, asked_by: Actor, progress: Tell) -> Run:
         """Run it and wait for the end. Raises `Conflict` while it runs."""
         ...
 
@@ -59,8 +57,16 @@ class Daemon(Protocol):
         """How everything is."""
         ...
 
+    def peers(self) -> Iterable[Peer]:
+        """The connections, in the order in which they came."""
+        ...
+
     def reload(self) -> Reloaded:
         """Read the configuration again. Raises `InvalidParams` where it is wrong; the old one stays."""
+        ...
+
+    def unapplied(self) -> tuple[str, ...]:
+        """The settings that are given otherwise than they are in force. Raises `InvalidParams` where they are wrong."""
         ...
 
     def stop(self) -> None:
@@ -85,7 +91,7 @@ class ControlCtx:
     calls: tuple[type[Call[Any]], ...]
     topics: frozenset[str]
     """The entities and methods that a change can have."""
-    progress: Progress
+    progress: Tell
     """Tell the caller how far its request is: how much is done, of how much (0 where that isn't known), and what is
     being done. Seldom, since each is a message."""
     prepare: Callable[[bytes], Work | list[Work]]

@@ -22,8 +22,8 @@ import msgspec
 import structlog
 from msgspec import UNSET, Raw, UnsetType
 
-from kept.frames import RequestId, encode_failure, encode_notification, encode_result, too_large
-from kept.wire import Actor, Read, Write
+from kept.frames import RequestId, encode_failure, encode_result, too_large
+from kept.wire import Actor, Progress, Read, Write
 from kept.wire.catalog import further_names
 from kept.wire.errors import Busy, Cancelled, KeptError, StorageFailed
 from kept.wire.event import DATABASE
@@ -140,6 +140,7 @@ class Dispatcher:
 
     def _execute(self, peer: Peer, work: Work, sink: Sink) -> None:
         self.requests += 1
+        peer.requests += 1
         if isinstance(work, Task):
             if work.method.kind is Read and work.request_id is UNSET:
                 return  # Nobody would see the answer.
@@ -148,7 +149,7 @@ class Dispatcher:
                 if heavy is False or (heavy is not True and not heavy(work.call)):
                     self._read_inline(peer, work, sink)
                 else:
-                    self._later(peer, work, sink, self._read_heavy)
+                    self._later(peer, work, sink, partial(self._read_heavy, sink))
             elif work.method.kind is Write:
                 self._later(peer, work, sink, self._write)
             else:
@@ -205,7 +206,7 @@ class Dispatcher:
             self._answer(work, result, sink)
         peer.finished(work.size)
 
-    def _read_heavy(self, peer: Peer, work: Task, finish: Finish) -> Pending:
+    def _read_heavy(self, sink: Sink, peer: Peer, work: Task, finish: Finish) -> Pending:
         actor, config = peer.actor, self.config
 
         def run(db: apsw.Connection) -> bytes:
@@ -216,9 +217,7 @@ class Dispatcher:
             finish(Raw(outcome) if isinstance(outcome, bytes) else outcome)
 
         def progress(seconds: float) -> None:
-            if work.request_id is not UNSET and peer.fits(0):
-                elapsed = {"id": work.request_id, "elapsed_ms": round(seconds * 1000)}
-                peer.send(encode_notification("$/progress", elapsed))
+            _tell(sink, work.request_id, Progress(text="reading", elapsed_ms=round(seconds * 1000)))
 
         deadline = self._clock.monotonic() + config.storage.read_seconds
         job = ReadJob(run, done, progress, deadline, peer.number, name=work.method.name)
@@ -268,7 +267,7 @@ class Dispatcher:
             self._daemon,
             self._calls,
             self._topics,
-            partial(_tell_progress, peer, work.request_id),
+            lambda done, total, text: _tell(sink, work.request_id, Progress(done=done, total=total, text=text)),
             self.prepare,
             partial(self.begin, peer),
             running.on_cancel,
@@ -285,6 +284,7 @@ class Dispatcher:
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
         except FAULTS as fault:
+            self._store.damage.heed(fault)
             self._refuse(work.request_id, _read_failed(fault), sink)
         else:
             self._answer(work, result, sink)
@@ -293,16 +293,20 @@ class Dispatcher:
     def _control_task(self, context: ControlCtx, running: Running, peer: Peer, work: Task, finish: Finish) -> Pending:
         async def task() -> None:
             result: Any = Cancelled("cancelled", hint="It may have been done, in whole or in part.")
-            with running.scope:
-                try:
-                    result = await work.method.run(context, work.call)
-                except KeptError as refusal:
-                    result = bare(refusal)
-                except FAULTS as fault:
-                    result = _read_failed(fault)
-                except Exception as mistake:  # noqa: BLE001 - as `guarded`, for what runs as a task.
-                    result = unforeseen(work.method.name, mistake)
-            finish(result)
+            try:
+                with running.scope:
+                    try:
+                        result = await work.method.run(context, work.call)
+                    except KeptError as refusal:
+                        result = bare(refusal)
+                    except FAULTS as fault:
+                        self._store.damage.heed(fault)
+                        result = _read_failed(fault)
+                    except Exception as mistake:  # noqa: BLE001 - as `guarded`, for what runs as a task.
+                        result = unforeseen(work.method.name, mistake)
+            finally:
+                # Also where all of the connection's tasks end: a thread may wait for this one's reply.
+                finish(result)
 
         peer.spawn(task)
         return running
@@ -343,9 +347,9 @@ class Dispatcher:
             sink.send(encode_failure(request_id, error))
 
 
-def _tell_progress(peer: Peer, request_id: RequestId | UnsetType, done: int, total: int, text: str) -> None:
-    if request_id is not UNSET and peer.fits(0):
-        peer.send(encode_notification("$/progress", {"id": request_id, "done": done, "total": total, "text": text}))
+def _tell(sink: Sink, request_id: RequestId | UnsetType, progress: Progress) -> None:
+    if not isinstance(request_id, UnsetType):
+        sink.tell(request_id, progress)
 
 
 def _total(method: Method) -> float:

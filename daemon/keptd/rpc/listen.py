@@ -46,7 +46,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not S_ISSOCK(found.st_mode):
-        raise UnusableSocket(f"{path} is there, and is no socket. Remove it, or set KEPT_SOCKET to another path.")
+        raise UnusableSocket(f"{path} is there, and is no socket. Move it away, or set KEPT_SOCKET to another path.")
     if found.st_uid != os.geteuid():
         raise UnusableSocket(f"{path} belongs to uid {found.st_uid}. Set KEPT_SOCKET to a path of your own.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anyio
+from msgspec.structs import asdict
 
-from kept.frames import RequestId
-from kept.wire import Actor
+from kept.frames import RequestId, encode_notification
+from kept.wire import Actor, Progress
 
 from .endings import Endings
 
 HIGH_WATER = 1024 * 1024
 """Bytes queued for a peer above which no more of its requests are read, and no events are sent."""
+
+PROGRESS = "$/progress"
 
 
 class Pending(Protocol):
@@ -41,13 +44,26 @@ class Following(Protocol):
 class Peer:
     """One connection. Lives on the loop's thread."""
 
-    def __init__(self, number: int, uid: int, pid: int, queued_bytes: int, announce: Callable[[Peer], None]) -> None:
-        """`announce` is told that there are bytes to send; once, until `announced` is taken back."""
+    def __init__(
+        self,
+        number: int,
+        uid: int,
+        pid: int,
+        queued_bytes: int,
+        announce: Callable[[Peer], None],
+        connected_at: int,
+    ) -> None:
+        """`announce` is told that there are bytes to send; once, until `announced` is taken back. `connected_at` is in
+        microseconds since 1970."""
         self.number = number
+        self.connected_at = connected_at
         self.uid = uid
         self.pid = pid
         self.outbox = bytearray()
         self.queued_bytes = queued_bytes
+        self.requests = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
         self.in_flight = 0
         self.held = 0
         """Bytes that wait outside of the outbox: requests in flight, and batches that are not complete."""
@@ -81,11 +97,16 @@ class Peer:
 
     def aside(self) -> Peer:
         """The same caller, with nothing in flight, for what is asked on its behalf inside the daemon."""
-        inner = Peer(self.number, self.uid, self.pid, self.queued_bytes, self._announce)
+        inner = Peer(self.number, self.uid, self.pid, self.queued_bytes, self._announce, self.connected_at)
         inner.spawn = self.spawn
         inner.endings = self.endings
         inner.actor = self.actor
         return inner
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for it: replies that it has not taken, and requests that are in flight."""
+        return len(self.outbox) + self.held
 
     def fits(self, size: int) -> bool:
         """Whether that many bytes more may be queued."""
@@ -101,6 +122,11 @@ class Peer:
             self.announced = True
             self._announce(self)
 
+    def tell(self, request_id: RequestId, progress: Progress) -> None:
+        """Queue a message on how far a request is; dropped where too much waits already."""
+        if self.fits(0):
+            self.send(encode_notification(PROGRESS, {"id": request_id, **asdict(progress)}))
+
     def uncork(self) -> None:
         """What is queued may leave, as soon as the peer takes it."""
         self.corked = False
@@ -115,6 +141,7 @@ class Peer:
 
     def sent(self, count: int) -> None:
         """The first `count` queued bytes have left."""
+        self.sent_bytes += count
         del self.outbox[:count]
         if len(self.outbox) <= HIGH_WATER:
             self._emptied.set()

@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 from kept.frames import Splitter, encode_failure
 from kept.wire.errors import Busy, Denied
 
+from ..clock import Clock
 from ..store.unforeseen import unforeseen
 from .dispatch import RETRY_AFTER_MS, Dispatcher
 from .peer import HIGH_WATER, Peer
@@ -40,8 +41,12 @@ _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 class Server:
     """Accepts on a bound, listening, non-blocking socket."""
 
-    def __init__(self, listener: socket.socket, dispatcher: Dispatcher, owner: int) -> None:
+    def __init__(self, listener: socket.socket, dispatcher: Dispatcher, owner: int, clock: Clock) -> None:
         self.peers: dict[Peer, socket.socket] = {}
+        self._clock = clock
+        self._received_bytes = 0
+        self._sent_bytes = 0
+        """Of the connections that have ended."""
         self._listener = listener
         self._dispatcher = dispatcher
         self._owner = owner
@@ -66,6 +71,16 @@ class Server:
                                 self._admit(tasks, connection)
                 sending.cancel_scope.cancel()
         self.ended.set()
+
+    @property
+    def received_bytes(self) -> int:
+        """What has come since the start, over all connections."""
+        return self._received_bytes + sum(peer.received_bytes for peer in self.peers)
+
+    @property
+    def sent_bytes(self) -> int:
+        """What has left since the start, over all connections."""
+        return self._sent_bytes + sum(peer.sent_bytes for peer in self.peers)
 
     def drain(self) -> None:
         """Begin to end: what has come so far is answered, then each connection ends. Who comes now is turned away."""
@@ -123,7 +138,7 @@ class Server:
             _turn_away(connection, encode_failure(None, full))
         else:
             self._accepted += 1
-            peer = Peer(self._accepted, uid, pid, limits.queued_bytes, self._announce)
+            peer = Peer(self._accepted, uid, pid, limits.queued_bytes, self._announce, self._clock.now())
             self.peers[peer] = connection
             tasks.start_soon(self._serve_peer, peer, connection)
 
@@ -150,6 +165,8 @@ class Server:
                 await peer.endings.run()
             finally:
                 self.peers.pop(peer, None)
+                self._received_bytes += peer.received_bytes
+                self._sent_bytes += peer.sent_bytes
                 self._end_if_drained()
                 connection.close()
 
@@ -160,6 +177,7 @@ class Server:
         try:
             while chunk := await _receive(readable, connection):
                 peer.corked = True
+                peer.received_bytes += len(chunk)
                 for line in splitter.feed(chunk):
                     await self._take(peer, line)
                 if peer.outbox:

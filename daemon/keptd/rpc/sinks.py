@@ -1,4 +1,5 @@
-"""Where replies go: to a peer, into the reply to a batch, or to somebody inside the daemon."""
+"""Where replies, and what is told before them, go: to a peer, into the reply to a batch, or to somebody inside the
+daemon."""
 
 from __future__ import annotations
 
@@ -7,6 +8,10 @@ from typing import Protocol
 
 import anyio
 
+from kept.frames import RequestId
+from kept.wire import Progress
+
+from ..domain import Tell, to_nobody
 from .peer import Peer
 
 
@@ -19,6 +24,10 @@ class Sink(Protocol):
 
     def send(self, line: bytes) -> None:
         """Take a reply, without its end of line."""
+        ...
+
+    def tell(self, request_id: RequestId, progress: Progress) -> None:
+        """Take how far the request is, before its reply; on the loop."""
         ...
 
 
@@ -45,12 +54,21 @@ class BatchReply:
             self._peer.held -= self._size
             self._peer.send(b"[" + b",".join(self._replies) + b"]")
 
+    def tell(self, request_id: RequestId, progress: Progress) -> None:
+        """Progress waits for no other member of the batch."""
+        self._peer.tell(request_id, progress)
+
 
 class Reply:
-    """One reply for a thread inside the daemon that waits for it."""
+    """One reply for a thread inside the daemon that waits for it; progress goes to `tell`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell = to_nobody) -> None:
         self._given: Future[bytes] = Future()
+        self._tell = tell
+
+    def tell(self, _request_id: RequestId, progress: Progress) -> None:
+        """Pass progress on; on the loop."""
+        self._tell(progress.done, progress.total, progress.text)
 
     def fits(self, _size: int) -> bool:
         """Always."""
@@ -66,11 +84,16 @@ class Reply:
 
 
 class AwaitedReply:
-    """One reply for somebody on the loop who waits for it."""
+    """One reply for somebody on the loop who waits for it; progress goes to `tell`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell = to_nobody) -> None:
+        self._tell = tell
         self._given = anyio.Event()
         self._line = b""
+
+    def tell(self, _request_id: RequestId, progress: Progress) -> None:
+        """Pass progress on."""
+        self._tell(progress.done, progress.total, progress.text)
 
     def fits(self, _size: int) -> bool:
         """Always."""

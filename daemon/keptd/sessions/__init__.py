@@ -29,10 +29,9 @@ from . import (
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 
 
-def _reindex(db: apsw.Connection) -> None:
+def _derive(db: apsw.Connection) -> None:
     mending.mend(db)
-    store.reindex(db)
-    messages.reindex(db)
+    store.derive(db)
 
 
 DOMAIN = Domain(
@@ -44,7 +43,7 @@ DOMAIN = Domain(
         for handler in collect(module)
     ),
     jobs=collect_jobs(jobs),
-    reindex=_reindex,
+    derive=_derive,
     at_start=importing.leave_all,
     derived=frozenset(("session_tag",)),
     endings=frozenset(("session.remove",)),
@@ -54,7 +53,7 @@ DOMAIN = Domain(
     succession=attendance.succession,
     settle=presence.settle,
     indexes=(
-        SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.create_sql(), store.index_all),
-        SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.create_sql(), messages.index_all),
+        SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.make_sql(), store.index_all),
+        SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.make_sql(), messages.index_all),
     ),
 )

@@ -87,12 +87,6 @@ def index_all(db: apsw.Connection) -> None:
         index(db, *row)
 
 
-def reindex(db: apsw.Connection) -> None:
-    """Make the text index anew."""
-    MESSAGE_TEXT.clear(db)
-    index_all(db)
-
-
 def facets(session: int, role: str, speaker: str | None, at: int) -> Iterable[str]:
     """What a search can narrow messages by: their session, role, month, and speaker."""
     always = (session_facet(session), role_facet(role), month_facet(at))

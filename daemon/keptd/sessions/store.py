@@ -208,12 +208,11 @@ def check_parent(db: apsw.Connection, parent_id: str, child_id: str | None = Non
         )
 
 
-def reindex(db: apsw.Connection) -> None:
-    """Make the tags and the index of titles anew."""
+def derive(db: apsw.Connection) -> None:
+    """Make the tags anew."""
     db.execute("DELETE FROM session_tag")
-    SESSION_TEXT.clear(db)
     for row in _all_here(db):
-        index(db, row)
+        _index_tags(db, row)
 
 
 def index_all(db: apsw.Connection) -> None:
@@ -224,9 +223,7 @@ def index_all(db: apsw.Connection) -> None:
 
 def index(db: apsw.Connection, row: SessionRow) -> None:
     """Let a session be found by its tags and by its words."""
-    tags = decode_tags(row.tags)
-    if tags:
-        db.executemany("INSERT INTO session_tag VALUES (?, ?)", [(tag, row.seq) for tag in tags])
+    _index_tags(db, row)
     _index_text(db, row)
 
 
@@ -235,6 +232,12 @@ def unindex(db: apsw.Connection, row: SessionRow) -> None:
     for tag in decode_tags(row.tags):
         db.execute("DELETE FROM session_tag WHERE tag = ? AND session = ?", (tag, row.seq))
     SESSION_TEXT.remove(db, row.seq)
+
+
+def _index_tags(db: apsw.Connection, row: SessionRow) -> None:
+    tags = decode_tags(row.tags)
+    if tags:
+        db.executemany("INSERT INTO session_tag VALUES (?, ?)", [(tag, row.seq) for tag in tags])
 
 
 def _index_text(db: apsw.Connection, row: SessionRow) -> None:

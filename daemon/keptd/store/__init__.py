@@ -7,7 +7,8 @@ Refuses to know any domain's tables: those come as migrations and handlers. `Sto
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -23,7 +24,7 @@ from . import changes, receipts
 from .ballast import Ballast
 from .completions import Completions
 from .damage import Damage
-from .database import FAULTS, UnusableDatabase, open_reader, open_writer
+from .database import FAULTS, DamagedDatabase, UnusableDatabase, is_damage, open_reader, open_writer, snapshot
 from .migrations import ChangedMigration, Migration, NewerDatabase, applied, migrate, pending
 from .readers import Readers
 from .upkeep import Upkeep
@@ -58,7 +59,7 @@ class Store:
         before_migration: Callable[[Path], None] | None = None,
     ) -> None:
         """`migrations` are the rooms' sets, by name, applied first, after the store's own. Raises
-        `UnusableDatabase`, `NewerDatabase` or `ChangedMigration`, with nothing changed.
+        `UnusableDatabase` (`DamagedDatabase` for damage), `NewerDatabase` or `ChangedMigration`, with nothing changed.
 
         `before_migration` is called with the path of a database that has something in it and is about to be changed;
         what it raises ends the start, with nothing changed.
@@ -101,6 +102,13 @@ class Store:
     async def checkpoint(self) -> bool:
         """Move what can be moved of the log into the database; whether all of it was. A fault is logged."""
         return await anyio.to_thread.run_sync(self._checkpoint)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """A connection of its own that can't write, in one read transaction, for work in a thread. Damage that it meets
+        is heeded."""
+        with self.damage.heeded(), snapshot(self.path) as db:
+            yield db
 
     def report(self) -> SelfReport:
         """The component `keptd.storage`."""
@@ -162,6 +170,8 @@ def _migrate(
         finally:
             db.close()
     except FAULTS as fault:
+        if is_damage(fault):
+            raise DamagedDatabase(f"{path} is damaged ({type(fault).__name__})") from None
         room = os.statvfs(path.parent)
         raise UnusableDatabase(
             f"{path} can't be used ({type(fault).__name__}: {fault}); "

@@ -36,6 +36,10 @@ class Ballast:
             return False
         return True
 
+    def is_whole(self) -> bool:
+        """Whether all of it is there. Never raises."""
+        return self._held() >= self._size
+
     def fits(self, more: int = 0) -> bool:
         """Whether it could be held if `more` bytes were given back."""
         room = os.statvfs(self._path.parent)

@@ -70,6 +70,12 @@ class ChangeLog:
         self.last_seq = self._db.last_insert_rowid()
 
 
+def last_at(db: apsw.Connection) -> int:
+    """When the newest change was made, in microseconds since 1970; 0 where there is none."""
+    row = db.execute("SELECT at FROM change ORDER BY seq DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else 0
+
+
 def last_seq(db: apsw.Connection) -> int:
     """The newest sequence; 0 in an empty log."""
     row = db.execute("SELECT max(seq) FROM change").fetchone()
@@ -116,12 +122,6 @@ def recorded(db: apsw.Connection, method: str, entity: str) -> dict[str, Recorde
         "SELECT entity_id, seq, at FROM change WHERE method = ? AND entity = ? ORDER BY seq", (method, entity)
     )
     return {str(entity_id): Recorded(seq, at) for entity_id, seq, at in rows}
-
-
-def last_at(db: apsw.Connection) -> int:
-    """When the newest change was made, in microseconds; 0 in an empty log."""
-    row = db.execute("SELECT at FROM change ORDER BY seq DESC LIMIT 1").fetchone()
-    return int(row[0]) if row else 0
 
 
 def _stored(topic: str) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ are refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 import apsw
@@ -31,6 +32,15 @@ class Damage:
         """Take note of a fault, if it is damage rather than a disk that fails for now."""
         if is_damage(fault):
             self.found(f"a page was read that is not what was written ({type(fault).__name__})")
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Take note of what is raised in the block; it goes on its way."""
+        try:
+            yield
+        except apsw.Error as fault:
+            self.heed(fault)
+            raise
 
     def found(self, detail: str) -> None:
         """Take note of damage."""

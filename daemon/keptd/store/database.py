@@ -36,6 +36,8 @@ FAULTS = (
 """What the storage raises. Any other apsw error is a mistake in a statement of ours."""
 
 _DAMAGE = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS)
+_FINDINGS = 20
+"""How many findings the check is asked for."""
 _CACHE_KIB = 16 * 1024
 _BUSY_MS = 5000
 _JOURNAL_BYTES = 64 * 1024 * 1024
@@ -80,6 +82,17 @@ def open_reader(path: Path, vfs: str = "") -> apsw.Connection:
     _tune(db)
     db.pragma("query_only", True)
     return db
+
+
+class DamagedDatabase(UnusableDatabase):
+    """The database was found damaged when it was opened: the next start recovers it."""
+
+
+def integrity(db: apsw.Connection) -> list[str]:
+    """What SQLite's check finds in all pages, text indexes included; none where all is well. Its words name tables and
+    pages, never a value. Raises what apsw raises, also for a page whose checksum is wrong."""
+    found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
+    return [] if found == ["ok"] else found
 
 
 @contextmanager

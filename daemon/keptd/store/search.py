@@ -20,7 +20,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
@@ -28,6 +28,9 @@ from kept.wire.errors import InvalidParams
 
 from . import queries, scripts
 from .queries import Term
+
+if TYPE_CHECKING:
+    from ..domain import SearchIndex
 
 CANDIDATES = 2000
 """How many hits are ranked: the newest."""
@@ -116,6 +119,12 @@ def renew(db: apsw.Connection, name: str, create: str) -> None:
     db.execute(create)
 
 
+def remake(db: apsw.Connection, index: SearchIndex) -> None:
+    """Make an index anew from its table, in one go."""
+    renew(db, index.name, index.create)
+    index.fill(db)
+
+
 class Index:
     """One FTS5 table. `columns` are its text columns, each with how much a hit in it counts; `length_share` (0 to 1) is
     how far a long text has to have a word more often to count as much."""
@@ -144,16 +153,16 @@ class Index:
             f"tokenize='{queries.TOKENIZE}');"
         )
 
+    def make_sql(self) -> str:
+        """The statements that make it as all migrations together do."""
+        return f"{self.create_sql()} {self.size_sql()}"
+
     def size_sql(self) -> str:
         """The statement, for a migration, that fits the index's pages into those of a database with checksums.
 
         FTS5's own 4050 bytes are made for a page without reserved bytes; with 8, each would take a second page.
         """
         return f"INSERT INTO {self.name} ({self.name}, rank) VALUES ('pgsz', 4000);"
-
-    def clear(self, db: apsw.Connection) -> None:
-        """Take every row out."""
-        db.execute(f"INSERT INTO {self.name} ({self.name}) VALUES ('delete-all')")
 
     def add(self, db: apsw.Connection, rowid: int, texts: Sequence[str], facets: Iterable[str] = ()) -> None:
         """Index a row: one text for each column, and the facets (`scope=global`) that a search may ask for.

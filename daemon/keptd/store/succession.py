@@ -6,7 +6,9 @@ who repeat a write, are not misled.
 - Receipts go along: a write that was acknowledged before, and is repeated because its reply was lost, gets its first
   result and changes nothing. To go back was to undo it; it must not be done again by a retry that knows nothing of
   that.
-- What the rooms say of the connections of now, such as who is attached, stays so (`Domain.succession`).
+- Tables that mean something on this machine alone stay as they are: a job that was paused is not resumed by going back,
+  and one that has run is not due again. Those that say something of the connections of now, such as who is attached,
+  say the same of what comes (`Domain.succession`).
 - A row in the change log, past all that were there, says what happened.
 """
 
@@ -27,23 +29,36 @@ from .changes import ChangeLog
 def succeed(
     predecessor: apsw.Connection,
     successor: apsw.Connection,
+    rooms: Iterable[Domain],
     log: tuple[int, Actor, str],
     entity_id: str,
-    rooms: Iterable[Domain] = (),
 ) -> int:
     """Make `successor`, which has the same schema, ready to take the place of `predecessor`, in one transaction.
 
-    `log` is when (microseconds since 1970), by whom and with which method; returns the sequence of the change.
+    `log` is when (microseconds since 1970), by whom and with which
+    method; returns the sequence of the change.
     """
     with successor:
         for table, seq in predecessor.execute("SELECT name, seq FROM sqlite_sequence"):
             _go_on(successor, str(table), int(seq))
         receipts.carry(predecessor, successor)
         for room in rooms:
-            room.succession(predecessor)(successor)
+            if room.succession is not None:
+                room.succession(predecessor)(successor)
+                continue
+            for table in room.local_tables:
+                _carry(predecessor, successor, table)
         changes = ChangeLog(successor, *log)
         changes.add(DATABASE, entity_id, entity_id)
     return changes.last_seq
+
+
+def _carry(predecessor: apsw.Connection, successor: apsw.Connection, table: str) -> None:
+    listed = successor.execute("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,)).fetchall()
+    columns = ", ".join(str(name) for (name,) in listed)
+    successor.execute(f"DELETE FROM {table}")
+    rows = predecessor.execute(f"SELECT {columns} FROM {table}")
+    successor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(listed))})", rows)
 
 
 def _go_on(db: apsw.Connection, table: str, seq: int) -> None:

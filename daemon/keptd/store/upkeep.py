@@ -8,12 +8,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import anyio
 
 from kept.wire.errors import Conflict
 
-_held: ContextVar[Upkeep | None] = ContextVar("upkeep", default=None)
+
+@dataclass(slots=True)
+class _Hold:
+    """One time that it is held. A task that was started within may go on after its end."""
+
+    of: Upkeep
+    lasts: bool = True
+
+
+_held: ContextVar[_Hold | None] = ContextVar("upkeep", default=None)
 
 
 class Upkeep:
@@ -29,7 +39,7 @@ class Upkeep:
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """Wait for it, and hold it."""
-        if _held.get() is self:
+        if self._is_within():
             yield
             return
         async with self._lock:
@@ -39,7 +49,7 @@ class Upkeep:
     @asynccontextmanager
     async def hold_now(self) -> AsyncIterator[None]:
         """Hold it. Raises `Conflict` where somebody else does."""
-        if self.locked() and _held.get() is not self:
+        if self.locked() and not self._is_within():
             raise Conflict(
                 "another backup or restore, or other work on all that is kept, goes on",
                 hint="Wait for it to end, and repeat.",
@@ -47,10 +57,16 @@ class Upkeep:
         async with self.hold():
             yield
 
+    def _is_within(self) -> bool:
+        hold = _held.get()
+        return hold is not None and hold.of is self and hold.lasts
+
     @contextmanager
     def _marked(self) -> Iterator[None]:
-        token = _held.set(self)
+        hold = _Hold(self)
+        token = _held.set(hold)
         try:
             yield
         finally:
+            hold.lasts = False
             _held.reset(token)

@@ -217,6 +217,7 @@ def test_status_tells_in_words_how_everything_is(rooms: OverTheWire) -> None:
     printed = type_in("status", Recorder({Status: daemon_status("full", "no room"), OverallComponents: overall}))
     assert printed.out.splitlines()[1:] == [
         "storage: full, so nothing can be written: no room",
+        "kept doctor says more, and what to do next",
         "components: degraded, health 60 of 100 (1); look at web",
     ]
     told = json.loads(type_in("status --json", Recorder({Status: daemon_status(), OverallComponents: overall})).out)

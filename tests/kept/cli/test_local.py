@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
+from kept.checkup import Examination
+from kept.cli.surface import Caller
 from kept.wire import Actor
 from kept.wire.daemon import Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
@@ -39,7 +42,9 @@ class Played:
         self.ends = ends
         self.awaited: list[tuple[str, int]] = []
         self.answer = answer
+        self.seen = Examination(findings=())
         self.questions: list[str] = []
+        self.shown: list[tuple[int, int, str]] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
         self.typed = b""
         """What its standard input has."""
@@ -57,9 +62,22 @@ class Played:
     def start(self) -> bool:
         return self.starts
 
+    @contextmanager
+    def drawing(self) -> Iterator[Callable[[int, int, str], object]]:
+        yield lambda done, total, text: self.shown.append((done, total, text))
+
     def ask(self, question: str) -> str | None:
         self.questions.append(question)
         return self.answer
+
+    def observe(self) -> Caller:
+        raise AssertionError("nobody observes")
+
+    def terminal(self) -> tuple[int, int] | None:
+        return None
+
+    def examine(self) -> Examination:
+        return self.seen
 
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))

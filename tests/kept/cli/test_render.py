@@ -107,18 +107,21 @@ def test_an_entity_is_shown_line_by_line_without_what_is_empty() -> None:
     out = shown(GetDecision, decision("two\nlines", former_outcomes=former), "decision get 1")
     lines = [line.rstrip() for line in out.splitlines()]
     assert lines == [
-        "id:              01890000-0000-7000-8000-000000000002",
-        "decision:        two",
-        "                 lines",
-        "reasoning:       one file",
-        "alternatives:    a",
-        "                 b",
-        "status:          open",
-        "former outcomes: text: no, actor: a, replaced at: now (2026-01-01T00:00:00Z)",
-        "created at:      now (2026-01-01T00:00:00Z)",
-        "updated at:      now (2026-01-01T00:00:00Z)",
-        "version:         1",
-        "actor:           tester",
+        "id:           01890000-0000-7000-8000-000000000002",
+        "decision:     two",
+        "              lines",
+        "reasoning:    one file",
+        "alternatives: a",
+        "              b",
+        "status:       open",
+        "created at:   now (2026-01-01T00:00:00Z)",
+        "updated at:   now (2026-01-01T00:00:00Z)",
+        "version:      1",
+        "actor:        tester",
+        "",
+        "former outcomes",
+        "TEXT  REPLACED AT",
+        "no    now",
     ]
 
 

@@ -173,15 +173,13 @@ def test_a_file_that_is_missing_or_empty_is_a_usage_error(tmp_path: Path, conten
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_progress_is_drawn_on_a_terminal_and_leaves_it_clean(tmp_path: Path) -> None:
+def test_it_is_shown_how_far_an_archive_is_on_its_way(tmp_path: Path) -> None:
     file = tmp_path / "all.kept"
-    printed = type_in(["data", "export-all", str(file)], Daemon(), here=Played(), terminal=True)
-    frames = printed.err.split("\r")
-
-    assert any("fetching" in frame and "%" in frame for frame in frames)
-    assert frames[-2].strip() == frames[-1] == ""
-    file.unlink()
-    assert type_in(["data", "export-all", str(file)], Daemon(), here=Played(), terminal=False).err == ""
+    for words, what in (["data", "export-all"], "fetching 10.0 KiB"), (["data", "import-all"], "sending 10.0 KiB"):
+        here = Played()
+        assert type_in([*words, str(file)], Daemon(), here=here).code == 0
+        assert here.shown[0] == (1000, len(CONTENT), what)
+        assert here.shown[-1] == (len(CONTENT), len(CONTENT), what)
 
 
 WORDS = "delete everything in kept"

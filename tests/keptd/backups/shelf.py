@@ -8,11 +8,13 @@ from pathlib import Path
 
 import apsw
 
+from keptd.backups.beside import Original
 from keptd.backups.create import Wanted, make, make_and_verify
 from keptd.backups.place import Found, Place
 from keptd.backups.work import Work
 from keptd.store import OWN
 from keptd.store.changes import ChangeLog
+from keptd.store.damage import Damage
 from keptd.store.database import open_writer
 from keptd.store.migrations import Migration, migrate
 from tests.rooms import ACTOR, FakeClock
@@ -31,6 +33,7 @@ class Shelf:
         self.place = Place(folder / "backups")
         self.place.clear()
         self.clock = FakeClock()
+        self.original = Original(self.path, (), Damage(lambda _noticed: None))
         self.db = open_writer(self.path)
         migrate(self.db, SETS, self.clock.now())
         self.write(notes)
@@ -44,12 +47,12 @@ class Shelf:
     def make(self, kind: str = "manual") -> Found:
         """A backup that nobody has checked."""
         with self.place.alone():
-            return make(self.place, Wanted(self.path, kind), self.clock, Work(self.clock))  # type: ignore[arg-type]
+            return make(self.place, Wanted(self.original, kind), self.clock, Work(self.clock))  # type: ignore[arg-type]
 
     def verified(self, kind: str = "manual") -> Found:
         return make_and_verify(
             self.place,
-            Wanted(self.path, kind),  # type: ignore[arg-type]
+            Wanted(self.original, kind),  # type: ignore[arg-type]
             SETS,
             self.clock,
             Work(self.clock),

@@ -179,7 +179,7 @@ def test_what_a_crash_left_aside_is_removed_at_the_start(made: Shelf) -> None:
     for name in (".partial-20200101T000000Z-00000000", ".deleted-x", ".partial-check-x"):
         (made.place.folder / name).mkdir()
         (made.place.folder / name / "kept.db").write_text("half of it")
-    made.place.clear()
+    assert made.place.clear() == ["20200101T000000Z-00000000"]
     assert sorted(path.name for path in made.place.folder.iterdir()) == [".last", found.id]
 
 
@@ -203,7 +203,7 @@ def test_work_that_is_stopped_leaves_nothing(made: Shelf, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(create, "Work", Stopping)
     with made.place.alone(), pytest.raises(Stopped):
-        create.make(made.place, create.Wanted(made.path, "manual"), made.clock, Stopping(made.clock))
+        create.make(made.place, create.Wanted(made.original, "manual"), made.clock, Stopping(made.clock))
     assert [path.name for path in made.place.folder.iterdir()] == [".last"]
 
 

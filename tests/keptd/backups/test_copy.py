@@ -10,7 +10,7 @@ import pytest
 from keptd.backups import copy as copying
 from keptd.backups.archive import steady
 from keptd.backups.copy import Restarted, copy
-from keptd.backups.work import Stopped, Work
+from keptd.backups.work import PIECE, Stopped, Work
 from tests.rooms import FakeClock
 
 from .shelf import Shelf, notes, shelf
@@ -118,3 +118,14 @@ def test_work_tells_how_far_it_is_a_few_times_a_second() -> None:
     work.stop()
     with pytest.raises(Stopped):
         work.tick()
+
+
+def test_pages_that_are_only_in_the_log_yet_have_checksums_in_the_copy(tmp_path: Path) -> None:
+    """More of them than the copy's cache holds."""
+    with shelf(tmp_path, 0) as work:
+        work.write(2000, "z" * 3000)
+        assert (tmp_path / "kept.db-wal").stat().st_size > 2 * PIECE
+        made = work.verified()
+    assert made.problem is None
+    assert made.manifest is not None
+    assert made.manifest.rows == 2000

@@ -8,13 +8,17 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kept.faults import Fault
+from kept.wire import Call
 from kept.wire.backup import CreateBackup, ListBackups, RestoreBackup
+from kept.wire.component import GetComponent
 from kept.wire.errors import KeptError
 from kept.wire.event import ListEvents
+from kept.wire.job import JobHistory, RunJob
 from kept.wire.journal import ListActions, LogAction
 from tests.crash.homes import Home, home
 from tests.faulty_vfs import DEADLINE
@@ -71,7 +75,45 @@ def test_sigkill_leaves_the_old_state_or_the_new_and_nothing_aside(tmp_path: Pat
             assert [name for name in names if name.startswith((".partial", ".deleted"))] == []
 
 
+@pytest.mark.crash
+@pytest.mark.parametrize("moment", [".partial-2", ".partial-check"])
+@pytest.mark.parametrize("by_job", [False, True])
+def test_a_backup_that_sigkill_cut_off_is_cleaned_away_and_told_of(tmp_path: Path, moment: str, by_job: bool) -> None:
+    with home(tmp_path) as place:
+        with place.connect() as client:
+            for number in range(40):
+                client.call(LogAction(action=f"action {number}", details="x" * 20_000))
+            good = client.call(CreateBackup(label="good"))
+            assert client.call(GetComponent(name="keptd.backups")).status == "operational"
+        call: Call[Any] = RunJob(name="backup.create") if by_job else CreateBackup()
+        thread = threading.Thread(target=ask, args=(place, call))
+        known = set(os.listdir(tmp_path / "backups"))
+        thread.start()
+        wait_for(tmp_path / "backups", known, moment)
+        place.end(signal.SIGKILL)
+        thread.join()
+        with place.connect() as client:
+            names = os.listdir(tmp_path / "backups")
+            assert [name for name in names if name.startswith((".partial", ".deleted"))] == []
+            listed = client.call(ListBackups()).items
+            assert [one.id for one in listed if one.verified_at] == [good.id]
+            component = client.call(GetComponent(name="keptd.backups"))
+            assert component.status == "down"
+            assert "the daemon ended before the backup" in component.metadata["problem"]
+            runs = client.call(JobHistory(name="backup.create")).items if by_job else []
+            assert [(run.result, run.summary) for run in runs] == [
+                ("interrupted", "the daemon ended during this run") for _ in range(by_job)
+            ]
+            client.call(CreateBackup())
+            assert client.call(GetComponent(name="keptd.backups")).status == "operational"
+
+
+def ask(place: Home, call: Call[Any]) -> None:
+    """The daemon is killed meanwhile."""
+    with suppress(KeptError, Fault, OSError), place.connect(patience=1) as client:
+        client.call(call)
+
+
 def go_back(place: Home, backup_id: str) -> None:
     """Ask for it; the daemon is killed meanwhile."""
-    with suppress(KeptError, Fault, OSError), place.connect(patience=1) as client:
-        client.call(RestoreBackup(id=backup_id))
+    ask(place, RestoreBackup(id=backup_id))

@@ -31,7 +31,7 @@ def open_store(folder: Path, sets: Rooms, hook: object = None) -> None:
         Storage(ballast_bytes=0),
         clock,
         lambda _seq: None,
-        before_migration=hook or partial(before_migration, place, sets, clock),  # type: ignore[arg-type]
+        before_migration=hook or partial(before_migration, place, (), sets, clock),  # type: ignore[arg-type]
     ).close()
 
 

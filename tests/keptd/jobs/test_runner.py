@@ -11,9 +11,8 @@ import pytest
 
 from kept.wire.errors import Conflict, KeptError, NotFound, StorageFailed, StorageFull
 from kept.wire.job import Run
-from keptd.domain import Job, JobCtx
+from keptd.domain import Job, JobCtx, to_nobody
 from keptd.jobs import store as runs
-from keptd.jobs.duty import to_nobody
 from keptd.jobs.ledger import UNSAVED
 from tests.rooms import ACTOR, FakeClock
 
@@ -182,7 +181,7 @@ async def test_a_failing_job_degrades_the_component_until_it_does_well(tmp_path:
         await work.runner.run_now("test.chore", ACTOR, to_nobody)
         report = work.runner.report()
         assert (report.status, report.health, report.since) == ("degraded", 50, start + 5_000_000)
-        assert report.metadata == {"jobs": 2, "failing": ["test.chore"]}
+        assert report.metadata == {"jobs": 2, "failing": ["test.chore"], "paused": []}
         chore.raises = None
         await work.rest()
         await work.runner.run_now("test.chore", ACTOR, to_nobody)

@@ -17,7 +17,7 @@ DECLARED = [declared for domain in DOMAINS for declared in domain.jobs]
 
 def test_every_job_has_its_setting_and_no_two_share_one() -> None:
     settings = [declared.setting for declared in DECLARED]
-    assert set(settings) <= set(Jobs.__struct_fields__)
+    assert set(settings) == set(Jobs.__struct_fields__)
     assert len(set(settings)) == len(settings)
     assert len({declared.name for declared in DECLARED}) == len(DECLARED)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from kept.wire.errors import StorageFailed
 from keptd.domain import SelfReport
 from keptd.maintenance import rules, store
+from keptd.recovery import Marker
 from tests.harness import Daemon, Peer, running
 from tests.working import database, done, refused, work
 
@@ -36,7 +38,7 @@ async def test_everything_is_looked_at(peer: Peer) -> None:
     found = await findings(peer)
 
     assert found.keys() >= {"structure", "references", "search", "files", "free space", "slack", "keptd.storage"}
-    assert {found[what]["verdict"] for what in ("structure", "references", "search", "files")} == {"ok"}
+    assert {found[what]["verdict"] for what in ("structure", "references", "search", "files", "checksums")} == {"ok"}
 
 
 async def test_a_quick_check_reads_no_page(peer: Peer) -> None:
@@ -59,7 +61,8 @@ def zero(file: Path, start: int, size: int) -> None:
         content.write(bytes(size))
 
 
-async def test_a_damaged_page_is_a_problem_with_a_next_step(home: Path) -> None:
+@pytest.mark.parametrize("asks", ["method", "job"])
+async def test_a_damaged_page_is_a_problem_with_a_next_step_and_ends_the_daemon(home: Path, asks: str) -> None:
     async with running(home) as daemon:
         peer = await daemon.connect()
         for number in range(200):
@@ -69,15 +72,18 @@ async def test_a_damaged_page_is_a_problem_with_a_next_step(home: Path) -> None:
         size = db.pragma("page_size")
     zero(Path(daemon.paths.database), (root - 1) * size, size)
     async with running(home) as daemon:
+        daemon.expected |= {"damage found", "stopping for a recovery"}
         peer = await daemon.connect()
-        found = await findings(peer)
-        run = await done(peer, "job.run", name="maintenance.check")
-
-    assert found["structure"]["verdict"] == "problem"
-    assert "kept backup" in found["structure"]["next_step"]
-    assert "references" not in found
-    assert run["result"] == "failed"
-    assert run["summary"].startswith("structure: damaged")
+        if asks == "method":
+            found = await findings(peer)
+            assert found["structure"]["verdict"] == "problem"
+            assert "kept status" in found["structure"]["next_step"]
+            assert "references" not in found
+        else:
+            run = await done(peer, "job.run", name="maintenance.check")
+            assert run["result"] in ("failed", "interrupted")
+        await daemon.until("the stop", daemon.supervisor._stopping.is_set)
+    assert Marker(home).ending() == "damaged"
 
 
 async def test_rows_that_refer_to_nothing_are_a_problem(daemon: Daemon, peer: Peer) -> None:
@@ -102,7 +108,21 @@ async def test_an_index_that_differs_from_its_table_is_a_warning(daemon: Daemon,
     )
 
 
+async def test_a_database_without_checksums_is_a_warning(home: Path, anyio_backend: str) -> None:
+    with closing(apsw.Connection(str(home / "kept.db"), vfs="unix")) as db:
+        db.pragma("journal_mode", "wal")
+        db.execute("CREATE TABLE other (id INTEGER PRIMARY KEY) STRICT")
+        db.execute("DROP TABLE other")
+    async with running(home) as daemon:
+        peer = await daemon.connect()
+        for quick in (True, False):
+            finding = (await findings(peer, quick=quick))["checksums"]
+            assert finding["verdict"] == "warning"
+            assert "kept data export-all" in finding["next_step"]
+
+
 async def test_an_index_that_is_damaged_inside_is_a_problem(daemon: Daemon, peer: Peer) -> None:
+    daemon.expected |= {"damage found", "stopping for a recovery"}
     await peer.result("memory.set", key="k", value="some words")
     with database(daemon) as db:
         db.execute("UPDATE memory_text_data SET block = zeroblob(length(block)) WHERE id > 100")
@@ -110,7 +130,8 @@ async def test_an_index_that_is_damaged_inside_is_a_problem(daemon: Daemon, peer
     assert (await findings(peer))["structure"]["verdict"] == "problem"
 
 
-async def test_a_damaged_archive_is_a_problem(home: Path, peer: Peer) -> None:
+async def test_a_damaged_archive_is_a_problem_and_ends_the_daemon(home: Path, daemon: Daemon, peer: Peer) -> None:
+    daemon.expected |= {"damage found", "stopping for a recovery"}
     (home / "archives").mkdir(mode=0o700)
     (home / "archives" / "actions-2026-01.jsonl.zst").write_bytes(b"no archive")
     finding = (await findings(peer))["files"]
@@ -119,6 +140,7 @@ async def test_a_damaged_archive_is_a_problem(home: Path, peer: Peer) -> None:
         "problem",
         "can't be read: archives/actions-2026-01.jsonl.zst",
     )
+    await daemon.until("the stop", daemon.supervisor._stopping.is_set)
 
 
 async def test_too_little_room_for_a_backup_is_a_warning(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +192,62 @@ async def test_nothing_is_changed_by_a_check(daemon: Daemon, peer: Peer) -> None
     await done(peer, "maintenance.check")
 
     assert [file.read_bytes() for file in files] == before
+
+
+async def test_a_clock_that_is_behind_the_newest_change_is_a_warning(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("memory.set", key="k", value="v")
+    assert (await findings(peer, quick=True))["clock"]["verdict"] == "ok"
+    daemon.clock.micros -= 3600 * 1_000_000
+    finding = (await findings(peer, quick=True))["clock"]
+
+    assert (finding["verdict"], "3600 s behind" in finding["detail"]) == ("warning", True)
+
+
+async def test_settings_that_the_next_start_would_refuse_are_a_problem(daemon: Daemon, peer: Peer) -> None:
+    assert (await findings(peer, quick=True))["settings"]["verdict"] == "ok"
+    daemon.reconfigure(limits__in_flight="5")
+    finding = (await findings(peer, quick=True))["settings"]
+    assert (finding["verdict"], "limits.in_flight" in finding["detail"]) == ("warning", True)
+    assert "kept daemon reload" in finding["next_step"]
+    daemon.reconfigure(limits__nonsense="5")
+    finding = (await findings(peer, quick=True))["settings"]
+    assert (finding["verdict"], "nonsense" in finding["detail"]) == ("problem", True)
+
+
+async def test_a_reserve_that_is_gone_is_a_warning(home: Path) -> None:
+    async with running(home, storage__ballast_bytes=str(1024 * 1024)) as daemon:
+        peer = await daemon.connect()
+        assert (await findings(peer, quick=True))["reserve"]["detail"].startswith("1 MiB are held back")
+        (home / "ballast").write_bytes(b"")
+        assert (await findings(peer, quick=True))["reserve"]["verdict"] == "warning"
+
+
+async def test_a_paused_job_is_a_warning_that_says_how_it_goes_on(peer: Peer) -> None:
+    await done(peer, "job.pause", name="backup.create")
+    finding = (await findings(peer, quick=True))["keptd.jobs"]
+
+    assert (finding["verdict"], finding["detail"]) == ("warning", "operational: paused: backup.create")
+    assert "kept job resume" in finding["next_step"]
+
+
+async def test_the_age_of_the_newest_backup_is_told(daemon: Daemon, peer: Peer) -> None:
+    assert "no verified backup yet" in (await findings(peer, quick=True))["keptd.backups"]["detail"]
+    await done(peer, "backup.create")
+    daemon.clock.micros += 47 * 3_600_000_000
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+    assert (finding["verdict"], finding["detail"]) == ("ok", "operational: the newest verified one is 47 h old")
+    daemon.clock.micros += 73 * 3_600_000_000
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+    assert (finding["verdict"], finding["detail"]) == ("warning", "degraded: the newest verified one is 5 days old")
+
+
+async def test_a_backup_that_can_not_be_restored_is_a_warning_although_there_are_others(home: Path, peer: Peer) -> None:
+    await done(peer, "backup.create")
+    (home / "backups" / "20260101T000000Z-00000000").mkdir(mode=0o700)
+    finding = (await findings(peer, quick=True))["keptd.backups"]
+
+    assert finding["verdict"] == "warning"
+    assert finding["detail"].endswith("old; unusable: 20260101T000000Z-00000000")
 
 
 def report(status: Any, **metadata: Any) -> SelfReport:

@@ -10,7 +10,6 @@ import pytest
 
 from kept.wire.errors import Conflict, InvalidParams, NotFound, QuotaExceeded, SecretFound, StorageFull, from_wire
 from keptd import transfers
-from keptd.config import Config, Sessions
 from tests.harness import Daemon, Peer, running
 from tests.working import database, done, refused, work
 
@@ -312,14 +311,15 @@ async def test_long_imports_tell_how_far_they_are(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "field"),
-    [(Sessions(max_messages=2), "messages"), (Sessions(max_bytes=10), "bytes"), (Sessions(max_sessions=1), None)],
+    ("setting", "field"),
+    [("max_messages=2", "messages"), ("max_bytes=10", "bytes"), ("max_sessions=1", None)],
 )
 async def test_what_would_be_more_than_may_be_is_refused_before_anything_is_written(
-    home: Path, settings: Sessions, field: str | None
+    home: Path, setting: str, field: str | None
 ) -> None:
     whole = document(entry("s-1", says("one"), says("two"), says("three")), entry("s-2"))
-    async with running(home, Config(sessions=settings)) as daemon:
+    name, _, value = setting.partition("=")
+    async with running(home, **{f"sessions__{name}": value}) as daemon:
         peer = await daemon.connect()
         error = await offer(peer, json.dumps(whole))
         assert from_wire(error).type == QuotaExceeded.type

@@ -101,7 +101,7 @@ def take(rooms: Rooms, text: bytes) -> None:
             for batch, _ in _batches(found.messages(entry)):
                 staging.fill(db, seq, batch, now, "tester")
             arrivals.append(Arrival(seq, part.id, part.parent_id))
-        told = staging.publish(db, arrivals, "new_id", staging.Log(now, "tester", lambda *_: None, 30))
+        told = staging.publish(db, arrivals, "new_id", staging.Log(now, 0, "tester", lambda *_: None, 30))
     assert not told.warnings
 
 

@@ -174,3 +174,23 @@ def test_a_fault_of_a_read_is_a_refusal_and_harms_nothing(work: Desk, disk: Disk
 def raising_corruption(db: apsw.Connection) -> Written:
     put("half")(db)
     raise apsw.CorruptError("found while it was read")
+
+
+def test_damage_that_the_check_after_a_fault_finds_is_told_and_nothing_is_acknowledged(work: Desk, disk: Disk) -> None:
+    told: list[str] = []
+    work.writer._damaged = told.append
+    for number in range(40):
+        work.write(f"entry {number}", put(f"entry {number}", "x" * 3000))
+    ((root,),) = work.reader.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'entry'").fetchall()
+    work.reader.execute("PRAGMA query_only = OFF; PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    with work.path.open("r+b") as file:
+        file.seek((int(str(root)) - 1) * 4096)
+        file.write(bytes(4096))
+    disk.fail("sync", apsw.IOError, file="-wal")
+    assert isinstance(work.write("unknown"), StorageFailed)
+    work.clock.advance(10)
+    assert isinstance(work.write("after"), StorageFailed)
+    work.inbox.wait(lambda: bool(told))
+    assert told[0].startswith("the database is damaged")
+    assert work.state() == "failed"
+    assert work.writer.stats.detail == told[0]

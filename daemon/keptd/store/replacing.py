@@ -1,8 +1,9 @@
-"""The files of an import: put in their places before the database commits, and put back where it doesn't.
+"""The files of an import, or of going back to a backup: put in their places before the database commits, and put back
+where it doesn't.
 
-Work in progress is in `import-<id>` below the data folder: `new` holds what comes, `old` what was there. Whether the
-import took effect is told by the change log alone, so that a crash at any step ends in one state or the other. What was
-replaced goes to the quarantine: nothing is removed.
+Work in progress is in `import-<id>` or `restore-<id>+<seq>` below the data folder: `new` holds what comes, `old` what
+was there. Whether it took effect is told by the change log alone, so that a crash at any step ends in one state or
+the other. What was replaced goes to the quarantine: nothing is removed.
 """
 
 from __future__ import annotations
@@ -13,22 +14,21 @@ from pathlib import Path
 
 import apsw
 
-from kept.wire.data import TransferId
 from kept.wire.event import DATABASE
 
 from ..home import make_private
 
-PREFIX = "import-"
+PREFIXES = ("import-", "restore-")
 QUARANTINE = "quarantine"
 
 
 class Replacing:
-    """The files of one import."""
+    """The files of one of them. `name` is that of its folder."""
 
-    def __init__(self, data_folder: Path, name: TransferId | str) -> None:
+    def __init__(self, data_folder: Path, name: str) -> None:
+        self.name = name
         self._home = data_folder
-        self._name = name
-        self._work = data_folder / f"{PREFIX}{name}"
+        self._work = data_folder / name
         self._new = self._work / "new"
         self._old = self._work / "old"
 
@@ -78,18 +78,21 @@ class Replacing:
 
 
 def settle(data_folder: Path, db: apsw.Connection) -> None:
-    """Bring every import that a crash interrupted to its end."""
+    """Bring every one that a crash interrupted to its end."""
     for name in unfinished(data_folder):
         Replacing(data_folder, name).end(took_effect=took_effect(db, name))
 
 
 def took_effect(db: apsw.Connection, name: str) -> bool:
-    """Whether the import of that id has been committed."""
-    sql = "SELECT 1 FROM change INDEXED BY change_by_entity WHERE entity = ? AND entity_id = ?"
-    return db.execute(sql, (DATABASE, name)).fetchone() is not None
+    """Whether the one whose folder has that name has been committed: past the place in the change log that the name
+    gives, since one may go back to a backup more than once."""
+    entity_id, _, after = name.partition("-")[2].partition("+")
+    sql = "SELECT 1 FROM change INDEXED BY change_by_entity WHERE entity = ? AND entity_id = ? AND seq > ?"
+    return db.execute(sql, (DATABASE, entity_id, int(after or 0))).fetchone() is not None
 
 
 def unfinished(data_folder: Path) -> Iterator[str]:
-    """The ids of imports that left their files."""
-    for work in sorted(data_folder.glob(f"{PREFIX}*")):
-        yield work.name.removeprefix(PREFIX)
+    """The folders of those that left their files."""
+    for prefix in PREFIXES:
+        for work in sorted(data_folder.glob(f"{prefix}*")):
+            yield work.name

@@ -1,0 +1,166 @@
+"""The home's folders and who may open what is in them, and the file system that they lie on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from shlex import quote
+from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
+
+from ..paths import Paths
+from ..wire.maintenance import Finding
+from .findings import ok, problem, warning
+
+UNSOUND = {
+    "9p": "a Windows drive, or another machine's",
+    "drvfs": "a Windows drive",
+    "nfs": "a network folder",
+    "nfs4": "a network folder",
+    "cifs": "a network folder",
+    "smb3": "a network folder",
+    "smbfs": "a network folder",
+    "afs": "a network folder",
+    "vboxsf": "a folder of the machine around this one",
+    "fuse.sshfs": "a network folder",
+    "fuse.rclone": "a network folder",
+}
+"""File systems whose locks or syncs don't hold what SQLite asks of them (https://www.sqlite.org/howtocorrupt.html,
+sections 2.1 and 3), and what people call them. WSL2 mounts Windows drives as 9p."""
+
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+
+_MOUNTS = "/proc/self/mountinfo"
+_OTHERS_WRITE = 0o022
+_OTHERS = 0o077
+_OWNER_READS_AND_WRITES = 0o600
+_OWNER_ALL = 0o700
+
+_INSTEAD = {"data folder": ", or set KEPT_HOME to the folder where your files are"}
+
+_TAKE_ALONG = (
+    "kept data export-all FILE takes everything along. Then set KEPT_HOME to a folder on this machine's own disk, "
+    "such as ~/.kept, and kept data import-all FILE puts it there."
+)
+
+
+def look(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
+    """All of it, in an order in which it can be set right. `environ` is what the paths were found in."""
+    if not os.path.lexists(paths.data_dir):
+        return [ok("folders", f"{paths.data_dir} is not there yet; the first start makes it"), _disk(paths.data_dir)]
+    names = {paths.data_dir: "data"}
+    names.setdefault(paths.state_dir, "state")
+    if not environ.get("KEPT_SOCKET"):
+        names.setdefault(paths.runtime_dir, "socket")
+    wrong = [one for folder, name in names.items() if (one := _folder(folder, f"{name} folder")) is not None]
+    if any(one.what == "data folder" for one in wrong):
+        return wrong
+    wrong += _files(paths)
+    return [*(wrong or [ok("folders", f"{paths.data_dir} is there, and yours alone to change")]), _disk(paths.data_dir)]
+
+
+def _folder(folder: str, what: str) -> Finding | None:
+    """What is wrong with it; None where nothing is."""
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as fault:
+        return problem(
+            what, f"{folder} can't be looked at: {fault.strerror}", f"ls -ld {quote(os.path.dirname(folder))}"
+        )
+    if S_ISLNK(found.st_mode) or not S_ISDIR(found.st_mode):
+        kind = "a symbolic link" if S_ISLNK(found.st_mode) else "a file"
+        step = f"Move it away{_INSTEAD.get(what, '')}, and run kept doctor again."
+        return problem(what, f"{folder} is {kind}, not a folder, and the daemon does not follow it", step)
+    if found.st_uid != os.geteuid():
+        step = "Run kept as that user, or set KEPT_HOME to a folder of your own."
+        return problem(what, f"{folder} belongs to another user (uid {found.st_uid})", step)
+    if found.st_mode & _OTHERS_WRITE:
+        told = f"other users can write to {folder} (mode {S_IMODE(found.st_mode):03o}), so no daemon starts there"
+        return problem(what, told, f"chmod go-w {quote(folder)}")
+    if found.st_mode & _OWNER_ALL != _OWNER_ALL:
+        told = f"you can't use {folder} yourself (mode {S_IMODE(found.st_mode):03o})"
+        return problem(what, told, f"chmod u+rwx {quote(folder)}")
+    return None
+
+
+def _files(paths: Paths) -> Iterator[Finding]:
+    """What is wrong with the modes and owners of the files that everything depends on."""
+    for path in (paths.database, f"{paths.database}-wal", f"{paths.database}-shm", paths.log, paths.config_file):
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue
+        mode = S_IMODE(found.st_mode)
+        if not S_ISREG(found.st_mode):
+            if path != paths.config_file:
+                yield problem("file modes", f"{path} is no regular file", "Move it away, and start the daemon.")
+        elif found.st_uid != os.geteuid():
+            told = f"{path} belongs to another user (uid {found.st_uid}), as after a start with sudo"
+            yield problem("file modes", told, f"sudo chown {os.geteuid()} {quote(path)}")
+        elif path != paths.config_file and mode & _OWNER_READS_AND_WRITES != _OWNER_READS_AND_WRITES:
+            yield problem(
+                "file modes", f"{path} can't be read and written (mode {mode:03o})", f"chmod 600 {quote(path)}"
+            )
+        elif path != paths.config_file and mode & _OTHERS:
+            yield warning("file modes", f"other users may open {path} (mode {mode:03o})", f"chmod 600 {quote(path)}")
+
+
+def _disk(data_dir: str) -> Finding:
+    """Whether the file system keeps what is written."""
+    kind = file_system(data_dir)
+    if kind in UNSOUND:
+        told = f"{data_dir} lies on {UNSOUND[kind]} ({kind}), where locks and syncs can't be relied on"
+        return problem("file system", told, _TAKE_ALONG)
+    if kind in IN_MEMORY:
+        return warning(
+            "file system", f"{data_dir} lies in memory ({kind}), and is gone when the machine restarts", _TAKE_ALONG
+        )
+    if _is_read_only(data_dir):
+        step = "Mount it for writing, or set KEPT_HOME to another place. A disk that fails is often made read-only."
+        return problem("file system", f"{data_dir} is on a file system that is mounted read-only", step)
+    return ok("file system", f"{kind or 'unknown'}, mounted for writing")
+
+
+def file_system(path: str, mounts: str | None = None) -> str:
+    """The type of the file system that `path` is on, or would be; empty where that can't be told.
+
+    `mounts` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5)); of several mounts on one place the last holds.
+    """
+    if mounts is None:
+        try:
+            with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+                mounts = file.read()
+        except OSError:
+            return ""
+    real = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, types = left.split(" "), right.split(" ")
+        if len(fields) <= 4 or not types[0]:
+            continue
+        point = _unescaped(fields[4])
+        if _is_within(real, point) and len(point) >= len(best):
+            best, kind = point, types[0]
+    return kind
+
+
+def _unescaped(text: str) -> str:
+    """Space, tab, line feed and backslash stand as octal numbers."""
+    for code, character in ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return folder in ("/", path) or path.startswith(folder + "/")
+
+
+def _is_read_only(path: str) -> bool:
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False

@@ -1,0 +1,165 @@
+"""The line that the thin script draws while the daemon works, on a real terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+from threading import Event
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from .test_progress import HOSTILE
+from .thin import SCRIPT, SECONDS, Run, Start, result
+
+COLUMNS = 50
+ERASED = "\r\x1b[K"
+
+
+def progress(**params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "method": "$/progress", "params": {"id": 1, **params}}).encode() + b"\n"
+
+
+COPYING = progress(done=4, total=8, text="copying")
+
+
+class Shown:
+    """What came on a terminal that standard error goes to."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.text = ""
+
+    def until(self, words: str) -> None:
+        """Read until it has been written, or the terminal has been closed."""
+        while words not in self.text:
+            try:
+                part = os.read(self._descriptor, 65_536)
+            except OSError:
+                return
+            self.text += part.decode()
+
+    @property
+    def frames(self) -> list[str]:
+        """What was drawn, one over the other."""
+        assert self.text.startswith(ERASED)
+        return self.text.split(ERASED)[1:]
+
+
+@contextmanager
+def terminal(environment: dict[str, str], *argv: str, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], Shown]]:
+    """The script with its standard error on a terminal."""
+    main, child = pty.openpty()
+    try:
+        ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+        script = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *argv],
+            env={**environment, "TERM": "xterm", **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=child,
+        )
+        os.close(child)
+        with script:
+            yield script, Shown(main)
+    finally:
+        os.close(main)
+
+
+def sends(*lines: bytes) -> Callable[[socket.socket], None]:
+    def answer(connection: socket.socket) -> None:
+        for one in lines:
+            connection.sendall(one)
+
+    return answer
+
+
+def test_long_work_is_drawn_as_one_line_that_is_gone_in_the_end(start: Start, environment: dict[str, str]) -> None:
+    server = start(sends(COPYING, progress(text="checking"), result(3, "done\n")))
+    with terminal(environment, "backup", "create") as (script, shown):
+        out, _ = script.communicate(timeout=SECONDS)
+        shown.until("never")
+    assert (script.returncode, out) == (3, b"done\n")
+    assert server.params == {"argv": ["backup", "create"], "progress": True}
+    assert [frame.split("  ")[0] for frame in shown.frames] == ["copying", "checking", ""]
+    assert "50 %" in shown.frames[0]
+    assert "\n" not in shown.text
+
+
+@pytest.mark.parametrize(("argv", "more"), [(["status", "--json"], {}), (["status"], {"TERM": "dumb"})])
+def test_programs_and_dumb_terminals_are_not_asked_for(
+    start: Start, environment: dict[str, str], argv: list[str], more: dict[str, str]
+) -> None:
+    server = start(result(0, "done\n"))
+    with terminal(environment, *argv, **more) as (script, _):
+        script.communicate(timeout=SECONDS)
+    assert server.params == {"argv": argv}
+
+
+def test_where_standard_error_is_no_terminal_nothing_is_drawn(start: Start, run: Run) -> None:
+    server = start(result(0, "done\n"))
+    assert run("status").stderr == b""
+    assert "progress" not in server.params
+
+
+def test_ctrl_c_leaves_a_clean_line_and_ends_the_connection(start: Start, environment: dict[str, str]) -> None:
+    ended = Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(COPYING)
+        if not connection.recv(1000):
+            ended.set()
+
+    start(answer)
+    with terminal(environment, "backup", "create") as (script, shown):
+        shown.until("%")
+        script.send_signal(signal.SIGINT)
+        out, _ = script.communicate(timeout=SECONDS)
+        shown.until("never")
+    assert (script.returncode, out) == (130, b"")
+    assert shown.frames[-1] == ""
+    assert "\n" not in shown.text
+    assert ended.wait(SECONDS)
+
+
+def test_a_refusal_is_told_on_a_clean_line(start: Start, environment: dict[str, str]) -> None:
+    start(sends(COPYING))  # and ends the connection
+    with terminal(environment, "backup", "create") as (script, shown):
+        script.communicate(timeout=SECONDS)
+        shown.until("never")
+    assert script.returncode == 69
+    assert shown.frames[1].startswith("kept: the connection ended")
+
+
+def test_absurd_progress_harms_no_terminal(start: Start, environment: dict[str, str]) -> None:
+    absurd = [
+        progress(done=-5, total=10**300, text="\x1b]0;owned\x07\x9b31m\u202e\r\nnext"),
+        progress(done=10**300, total=1, text="漢字" * 1000),
+        progress(done=True, total=2.5, text="x"),
+        progress(text="e\u0301\u200d"),
+    ]
+    strange = [
+        json.dumps({"jsonrpc": "2.0", "method": "$/progress", "params": params}).encode() + b"\n" for params in HOSTILE
+    ]
+    start(sends(*absurd, *strange, b'{"jsonrpc":"2.0","method":"$/progress"}\n', result(0, "done\n")))
+    with terminal(environment, "backup", "create") as (script, shown):
+        out, _ = script.communicate(timeout=SECONDS)
+        shown.until("never")
+    assert (script.returncode, out) == (0, b"done\n")
+    assert len(shown.frames) > 3
+    for frame in shown.frames:
+        assert not re.search(r"[^ -~]", frame)
+        assert cell_len(frame) < COLUMNS
+    assert shown.frames[-1] == ""
