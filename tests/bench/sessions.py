@@ -48,7 +48,8 @@ EACH = 50
 LARGEST = 5
 """One session has this part of all messages: a fifth."""
 
-PROJECTS = 100
+PROJECTS = 10
+TAGS = 10
 WORDS = 20
 TRANSACTION = 10_000
 ROLES: tuple[Role, ...] = ("user", "assistant")
@@ -95,7 +96,7 @@ def _work(size: int, words: list[str], write: Answer) -> Iterator[int]:
     apart = size * EACH // LARGEST
     rest = (size * EACH - apart) // (size - 1)
     for number in range(1, size):
-        tags = (f"tag {chance.randrange(200)}",)
+        tags = (f"tag {chance.randrange(TAGS)}",)
         begun = write(CreateSession(title=f"session {number}", project=f"p-{chance.randrange(PROJECTS)}", tags=tags))
         write(SendMessage(session_id=begun.id, messages=talk(chance, words, shares, rest)))
         share = apart * number // (size - 1) - apart * (number - 1) // (size - 1)

@@ -49,7 +49,7 @@ def test_the_full_check_reads_everything(home: Path) -> None:
 
 def test_a_daemon_at_another_place_than_this_home_is_told(home: Path) -> None:
     with Process(home / "one") as process:
-        finding = doctor(home / "two", KEPT_SOCKET=process.paths.socket).by["home"]
+        finding = doctor(home / "two", environ={"KEPT_SOCKET": process.paths.socket}).by["home"]
     assert (finding["verdict"], str(home / "one") in finding["detail"]) == ("warning", True)
 
 

@@ -62,7 +62,7 @@ def _attend(path: str, session_id: str) -> None:
     """Somebody is there, without having done anything."""
     with closing(open_writer(Path(path))) as db:
         db.execute(
-            "INSERT INTO session_attachment (session, connection, client, pid, since) "
-            "SELECT seq, 1, 'nvim', 7, active_at FROM session WHERE id = ?",
+            "INSERT INTO session_attachment (session, connection, client, pid, since, ticks) "
+            "SELECT seq, 1, 'nvim', 7, active_at, 0 FROM session WHERE id = ?",
             (session_id,),
         )

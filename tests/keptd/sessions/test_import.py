@@ -323,5 +323,6 @@ async def test_what_would_be_more_than_may_be_is_refused_before_anything_is_writ
         peer = await daemon.connect()
         error = await offer(peer, json.dumps(whole))
         assert from_wire(error).type == QuotaExceeded.type
+        assert await refused(peer, "session.import", document=whole) is QuotaExceeded
         assert error["data"].get("field") == field
         assert await places(daemon) == []
