@@ -33,7 +33,7 @@ from kept.wire.message import ListMessages, NewMessage, Role, SearchMessages, Se
 from kept.wire.session import CreateSession, ListSessions, SearchSessions
 from keptd import sessions, trash
 from keptd.clock import SystemClock
-from keptd.config import Config
+from keptd.config import Config, Sessions
 from keptd.domain import ReadCtx, WriteCtx
 from keptd.sessions.message_methods import send_message
 from keptd.sessions.methods import create_session
@@ -107,7 +107,7 @@ def _work(size: int, words: list[str], write: Answer) -> Iterator[int]:
 
 def write_to(db: apsw.Connection) -> Answer:
     """A function that carries out a write within the transaction that is open."""
-    clock, config = SystemClock(), Config()
+    clock, config = SystemClock(), Config(sessions=Sessions(max_messages=10_000_000, max_bytes=1 << 40))
     run: dict[type[Call[Any]], Callable[[Any, Any], Any]] = {
         CreateSession: create_session,
         SendMessage: send_message,
