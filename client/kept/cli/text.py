@@ -94,6 +94,8 @@ def duration(seconds: float) -> str:
 
 def took(seconds: float) -> str:
     """How long something took: in milliseconds below a second, in seconds with a decimal below a minute."""
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1000:.2f} ms"
     if seconds < 0.9995:

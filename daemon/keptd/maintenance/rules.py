@@ -8,6 +8,7 @@ from kept.wire.maintenance import Finding, Verdict
 
 from ..domain import SelfReport
 
+_GIB = 1024 * 1024 * 1024
 _MIB = 1024 * 1024
 _LEAST_FREE = 64 * _MIB
 _MUCH_FREE_PERCENT = 25
@@ -118,6 +119,8 @@ def space(free: int, database: int) -> Finding:
 
 
 def _amount(count: int) -> str:
+    if count >= 10 * _GIB:
+        return f"{count // _GIB:,} GiB"
     return f"{count // _MIB:,} MiB" if count >= _MIB else f"{count // 1024} KiB"
 
 

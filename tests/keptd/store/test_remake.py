@@ -10,6 +10,8 @@ import pytest
 
 from kept.wire.journal import AddDecision
 from kept.wire.memory import SetMemory
+from kept.wire.message import SendMessage
+from kept.wire.session import CreateSession
 from keptd.domain import SearchIndex
 from keptd.store import search
 from keptd.supervisor import DOMAINS
@@ -24,6 +26,8 @@ def rooms(tmp_path: Path) -> Iterator[Rooms]:
     for number in range(20):
         made(SetMemory(key=f"k{number}", value="zebra"))
         made(AddDecision(decision=f"d{number}", reasoning="zebra"))
+        session = made(CreateSession(title=f"s{number}"))
+        made(SendMessage(session_id=session.id, content="zebra"))
     yield made
     made.close()
 
