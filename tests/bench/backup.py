@@ -168,12 +168,12 @@ def measure(home: Path, clients: int, rounds: int) -> None:
                 f"  backup {number + 1}: {seconds:.1f} s ({told}), {made['bytes']:,} bytes, "
                 f"log {wal.stat().st_size:,} bytes; p99 {percentile(plain, 99):.2f} -> {percentile(busy, 99):.2f} ms"
             )
-            if number + 1 < rounds:
-                load.during(_DELETE % str(made["id"]).encode())
             load.for_seconds(6)  # The log is moved into the database and begun anew.
-        began = time.perf_counter()
-        held, _, _ = load.during(_RESTORE % str(made["id"]).encode())
-        print(f"  restore: {time.perf_counter() - began:.1f} s, of which writes waited {max(held):.1f} s")
+            request = _DELETE if number + 1 < rounds else _RESTORE
+            began = time.perf_counter()
+            held, _, _ = load.during(request % str(made["id"]).encode())
+            if request is _RESTORE:
+                print(f"  restore: {time.perf_counter() - began:.1f} s, of which writes waited {max(held):.1f} s")
     print(f"{clients} clients        writes/s   p50 ms   p99 ms  p99.9 ms   max ms")
     for title, latencies in (("without a backup", without), ("during a backup", within)):
         rate = clients / (sum(latencies) / len(latencies))

@@ -15,7 +15,8 @@ from ..wire.daemon import RunCommand
 from .fields import fields_of
 from .parse import Command, convert, did_you_mean
 from .render import render, show_json
-from .surface import FINE, Caller, Surface, UsageError
+from .surface import FINE, REFUSED, Caller, Surface, UsageError
+from .upkeep import went_wrong
 
 EXAMPLES = {
     "memory.set": (
@@ -60,9 +61,10 @@ def commands() -> Iterator[Command]:
 
 
 def run_method(request: Call[Any], call: Caller, surface: Surface) -> int:
-    """Ask, and show the answer."""
-    render(request, call(request), surface)
-    return FINE
+    """Ask, and show the answer. What was asked for and went wrong is no success."""
+    result = call(request)
+    render(request, result, surface)
+    return REFUSED if went_wrong(result) else FINE
 
 
 def about(domain: str) -> str:

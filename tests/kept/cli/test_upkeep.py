@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from kept.wire import Call, Done, Page
@@ -124,8 +125,23 @@ STATS = Stats(
 
 def shown(call: type[Call[Any]], result: Any, words: str, **how: Any) -> str:
     printed = type_in(words, Recorder({call: result}), **how)
-    assert printed.code == 0, printed.err
+    assert not printed.err
     return printed.out
+
+
+@pytest.mark.parametrize(
+    ("call", "result", "words", "code"),
+    [
+        (RunJob, "ok", "job run memory.expire", 0),
+        (RunJob, "failed", "job run memory.expire", 1),
+        (RunJob, "timeout", "job run memory.expire --json", 1),
+        (CheckDatabase, "problem", "maintenance check", 1),
+        (CheckDatabase, "warning", "maintenance check", 0),
+    ],
+)
+def test_what_went_wrong_shows_in_the_exit_code(call: type[Call[Any]], result: str, words: str, code: int) -> None:
+    given = replace(CHECKUP, verdict=result) if call is CheckDatabase else run(result)
+    assert type_in(words, Recorder({call: given})).code == code
 
 
 def test_backups_are_a_table_with_the_total_and_what_is_wrong_with_which() -> None:
