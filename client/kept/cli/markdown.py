@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from .text import cells_of, clean
 
@@ -152,18 +154,25 @@ def _and(style: str, other: str) -> str:
 def wrap(pieces: Iterable[_Piece], width: int, first: str = "", rest: str = "") -> Iterator[str]:
     """Lines of `width` cells; the first begins with `first`, the others with `rest`. Spaces at an end of a line are
     dropped, all others stay."""
-    line, column, begun = [first], cells_of(first), False
+    line: list[_Piece] = [(first, "")]
+    column, begun = cells_of(first), False
     for gap, word in _words(pieces):
         size = sum(cells_of(text) for text, _ in word)
         space = gap
         if begun and column + len(gap) + size > width:
-            yield "".join(line)
-            line, column, space = [rest], cells_of(rest), ""
-        line.append(space)
-        line += [styled(text, style) for text, style in word]
+            yield _joined(line)
+            line, column, space = [(rest, "")], cells_of(rest), ""
+        within = begun and line[-1][1] == word[0][1]
+        line.append((space, word[0][1] if within else ""))
+        line += word
         column += len(space) + size
         begun = True
-    yield "".join(line).rstrip(" ")
+    yield _joined(line).rstrip(" ")
+
+
+def _joined(line: Iterable[_Piece]) -> str:
+    runs = groupby((piece for piece in line if piece[0]), key=itemgetter(1))
+    return "".join(styled("".join(text for text, _ in run), style) for style, run in runs)
 
 
 def _words(pieces: Iterable[_Piece]) -> Iterator[tuple[str, list[_Piece]]]:

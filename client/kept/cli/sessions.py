@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from ..wire import Cursor, Id, Limit, Name, Page, Project, Query, Tag, Time
+from ..wire import Cursor, Id, Limit, Name, Page, Project, Query, Syntax, Tag, Time
 from ..wire.errors import NotFound
 from ..wire.message import FoundMessage, Role, SearchMessages
 from ..wire.session import (
@@ -72,6 +72,7 @@ class Search(Struct, frozen=True, kw_only=True):
     speaker: Annotated[Name, Meta(description="Only what this one said.")] | None = None
     since: Annotated[Time, Meta(tz=True, description="Only what was said at this time or later.")] | None = None
     until: Annotated[Time, Meta(tz=True, description="Only what was said before this time.")] | None = None
+    syntax: Syntax = "words"
     limit: Limit = 10
 
 
@@ -167,18 +168,36 @@ def search(wanted: Search, call: Caller, surface: Surface) -> int:
 
 def _search_messages(wanted: Search, query: str, call: Caller) -> Page[FoundMessage]:
     if wanted.status is not None:
-        raise UsageError("--status belongs to --titles")
-    session = None if wanted.session is None else session_id(wanted.session, call)
-    same = {name: getattr(wanted, name) for name in ("project", "tag", "role", "speaker", "since", "until", "limit")}
-    return call(SearchMessages(query=query, session_id=session, **same))
+        raise UsageError("--status belongs to a search of titles", "Send --titles as well.")
+    return call(
+        SearchMessages(
+            query=query,
+            session_id=None if wanted.session is None else session_id(wanted.session, call),
+            project=wanted.project,
+            tag=wanted.tag,
+            role=wanted.role,
+            speaker=wanted.speaker,
+            since=wanted.since,
+            until=wanted.until,
+            syntax=wanted.syntax,
+            limit=wanted.limit,
+        )
+    )
 
 
 def _search_titles(wanted: Search, query: str, call: Caller) -> Page[FoundSession]:
     for name in ("session", "role", "speaker", "since", "until"):
         if getattr(wanted, name) is not None:
-            raise UsageError(f"--{name} belongs to a search of messages", "Leave --titles or this option out.")
+            raise UsageError(f"--{name} belongs to a search of messages", f"Leave --titles or --{name} out.")
     return call(
-        SearchSessions(query=query, project=wanted.project, tag=wanted.tag, status=wanted.status, limit=wanted.limit)
+        SearchSessions(
+            query=query,
+            project=wanted.project,
+            tag=wanted.tag,
+            status=wanted.status,
+            syntax=wanted.syntax,
+            limit=wanted.limit,
+        )
     )
 
 
