@@ -118,7 +118,7 @@ def test_without_colour_a_wide_terminal_shows_the_text_as_it_is(text: str) -> No
         ("# Title #", ["\x1b[1;4mTitle\x1b[0m"]),
         ("### C#", ["\x1b[1mC#\x1b[0m"]),
         ("a **b** c", ["a \x1b[1mb\x1b[0m c"]),
-        ("*a* _b_", ["\x1b[3ma\x1b[0m \x1b[3mb\x1b[0m"]),
+        ("*a* _b_", ["\x1b[3ma b\x1b[0m"]),
         ("see `x*y`.", ["see \x1b[36mx*y\x1b[0m."]),
         ("**run `x`**", ["\x1b[1mrun\x1b[0m \x1b[1;36mx\x1b[0m"]),
         ("[docs](http://a.b)", ["docs \x1b[2m(http://a.b)\x1b[0m"]),
