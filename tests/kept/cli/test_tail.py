@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import IO
 
 import pytest
 
 import kept
 from kept.client import Client
+from kept.subscription import Subscription
 from kept.wire.event import Event
 from kept.wire.message import NewMessage, SendMessage
 from kept.wire.session import CreateSession, DeleteSession, GetSession, Session
@@ -99,7 +101,7 @@ def test_whoever_follows_is_there_and_a_restart_of_the_daemon_loses_nothing(home
         with kept.connect("tester", environ=environ, start=False) as client:
             session = client.call(CreateSession(title="a talk"))
             changes = client.subscribe(("session.attached", "session.detached"), since=0)
-            with changes, following(home, session, "--json") as process:
+            with not_for_ever(changes), following(home, session, "--json") as process:
                 assert event_of(next(changes)) == "session.attached"
                 assert [each.pid for each in client.call(GetSession(id=session.id)).attached] == [process.pid]
                 assert "HERE" in command_line(home, "session", "ls").stdout
@@ -117,6 +119,18 @@ def test_whoever_follows_is_there_and_a_restart_of_the_daemon_loses_nothing(home
                     while event_of(next(changes)) != "session.detached":
                         continue
                     assert client.call(GetSession(id=session.id)).attached == ()
+
+
+@contextmanager
+def not_for_ever(changes: Subscription) -> Iterator[None]:
+    """The subscription, which ends when nothing comes for far too long."""
+    end = Timer(3 * SECONDS, changes.close)
+    end.start()
+    try:
+        with changes:
+            yield
+    finally:
+        end.cancel()
 
 
 def event_of(change: object) -> str | None:
