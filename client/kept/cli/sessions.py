@@ -77,7 +77,7 @@ class Search(Struct, frozen=True, kw_only=True):
 
 
 class _SessionRow(Row, frozen=True, kw_only=True):
-    last_columns = ("status", "project")
+    last_columns = ("msgs", "status", "project")
     right_columns = ("active",)
 
     id: str

@@ -250,6 +250,8 @@ class _Reader:
 
 def send(wanted: Say, call: Caller, surface: Surface) -> int:
     """Say something."""
+    if not wanted.text and surface.here is not None and surface.here.terminal() is not None:
+        surface.note("type what is to be said; Ctrl-D on a line of its own ends it, Ctrl-C gives it up")
     text = " ".join(wanted.text) if wanted.text else surface.stdin().removesuffix("\n")
     if len(text) > CONTENT_CHARACTERS:
         raise UsageError(

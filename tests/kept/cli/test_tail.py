@@ -19,7 +19,7 @@ import kept
 from kept.client import Client
 from kept.subscription import Subscription
 from kept.wire.event import Event
-from kept.wire.message import NewMessage, SendMessage
+from kept.wire.message import ListMessages, NewMessage, SendMessage
 from kept.wire.session import CreateSession, DeleteSession, GetSession, Session
 from tests.harness import Process
 
@@ -227,6 +227,15 @@ def test_without_a_pager_it_is_printed(
         assert "\n  **one**\n" in here.picture.text()
         assert "\n  two" in here.picture.text()
         assert b"\x1b" not in here.raw
+
+
+def test_at_a_terminal_a_message_is_typed_and_ended_with_ctrl_d(home: Path, client: Client, session: Session) -> None:
+    with Terminal([*KEPT, "session", "send", session.id], environment(home)) as here:
+        here.until("the way to end it", lambda picture: "Ctrl-D" in picture.text())
+        here.type(b"typed\nhere\n\x04")
+        assert here.tells("code") == 0
+        assert "sent #1" in here.picture.text()
+    assert client.call(ListMessages(session_id=session.id)).items[0].content == "typed\nhere"
 
 
 @pytest.mark.parametrize("columns", [60, 80])

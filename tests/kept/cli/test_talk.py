@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from kept.cli.sessions import _leads
+from kept.wire import Page
 from kept.wire.errors import StorageFull
 from kept.wire.message import NewMessage, SendMessage
 from kept.wire.session import (
+    Attendee,
     Branch,
     CloseSession,
     CreateSession,
@@ -26,7 +30,7 @@ from kept.wire.session import (
 )
 
 from .test_local import Played
-from .typing_at import OverTheWire, Printed, Recorder, type_in
+from .typing_at import NOW, OverTheWire, Printed, Recorder, type_in
 
 HOSTILE = "evil\x1b[31m \x9b2J\u202e"
 COMMAND = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -40,7 +44,7 @@ def session(rooms: OverTheWire) -> Session:
     return created
 
 
-def typed(words: str | list[str], rooms: OverTheWire, **more: Any) -> Printed:
+def typed(words: str | list[str], rooms: OverTheWire | Recorder, **more: Any) -> Printed:
     return type_in(["session", *words] if isinstance(words, list) else f"session {words}", rooms, **more)
 
 
@@ -162,6 +166,20 @@ def test_a_list_tells_what_each_is_about_in_80_and_in_60_columns(rooms: OverTheW
     assert typed("ls --tag api --json", rooms, terminal=False).out.count('"id"') == 1
     assert typed("ls --tag none", rooms).err == "no such session\n"
     assert "--cursor" in typed("ls --limit 1", rooms).err
+
+
+@pytest.mark.parametrize(("columns", "mark"), [(60, "2"), (80, "2"), (130, "codex, vim")])
+def test_who_is_there_is_marked_however_narrow_it_is(
+    rooms: OverTheWire, session: Session, columns: int, mark: str
+) -> None:
+    there = tuple(Attendee(client=name, pid=1, user=None, since=NOW) for name in ("vim", "codex"))
+    old = msgspec.structs.replace(session, title="a long title " * 9, active_at=NOW - timedelta(days=400))
+    page = Page(items=[msgspec.structs.replace(old, attached=there), old])
+    head, first, second = typed("ls", Recorder({ListSessions: page}), columns=columns).out.splitlines()
+    at = head.index("HERE")
+    assert first[at:].startswith(mark)
+    assert second[at : at + 4].strip() == ""
+    assert all(len(line) <= columns for line in (head, first, second))
 
 
 def test_without_sessions_the_first_step_is_told(rooms: OverTheWire) -> None:
