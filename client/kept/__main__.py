@@ -176,7 +176,7 @@ def _looks_from_outside(argv: list[str]) -> bool:
     """Whether this is `kept doctor`: a daemon that hangs can't say so itself."""
     words = iter(argv)
     for word in words:
-        if word == "--socket":
+        if word in {"--socket", "--colour"}:
             next(words, None)
         elif not word.startswith("--"):
             return word == "doctor"

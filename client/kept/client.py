@@ -115,13 +115,20 @@ class Client:
                     raise one.outcome
         return [one.outcome for one in pending]
 
-    def subscribe(self, topics: Iterable[str] | None = None, since: int | None = None) -> Subscription:
-        """The changes from after `since`, or from now on, as an iterator; on a connection of its own."""
+    def subscribe(
+        self, topics: Iterable[str] | None = None, since: int | None = None, first: tuple[Call[Any], ...] = ()
+    ) -> Subscription:
+        """The changes from after `since`, or from now on, as an iterator; on a connection of its own.
+
+        `first` is called on that connection, and on each that takes its place, before anything is followed: what
+        belongs to a connection, such as who is in a session. What the daemon refuses of it ends the subscription.
+        """
         return Subscription(
             lambda patience: self._connect(patience, reply_seconds=0),
             None if topics is None else tuple(topics),
             since,
             self._settings.patience,
+            first,
         )
 
     def _settle(self, calls: list[Ticket]) -> None:

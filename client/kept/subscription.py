@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -20,6 +20,7 @@ from .faults import BadReply, NoDaemon
 from .frames import Splitter, decode_incoming
 from .link import Broken, Link, Ticket, outcome
 from .patience import Patience
+from .wire import Call
 from .wire.errors import Busy, ParseError, from_wire
 from .wire.event import Event, Lost, Subscribe
 from .wire.event import Subscription as Place
@@ -97,10 +98,16 @@ class Subscription:
     """
 
     def __init__(
-        self, connect: Callable[[Patience], Link], topics: tuple[str, ...] | None, since: int | None, patience: float
+        self,
+        connect: Callable[[Patience], Link],
+        topics: tuple[str, ...] | None,
+        since: int | None,
+        patience: float,
+        first: tuple[Call[Any], ...] = (),
     ) -> None:
         self._connect = connect
         self._patience = patience
+        self._first = first
         self._follower = Follower(topics, since)
         self._closed = threading.Event()
         self._reading = threading.Lock()
@@ -171,6 +178,8 @@ class Subscription:
         if self._closed.is_set():
             # It was when there was another link that could be shut.
             self._link.shut()
+        for call in self._first:
+            self._link.exchange(call, plan(type(call)))
         self._link.send(self._follower.ask())
         while not self._follower.begun:
             self._receive()

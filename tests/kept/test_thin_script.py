@@ -143,6 +143,13 @@ def test_what_the_daemon_hands_back_runs_here_with_the_standard_input_that_was_r
     assert (done.returncode, done.stdout) == (7, "local session import - stdin=é".encode())
 
 
+@pytest.mark.parametrize("before", [[], ["--json"], ["--socket", "doctor"], ["--colour", "never"]])
+def test_the_doctor_runs_here_whatever_stands_before_it(start: Start, run: Run, before: list[str]) -> None:
+    server = start(result(0, "asked"))
+    assert run(*before, "doctor").returncode == 7
+    assert server.received == []
+
+
 @pytest.mark.parametrize("code", [-32603, -32009, -32800, -31000])
 def test_a_command_that_ended_in_an_error_is_not_run_again(start: Start, run: Run, code: int) -> None:
     server = start(refusal(code, "a fault", hint="See the log."))

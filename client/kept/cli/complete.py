@@ -6,7 +6,7 @@ Refuses to fail: a shell that waits for a Tab gets candidates or none, never an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -80,7 +80,8 @@ def _command(before: Sequence[str]) -> Command | None:
 
 def _arguments(command: Command, before: Sequence[str], word: str, call: Caller) -> Iterator[Candidate]:
     options = {field.option: field for field in command.fields}
-    used, placed, waiting, only_arguments = _read(options, before)
+    short = {letter: f"--{name}" for letter, name in command.short}
+    used, placed, waiting, only_arguments = _read(options, [short.get(word, word) for word in before])
     if waiting is not None:
         yield from _values(command, waiting, word, call)
         return
@@ -99,7 +100,7 @@ def _arguments(command: Command, before: Sequence[str], word: str, call: Caller)
         yield from _values(command, slots[min(placed, len(slots) - 1)], word, call)
 
 
-def _read(options: dict[str, Field], before: Sequence[str]) -> tuple[set[str], int, Field | None, bool]:
+def _read(options: Mapping[str, Field], before: Sequence[str]) -> tuple[set[str], int, Field | None, bool]:
     """Of the words before: options used, how many arguments, the option that waits for its value, whether `--` came."""
     used: set[str] = set()
     placed = 0
@@ -131,6 +132,8 @@ def _values(command: Command, field: Field, word: str, call: Caller) -> Iterator
         yield from ((topic, "") for topic in topics)
     elif command.words == ("recall",):
         yield from _stored("memory", "key", word, call)
+    elif field.name in {"session", "session_id", "parent", "parent_id"}:
+        yield from _stored("session", "id", word, call)
     elif field.name in {"id", "key", "name"}:
         yield from _stored(command.words[0].replace("-", "_"), field.name, word, call)
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from ..wire import OnSecret, Query, Tags, Text, Time
+from ..wire import Id, OnSecret, Query, Tags, Text, Time
 from ..wire.component import OverallComponents
 from ..wire.context import Bundle, BundleContext
 from ..wire.daemon import DaemonStatus, Status
@@ -28,6 +28,7 @@ from .parse import Command, convert
 from .render import render, show_bundle, show_json, show_value
 from .surface import FINE, Caller, Surface, UsageError
 from .table import table
+from .talk import session_id
 from .text import clean, duration, one_line, plain, size
 
 _KEY_CHARACTERS = 40
@@ -90,6 +91,9 @@ class Context(Struct, frozen=True, kw_only=True):
     """What a session should know when it starts, as Markdown; with --json as sections."""
 
     project: ProjectOption | None = None
+    session: (
+        Annotated[Id, Meta(description="The session that goes on; `last`: the one that was active last.")] | None
+    ) = None
     budget: Annotated[int, Meta(ge=100, le=200_000, description="How many tokens it may take.")] = 2000
 
 
@@ -235,7 +239,8 @@ def _search(query: SearchMemories, call: Caller) -> Iterator[Found]:
 
 def context(wanted: Context, call: Caller, surface: Surface) -> int:
     """Show the context bundle."""
-    params = {"project": wanted.project, "budget_tokens": wanted.budget}
+    session = None if wanted.session is None else session_id(wanted.session, call)
+    params = {"project": wanted.project, "session": session, "budget_tokens": wanted.budget}
     bundle: Bundle = call(_convert({**params, "format": "json" if surface.json else "markdown"}, BundleContext))
     if surface.json:
         show_json(bundle, surface)
@@ -302,7 +307,12 @@ EVERYDAY = (
         by_position=("words",),
         examples=("kept recall build tool", "kept recall editor.indent"),
     ),
-    Command(("context",), Context, context, examples=("kept context --project web-1a2b3c4d --budget 1000",)),
+    Command(
+        ("context",),
+        Context,
+        context,
+        examples=("kept context --project web-1a2b3c4d --budget 1000", "kept context --session last"),
+    ),
     Command(
         ("log",),
         Log,

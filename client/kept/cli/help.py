@@ -80,10 +80,11 @@ def _of_command(command: Command, columns: int) -> str:
     options = [field for field in command.fields if field not in by_position]
     common = [field for field in options if is_write(command) and field.every_write]
     own = [field for field in options if field not in common]
+    short = {name: f"{letter}, " for letter, name in command.short}
     parts = [textwrap.fill(usage(command), width, subsequent_indent="  ", break_on_hyphens=False), ""]
     parts += [textwrap.fill(paragraph, width) + "\n" for paragraph in command.description.split("\n\n")]
     parts += _group("Arguments:", [(field.label, _about(field)) for field in by_position], width)
-    parts += _group("Options:", [(_option(field), _about(field)) for field in own], width)
+    parts += _group("Options:", [(short.get(field.name, "") + _option(field), _about(field)) for field in own], width)
     parts += _group("Options of every write:", [(_option(field), _about(field)) for field in common], width)
     everywhere = ", ".join(name for name, _ in _everywhere())
     parts += [textwrap.fill(f"Everywhere: {everywhere}.", width, break_on_hyphens=False), ""]

@@ -13,6 +13,9 @@ from .parse import Command
 _METHOD = re.compile(r"(?<![\w.-])[a-z]+\.[a-z_]+(?!\w|[.-]\w)")
 _PARAMETER = re.compile(r'(?<![\w.-])(?P<name>[a-z][a-z_]*)(?:=(?P<quote>"?)(?P<value>[\w-]+)(?P=quote))?(?!\w|[.-]\w)')
 
+_EVERY_DAY = {"session.list": "session ls"}
+"""Commands that show people the same as a method, and more."""
+
 
 def hint_of(refusal: KeptError, command: Command) -> str:
     """The hint of what was refused to `command`."""
@@ -27,7 +30,9 @@ def as_commands(text: str) -> str:
     """`text` with each method as its command: `backup.list` becomes `kept backup list`."""
 
     def command(found: re.Match[str]) -> str:
-        return f"kept {found[0].replace('.', ' ').replace('_', '-')}" if found[0] in calls() else found[0]
+        if found[0] not in calls():
+            return found[0]
+        return f"kept {_EVERY_DAY.get(found[0], found[0].replace('.', ' ').replace('_', '-'))}"
 
     return _METHOD.sub(command, text)
 

@@ -39,7 +39,8 @@ class Command:
 
     `by_position` names the fields that are taken by position, in order; only the last may be a tuple, which takes
     the rest. `as_typed` names those for which `-` is no text to be read, since the command reads or writes it itself.
-    `starts` says whether it may start the daemon; `hidden` keeps it out of help.
+    `short` gives options a second name of one dash and one letter: `("-n", "last")`. `starts` says whether it may
+    start the daemon; `hidden` keeps it out of help.
     """
 
     words: tuple[str, ...]
@@ -48,6 +49,7 @@ class Command:
     by_position: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     as_typed: tuple[str, ...] = ()
+    short: tuple[tuple[str, str], ...] = ()
     starts: bool = True
     hidden: bool = False
 
@@ -94,29 +96,34 @@ class Everywhere:
 
 EVERYWHERE = (
     Everywhere("json", "", "Print the result, or the error, as one JSON document."),
+    Everywhere("colour", "WHEN", "Escape sequences for colour: auto (on a terminal, without NO_COLOR), always, never."),
     Everywhere("no-start", "", "Fail (exit code 69) where the daemon isn't running, instead of starting it."),
     Everywhere("socket", "PATH", "The daemon's socket, instead of the one that KEPT_HOME and XDG_RUNTIME_DIR give."),
     Everywhere("help", "", "Show this help."),
 )
+COLOURS = ("auto", "always", "never")
 _EVERYWHERE = {option.name: option for option in EVERYWHERE}
 
 
 def parse(command: Command, words: Sequence[str], surface: Surface) -> tuple[Any, Surface]:
-    """The command's parameters, and the surface with `json` set where `--json` was among the words.
+    """The command's parameters, and the surface with `json` and `colour` as `--json` and `--colour` have them.
 
     Raises `UsageError`, `HelpWanted`, or `NeedsCaller` where `-` stands for an input that isn't at hand.
     """
     reading = _Reading(command, surface)
+    short = {letter: f"--{name}" for letter, name in command.short}
     rest = iter(words)
     for word in rest:
-        if word == "--":
+        if word in short:
+            reading.option(short[word], rest)
+        elif word == "--":
             reading.arguments += [(literal, True) for literal in rest]
         elif word == "-h" or (word.startswith("--") and len(word) > 2):
             reading.option(word, rest)
         else:
             reading.arguments.append((word, False))
     reading.place_arguments()
-    return reading.finish(), replace(surface, json=surface.json or reading.json)
+    return reading.finish(), replace(surface, json=surface.json or reading.json, colour=reading.colour)
 
 
 class _Reading:
@@ -126,6 +133,7 @@ class _Reading:
         self.command = command
         self.surface = surface
         self.json = False
+        self.colour = surface.colour
         self.arguments: list[tuple[str, bool]] = []
         self.given: dict[str, Any] = {}
         self.has_input = False
@@ -142,8 +150,10 @@ class _Reading:
             if bool(has_value) and not takes:
                 raise UsageError(f"--{name} takes no value")
             if takes and not has_value:
-                _next(name, rest)
-            if takes and self.surface.inside:
+                value = _next(name, rest)
+            if name == "colour":
+                self.colour = self.colours(value)
+            elif takes and self.surface.inside:
                 # It names another daemon than the one that this runs in.
                 raise NeedsCaller
             self.json = self.json or name == "json"
@@ -154,6 +164,12 @@ class _Reading:
             self.given[field.name] = field.option[2:] == name
         else:
             raise self.no_option(name, fields)
+
+    def colours(self, when: str) -> bool:
+        """Whether escape sequences are wanted."""
+        if when not in COLOURS:
+            raise UsageError(f"--colour must be one of {', '.join(COLOURS)}")
+        return self.surface.colour if when == "auto" else when == "always"
 
     def no_option(self, name: str, fields: Mapping[str, Field]) -> UsageError:
         """The refusal of an option, which is quoted only where it can't be a credential in the wrong place."""

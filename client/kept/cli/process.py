@@ -120,13 +120,33 @@ class Process:
         finally:
             bar.clear()
 
+    @contextmanager
+    def paged(self) -> Iterator[Callable[[str], object]]:
+        """As `Here` has it; nothing else is drawn meanwhile."""
+        from .pager import paged, words_of  # noqa: PLC0415 - only for long text
+
+        words = words_of(self._environ) if sys.stdout.isatty() else []
+        if not words:
+            yield _writer(sys.stdout)
+            return
+        draw, self._draw = self._draw, None
+        try:
+            with paged(words, self._environ) as show:
+                yield show
+        finally:
+            self._draw = draw
+
     def follow(
-        self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
+        self,
+        topics: tuple[str, ...] | None,
+        since: int | None,
+        begun: Callable[[int], object],
+        first: tuple[Call[Any], ...] = (),
     ) -> Iterator[Event | Lost]:
         """The changes as they come, across restarts of the daemon."""
         with _reaching():
             self._open()
-        with self._client.subscribe(topics, since) as changes:
+        with self._client.subscribe(topics, since, first) as changes:
             begun(changes.seq)
             yield from changes
 

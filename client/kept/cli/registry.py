@@ -11,8 +11,10 @@ from .local import LOCAL
 from .methods import RPC, commands
 from .parse import Command, did_you_mean
 from .session_moves import SESSION_MOVES
+from .sessions import SESSIONS
 from .shell import SHELL
 from .surface import UsageError
+from .talk import TALK
 from .top import TOP
 
 _POINTERS = {
@@ -26,6 +28,10 @@ _POINTERS = {
     "check": "kept doctor looks at everything, and says what to do.",
     "health": "kept doctor looks at everything, and says what to do.",
     "stop": "kept daemon stop ends the daemon.",
+    "chat": "kept session new begins a conversation; kept session ls lists them.",
+    "send": "kept session send ID TEXT says something in a conversation; kept session ls lists them.",
+    "tail": "kept session tail ID -f follows a conversation; kept watch follows every change.",
+    "show": "kept session show ID shows a conversation; kept recall KEY what is kept under a key.",
     "start": "kept daemon start starts the daemon.",
 }
 """What people type who come from other programs, and what they mean."""
@@ -38,7 +44,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
     A command written by hand stands in for the method of the same words.
     """
     found: dict[tuple[str, ...], Command] = {}
-    for command in (*EVERYDAY, *LOCAL, TOP, *SESSION_MOVES, RPC, *SHELL, *commands()):
+    for command in (*EVERYDAY, *LOCAL, TOP, *TALK, *SESSIONS, *SESSION_MOVES, RPC, *SHELL, *commands()):
         found.setdefault(command.words, command)
     return MappingProxyType(found)
 

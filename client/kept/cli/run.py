@@ -59,9 +59,9 @@ def in_order(argv: Sequence[str]) -> list[str]:
     """The words with those options that stand before the command moved behind it."""
     words = list(argv)
     moved: list[str] = []
-    while words and words[0].partition("=")[0] in {"--json", "--no-start", "--socket"}:
+    while words and words[0].partition("=")[0] in {"--json", "--no-start", "--socket", "--colour"}:
         word = words.pop(0)
-        moved.append(word if word != "--socket" or not words else f"--socket={words.pop(0)}")
+        moved.append(f"{word}={words.pop(0)}" if words and word in {"--socket", "--colour"} else word)
     end = len(before_arguments(words))
     return [*words[:end], *moved, *words[end:]] if words else []
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from ..wire import Id, OnSecret
+from ..wire import OnSecret
 from ..wire.session_move import Format, OnConflict
 from .parse import Command
 from .surface import Caller, Surface, the_caller
+from .talk import SessionOrLast, session_id
 
 STREAM = "-"
 
@@ -29,7 +31,7 @@ class ExportToFile(Struct, frozen=True, kw_only=True):
     in it as they are. A file that is there already is not replaced, unless --force says so.
     """
 
-    id: Annotated[Id, Meta(description="The session.")]
+    id: SessionOrLast
     file: Target = STREAM
     format: Format = "json"
     tree: Annotated[bool, Meta(description="With all sessions that descend from it.")] = False
@@ -53,7 +55,7 @@ def export(wanted: ExportToFile, call: Caller, surface: Surface) -> int:
     the_caller(surface)
     from .session_files import fetch  # noqa: PLC0415 - it opens files, which the daemon must never do
 
-    return fetch(wanted, call, surface)
+    return fetch(replace(wanted, id=session_id(wanted.id, call)), call, surface)
 
 
 def import_(wanted: ImportFromFile, call: Caller, surface: Surface) -> int:

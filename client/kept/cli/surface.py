@@ -41,9 +41,14 @@ class Here(Protocol):
     """The client's own process, for commands that stream or start things."""
 
     def follow(
-        self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
+        self,
+        topics: tuple[str, ...] | None,
+        since: int | None,
+        begun: Callable[[int], object],
+        first: tuple[Call[Any], ...] = (),
     ) -> Iterator[Any]:
-        """`Event` and `Lost` as they come, without end; `begun` is told the place in the log that they come after."""
+        """`Event` and `Lost` as they come, without end; `begun` is told the place in the log that they come after.
+        The calls of `first` are made on the connection that the events come from, and on each that takes its place."""
         ...
 
     def start(self) -> bool:
@@ -53,6 +58,11 @@ class Here(Protocol):
     def drawing(self) -> AbstractContextManager[Callable[[int, int, str], object]]:
         """A function that takes how much is done, of how much (0 where that isn't known), and what is being done. It
         draws a line on the terminal that is gone at the end; where there is no terminal, nothing."""
+        ...
+
+    def paged(self) -> AbstractContextManager[Callable[[str], object]]:
+        """A function that takes text for the output: on a terminal it goes through the pager that the person has
+        chosen, and ends where they leave it."""
         ...
 
     def ask(self, question: str) -> str | None:

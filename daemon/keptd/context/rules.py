@@ -40,12 +40,12 @@ _NOTES_SHARE = 25
 for all."""
 
 COMMANDS = {
-    "session": "kept session list",
+    "session": "kept session show ID",
     "components": "kept component list",
     "memories": "kept memory list --order priority",
     "decisions": "kept decision list --status open",
     "errors": "kept error list --status open",
-    "sessions": "kept session list",
+    "sessions": "kept session ls",
     "actions": "kept action list",
 }
 

@@ -52,7 +52,9 @@ tell(code=os.waitstatus_to_exitcode(status))
 """
 """A session of its own, whose job is in a group of its own: only then can it be stopped as in a real one."""
 
-_PART = re.compile(r"\x1b\[(?P<given>[?0-9;]*)(?P<what>[A-Za-z])|(?P<text>[^\x1b\r\n]+)|(?P<move>[\r\n])|(?P<odd>\x1b)")
+_PART = re.compile(
+    r"\x1b\[(?P<given>[?0-9;]*)(?P<what>[A-Za-z])|(?P<text>[^\x1b\r\n]+)|(?P<move>[\r\n])|(?P<keypad>\x1b[=>])|(?P<odd>\x1b)"
+)
 
 
 class Picture:
@@ -96,7 +98,7 @@ class Picture:
                 if self.alternate and self.row >= self.height:
                     self.wide.append("a line too many")
                 self.row = min(self.row, self.height - 1)
-            else:
+            elif part["what"]:
                 self._obey(part["given"], part["what"])
 
     def _print(self, text: str) -> None:

@@ -6,11 +6,11 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kept.checkup import Examination
 from kept.cli.surface import Caller
-from kept.wire import Actor
+from kept.wire import Actor, Call
 from kept.wire.daemon import Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
 
@@ -46,6 +46,9 @@ class Played:
         self.questions: list[str] = []
         self.shown: list[tuple[int, int, str]] = []
         self.asked: list[tuple[tuple[str, ...] | None, int | None]] = []
+        self.paper: list[str] = []
+        """What its pager was given."""
+        self.first: tuple[Call[Any], ...] = ()
         self.typed = b""
         """What its standard input has."""
 
@@ -53,14 +56,23 @@ class Played:
         return io.BytesIO(self.typed)
 
     def follow(
-        self, topics: tuple[str, ...] | None, since: int | None, begun: Callable[[int], object]
+        self,
+        topics: tuple[str, ...] | None,
+        since: int | None,
+        begun: Callable[[int], object],
+        first: tuple[Call[Any], ...] = (),
     ) -> Iterator[Event | Lost]:
         self.asked.append((topics, since))
+        self.first = first
         begun(since or 7)
         return iter(self.events)
 
     def start(self) -> bool:
         return self.starts
+
+    @contextmanager
+    def paged(self) -> Iterator[Callable[[str], object]]:
+        yield self.paper.append
 
     @contextmanager
     def drawing(self) -> Iterator[Callable[[int, int, str], object]]:
