@@ -59,6 +59,26 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: what was made, renamed or removed there. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file: on the disk, and whole or not there, whatever happens meanwhile. Raises `OSError`."""
+    aside = path.with_name(f".{path.name}.new")
+    with open(aside, "wb", opener=private) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync_folder(path.parent)
+
+
 def overwrite(file: Path) -> int:
     """Remove a file after writing zeros over what it held; returns its size in bytes, 0 where there is none.
 

@@ -23,11 +23,11 @@ from kept.wire.backup import RestoreBackup
 from kept.wire.event import DATABASE
 
 from ..domain import Domain
-from ..home import make_private
+from ..home import make_private, sync_folder
 from ..store import Store, changes
 from ..store.damage import Damage
 from .archive import BESIDE, BadBackup, BesideFile, Manifest, steady
-from .place import Found, sync
+from .place import Found
 from .work import PIECE, Work
 
 FOLDER = "files"
@@ -88,8 +88,8 @@ def gather(original: Original, aside: Path, former: Sequence[Found], work: Work)
         if source is not None:
             taken.append(_take(source, aside / FOLDER / name, name, former, work))
     for folder in {(aside / FOLDER / file.name).parent for file in taken}:
-        sync(folder)
-        sync(folder.parent)
+        sync_folder(folder)
+        sync_folder(folder.parent)
     return tuple(taken)
 
 
@@ -117,7 +117,7 @@ def lay(source: Path, target: Path, work: Work) -> None:
     aside.unlink(missing_ok=True)
     _copy(source, aside, work)
     aside.rename(target)
-    sync(target.parent)
+    sync_folder(target.parent)
 
 
 def is_on_line(db: apsw.Connection, manifest: Manifest) -> bool:
@@ -153,7 +153,7 @@ def set_aside(path: Path, kept: Path) -> None:
         make_private(folder)
     kept.unlink(missing_ok=True)
     os.link(path, kept)
-    sync(kept.parent)
+    sync_folder(kept.parent)
 
 
 def _files(found: Found) -> tuple[BesideFile, ...]:

@@ -23,13 +23,12 @@ from kept.wire import Actor
 
 from ..clock import Clock, to_time
 from ..domain import Domain
-from ..home import make_private
+from ..home import make_private, sync_folder
 from ..store import checksums, search
 from ..store.changes import ChangeLog, last_seq
 from ..store.database import FAULTS, UnusableDatabase, open_writer
 from ..store.migrations import Migration, NewerDatabase, migrate
 from . import rebuild
-from .marker import sync_folder
 from .pages import Pages
 from .rebuild import Tally
 from .report import FORM, Report, encoded, read, report
@@ -281,6 +280,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-__all__ = ["Backup", "Backups", "Recovery", "no_backups"]
