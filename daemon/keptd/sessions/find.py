@@ -24,7 +24,7 @@ from ..store.search import Gathered, Narrow
 from ..store.snippets import snippet
 from . import messages, ranking, store
 from .ranking import Asked, Ranked, Turn
-from .rows import MESSAGE, SESSION, SessionRow, message, session
+from .rows import MESSAGE, SESSION, MessageRow, SessionRow, message, session
 from .schema import MESSAGE_TEXT, SESSION_TEXT
 
 SESSIONS = 300
@@ -78,7 +78,7 @@ def found_messages(db: apsw.Connection, call: SearchMessages) -> Iterator[FoundM
     ranked = _ranked(db, call, gathered)
     for seq, score in ranked[call.offset : call.offset + call.limit]:
         for session_id, *row in db.execute(_MESSAGE, (seq,)):
-            yield _found(db, row, str(session_id), score, call)
+            yield _found(db, MessageRow._make(row), str(session_id), score, call)
 
 
 def found_sessions(db: apsw.Connection, call: SearchSessions) -> Iterator[FoundSession]:
@@ -262,13 +262,11 @@ def _fits(call: SearchMessages, turn: Turn) -> bool:
     )
 
 
-def _found(
-    db: apsw.Connection, row: Sequence[Any], session_id: str, score: float, call: SearchMessages
-) -> FoundMessage:
+def _found(db: apsw.Connection, row: MessageRow, session_id: str, score: float, call: SearchMessages) -> FoundMessage:
     """A message as a result shows it: no more of it than a reader can look through."""
-    whole = message(tuple(row), session_id)
+    whole = message(row, session_id)
     fields = msgspec.structs.asdict(whole)
-    is_large = len(row[6]) > _METADATA_BYTES
+    is_large = len(row.metadata) > _METADATA_BYTES
     if is_large:
         fields["metadata"] = None
     fields["content"] = whole.content[:FOUND_CHARACTERS]

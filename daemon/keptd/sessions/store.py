@@ -20,8 +20,8 @@ _ATTACHED = (
     "WHERE session IN (SELECT value FROM json_each(?)) ORDER BY seq"
 )
 _INSERT = (
-    "INSERT INTO session (id, title, parent_id, project, status, summary, max_context_messages, metadata, tags, "
-    "active_at, created_at, updated_at, actor) VALUES (?, ?, ?, ?, 'active', NULL, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO session ({', '.join(SessionRow._fields[1:])}, place, extra) "
+    f"VALUES ({', '.join('?' * (len(SessionRow._fields) + 1))})"
 )
 _REPLACE = (
     "UPDATE session SET title = ?, parent_id = ?, project = ?, status = ?, summary = ?, max_context_messages = ?, "
@@ -88,25 +88,15 @@ def attached(db: apsw.Connection, sessions: Iterable[int]) -> dict[int, list[Att
 
 def insert(db: apsw.Connection, row: SessionRow) -> SessionRow:
     """Begin a session. `row.seq` is not used: the session gets the next."""
-    db.execute(
-        _INSERT,
-        (
-            row.id,
-            row.title,
-            row.parent_id,
-            row.project,
-            row.max_context_messages,
-            row.metadata,
-            row.tags,
-            row.active_at,
-            row.created_at,
-            row.updated_at,
-            row.actor,
-        ),
-    )
-    begun = row._replace(seq=db.last_insert_rowid())
+    begun = row._replace(seq=put(db, row, "here"))
     index(db, begun)
     return begun
+
+
+def put(db: apsw.Connection, row: SessionRow, place: str, extra: str | None = None) -> int:
+    """Add a session, which is not found by its words yet; the `seq` that it gets, whatever `row.seq` is."""
+    db.execute(_INSERT, (*row[1:], place, extra))
+    return db.last_insert_rowid()
 
 
 def replace(db: apsw.Connection, former: SessionRow, row: SessionRow) -> None:
