@@ -109,7 +109,7 @@ def test_attached_time_includes_those_that_are_there_now(rooms: Rooms) -> None:
     session = rooms(CreateSession(title="Kite"))
     [(seq,)] = rooms.writer.execute("SELECT seq FROM session")
     rooms.writer.execute(
-        "INSERT INTO session_attachment (session, connection, client, pid, since) VALUES (?, 1, 'nvim', 7, ?)",
+        "INSERT INTO session_attachment (session, connection, client, pid, since, ticks) VALUES (?, 1, 'v', 7, ?, 0)",
         (seq, rooms.clock.now()),
     )
     rooms.writer.execute("UPDATE session SET attached_us = 5000000, attachments = 3")
