@@ -11,12 +11,11 @@ from msgspec import Raw
 from kept.wire.message import Message, MessageId
 from kept.wire.session import Attendee, Session, SessionId
 
-from ..clock import to_time
+from ..clock import SECOND, to_time
 from ..tokens import tokens_of
 
 NO_TAGS = "[]"
 
-_SECOND = 1_000_000
 
 _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.Encoder().encode
@@ -121,7 +120,7 @@ def session(row: SessionRow, attached: Sequence[Attendee]) -> Session:
         last_message_at=None if row.last_message_at is None else to_time(row.last_message_at),
         active_at=to_time(row.active_at),
         attached=tuple(attached),
-        attached_seconds=row.attached_us // _SECOND,
+        attached_seconds=row.attached_us // SECOND,
         attachments=row.attachments,
         created_at=to_time(row.created_at),
         updated_at=to_time(row.updated_at),
