@@ -32,9 +32,6 @@ from .work import PIECE, Work
 
 FOLDER = "files"
 
-RECOVERY = "recovery"
-"""The method of a change that went on with the same line of time."""
-
 
 class Original(NamedTuple):
     """What is backed up: a database, the rooms whose files lie beside it, and who hears of damage."""
@@ -125,7 +122,7 @@ def is_on_line(db: apsw.Connection, manifest: Manifest) -> bool:
     it since, but going back to this very backup."""
     replaced = db.execute(
         "SELECT method, entity_id FROM change WHERE seq > ? AND entity = ? AND method <> ? ORDER BY seq",
-        (manifest.last_seq, DATABASE, RECOVERY),
+        (manifest.last_seq, DATABASE, changes.RECOVERY),
     ).fetchall()
     if replaced:
         return replaced[-1] == (RestoreBackup.method, manifest.id)

@@ -18,9 +18,10 @@ from kept.wire.errors import Conflict, KeptError
 
 from ..clock import Clock
 from ..domain import Domain
+from ..home import QUARANTINE
 from ..store import Store, changes
 from ..store.background import read, write_alone
-from ..store.replacing import QUARANTINE, Replacing, took_effect
+from ..store.replacing import Replacing, took_effect
 from .archive import BadBackup, Manifest
 from .beside import FOLDER, Original, bring_back, is_on_line, lay
 from .create import Wanted, make, verify

@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 import structlog
 
+from kept.wire.maintenance import NOTHING_LOST
+
 from ..backups.beside import copy_in, damaged, is_on_line, lay, set_aside
 from ..backups.place import Found, Place
 from ..backups.work import Work
 from ..clock import Clock, to_time
 from ..domain import Domain
-from ..home import make_private, write_whole
+from ..home import QUARANTINE, REPORTS, make_private, write_whole
 from ..store import Store
-from .recover import QUARANTINE, REPORTS
-from .report import FORM, NOTHING, Report, encoded
+from .report import FORM, Report, encoded
 
 log = structlog.get_logger(__name__)
 
@@ -116,5 +117,5 @@ def _reason(bad: Sequence[str], missing: Sequence[str]) -> str:
 
 def _sentence(lost: dict[str, str]) -> str:
     if not lost:
-        return NOTHING
+        return NOTHING_LOST
     return f"Lost: {'; '.join(f'{words}, of {name}' for name, words in sorted(lost.items()))}."
