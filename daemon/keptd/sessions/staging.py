@@ -17,13 +17,10 @@ from kept.wire.session import SessionId
 from kept.wire.session_move import ImportedSession
 
 from ..store.ids import new_id
-from ..trash import store as trash
 from . import attendance, messages, store
 from .document import Extra, decode_extra, encode_extra
 from .incoming import Incoming
 from .rows import SESSION, MessageRow, SessionRow
-
-ENTITY = "session"
 
 _STAGED = f"SELECT {SESSION} FROM session AS s WHERE s.seq = ? AND s.place = 'staged'"
 _WHOSE = "SELECT m.seq, s.place FROM message AS m LEFT JOIN session AS s ON s.seq = m.session WHERE m.id = ?"
@@ -117,7 +114,7 @@ def publish(db: apsw.Connection, arrivals: Sequence[Arrival], on_conflict: str, 
         db.execute("UPDATE session SET place = 'here', parent_id = NULL WHERE id = ?", (one.id,))
         row = store.find(db, one.id)
         store.index(db, row)
-        log.add(ENTITY, row.id, row.label)
+        log.add("session", row.id, row.label)
     parents = [_parent(db, arrival, one, ids, warnings) for arrival, one in shown]
     new = {one.id for _, one in shown}
     for (arrival, one), parent in zip(shown, parents, strict=True):
@@ -169,9 +166,7 @@ def _replace(db: apsw.Connection, session_id: str, log: Log) -> None:
     former = store.find(db, session_id)
     renamed = _rename(db, session_id)
     attendance.go_all(db, former, log.at, log.ticks)
-    store.move(db, former, "trash")
-    gone = trash.Deleted(ENTITY, renamed, former.label, renamed)
-    trash.put(db, gone, log.at, log.keep_days, log.actor)
+    store.discard(db, former._replace(id=renamed), log.at, log.keep_days, log.actor)
 
 
 def _parent(

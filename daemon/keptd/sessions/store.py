@@ -11,6 +11,7 @@ from kept.wire.errors import Conflict, NotFound, QuotaExceeded
 from kept.wire.session import Attendee, Session
 
 from ..clock import to_time
+from ..trash import store as trash
 from .rows import SESSION, SessionRow, decode_tags, session
 from .schema import SESSION_TEXT
 
@@ -47,6 +48,9 @@ IDLE = f"""
 GOING = f"SELECT {SESSION} FROM session AS s INDEXED BY session_by_status WHERE s.place = 'going' LIMIT 1"
 LOOKED_AT = 100
 """Sessions among which those are looked for that have something to tell."""
+
+TRASHED = "session"
+"""The entity under which a session is in the trash."""
 
 DEEPEST = 1000
 """Sessions in one line of descent: so many are looked at, so that none is its own ancestor."""
@@ -132,6 +136,17 @@ def move(db: apsw.Connection, row: SessionRow, place: str) -> None:
         index(db, row)
     elif place == "trash":
         unindex(db, row)
+
+
+def discard(db: apsw.Connection, row: SessionRow, at: int, keep_days: int, actor: str) -> None:
+    """Put a session into the trash, at `at` (microseconds since 1970)."""
+    move(db, row, "trash")
+    trash.put(db, trashed(row.id, row.label), at, keep_days, actor)
+
+
+def trashed(session_id: str, label: str) -> trash.Deleted:
+    """A session as the trash has it: its snapshot is its id, since its rows stay where they are."""
+    return trash.Deleted(TRASHED, session_id, label, session_id)
 
 
 def going(db: apsw.Connection) -> SessionRow | None:
