@@ -5,9 +5,9 @@ from __future__ import annotations
 import apsw
 
 from ..clock import DAY
-from ..domain import JobCtx
+from ..domain import JobCtx, Tell
 from ..jobs.declare import job
-from ..offload import Tell, in_thread
+from ..offload import in_thread
 from ..store.background import write
 from ..store.changes import ChangeLog
 from ..store.writer import Written

@@ -12,9 +12,8 @@ from kept.wire.maintenance import Checkup, Finding, Recovery, worst
 
 from ..clock import Clock
 from ..config import Config
-from ..domain import Domain, SelfReport
+from ..domain import Domain, SelfReport, Tell
 from ..home import REPORTS
-from ..offload import Tell
 from ..store import Store, checksums
 from ..store.ballast import Ballast
 from ..store.changes import last_at
