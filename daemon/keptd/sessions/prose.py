@@ -24,12 +24,24 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>#&!|~])")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
-class Markdown:
-    """CommonMark: a heading of level 1 for each session, of level 3 for each message, and nothing else of level 3."""
+class _Prose:
+    """What both forms have: nothing around the whole, and nothing behind a session."""
 
     def beginning(self, _exported_at: int, _extra: Extra) -> bytes:
         """Nothing."""
         return b""
+
+    def tail(self, _extra: Extra) -> bytes:
+        """Nothing."""
+        return b""
+
+    def ending(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+class Markdown(_Prose):
+    """CommonMark: a heading of level 1 for each session, of level 3 for each message, and nothing else of level 3."""
 
     def head(self, row: SessionRow, extra: Extra, *, first: bool) -> bytes:
         """The session's title, what is known of it, and its summary."""
@@ -51,21 +63,9 @@ class Markdown:
             text += f"\nMetadata:\n\n{_fenced(said.metadata)}"
         return text.encode()
 
-    def tail(self, _extra: Extra) -> bytes:
-        """Nothing."""
-        return b""
 
-    def ending(self) -> bytes:
-        """Nothing."""
-        return b""
-
-
-class Plain:
+class Plain(_Prose):
     """Text: what is the form's own begins at the margin, what was said four spaces behind it."""
-
-    def beginning(self, _exported_at: int, _extra: Extra) -> bytes:
-        """Nothing."""
-        return b""
 
     def head(self, row: SessionRow, extra: Extra, *, first: bool) -> bytes:
         """The session's title, what is known of it, and its summary."""
@@ -84,14 +84,6 @@ class Plain:
         if said.metadata != NO_VALUE:
             text += f"Metadata:\n{_indented(_safe(said.metadata))}"
         return text.encode()
-
-    def tail(self, _extra: Extra) -> bytes:
-        """Nothing."""
-        return b""
-
-    def ending(self) -> bytes:
-        """Nothing."""
-        return b""
 
 
 def _facts(row: SessionRow, extra: Extra) -> Iterator[tuple[str, str]]:
