@@ -77,6 +77,7 @@ def sync_folder(folder: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a small file: on the disk, and whole or not there, whatever happens meanwhile. Raises `OSError`."""
     aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)
     with open(aside, "wb", opener=private) as file:
         file.write(content)
         file.flush()
