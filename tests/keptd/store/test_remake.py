@@ -10,6 +10,8 @@ import pytest
 
 from kept.wire.journal import AddDecision
 from kept.wire.memory import SetMemory
+from kept.wire.message import SendMessage
+from kept.wire.session import CreateSession
 from keptd.domain import SearchIndex
 from keptd.store import search
 from keptd.supervisor import DOMAINS
@@ -22,6 +24,8 @@ INDEXES = [index for domain in DOMAINS for index in domain.indexes]
 def rooms(tmp_path: Path) -> Iterator[Rooms]:
     made = Rooms(tmp_path, DOMAINS)
     for number in range(20):
+        session = made(CreateSession(title=f"zebra {number}"))
+        made(SendMessage(session_id=session.id, content="zebra"))
         made(SetMemory(key=f"k{number}", value="zebra"))
         made(AddDecision(decision=f"d{number}", reasoning="zebra"))
     yield made
