@@ -21,6 +21,10 @@ LOOK_SECONDS = 30.0
 """The longest that anybody waits without looking at the clock again: timers stand still while the machine is suspended,
 and don't notice that the wall clock is set."""
 
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+"""In microseconds, as tables count."""
+
 _LOCAL = Path("/etc/localtime")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,6 +15,12 @@ from stat import S_ISDIR
 
 from kept.paths import Paths
 
+QUARANTINE = "quarantine"
+"""The folder, in the data folder, of files that were damaged or replaced. Nothing in it is read again, or removed."""
+
+REPORTS = "recovery"
+"""The folder, in the data folder, of the reports of recoveries, which are JSON."""
+
 _WRITABLE_BY_OTHERS = 0o022
 _ZEROS = memoryview(bytes(1024 * 1024))
 _LOCK_BYTES = 4096
@@ -57,6 +63,27 @@ def make_private(folder: Path) -> None:
 def private(path: str, flags: int) -> int:
     """An opener for `open` that makes files for the owner alone, and follows no link."""
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: what was made, renamed or removed there. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file: on the disk, and whole or not there, whatever happens meanwhile. Raises `OSError`."""
+    aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)
+    with open(aside, "wb", opener=private) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync_folder(path.parent)
 
 
 def overwrite(file: Path) -> int:

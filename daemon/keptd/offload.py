@@ -18,12 +18,10 @@ import apsw
 
 from kept.wire.errors import KeptError, StorageFailed, StorageFull
 
+from .domain import Tell
 from .store.database import FAULTS
 
 T = TypeVar("T")
-
-Tell = Callable[[int, int, str], None]
-"""Takes how much is done, of how much (0 where that isn't known), and what is being done."""
 
 BEAT_SECONDS = 0.5
 """The least time between two messages about one part of the work."""

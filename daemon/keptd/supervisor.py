@@ -325,7 +325,7 @@ class Supervisor:
             return
 
         def run(db: apsw.Connection) -> Written:
-            log_of_changes = changes.ChangeLog(db, self._clock.now(), self._actor, recovery.METHOD)
+            log_of_changes = changes.ChangeLog(db, self._clock.now(), self._actor, changes.RECOVERY)
             log_of_changes.add(DATABASE, found.stamp, found.lost)
             return Written(b"", log_of_changes.last_seq)
 

@@ -1,4 +1,5 @@
-"""The home's lock: who has it, where its daemon listens, and what happens when the home is taken away under it."""
+"""The home's lock: who has it, where its daemon listens, and what happens when the home is taken away under it. And
+the small files in it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keptd import supervisor
-from keptd.home import HomeLock, HomeTaken
+from keptd.home import HomeLock, HomeTaken, write_whole
 from tests.harness import running
 
 LONG = "/x" * 40
@@ -80,3 +81,27 @@ async def test_a_daemon_whose_home_was_removed_leaves_its_successors_socket_and_
             await second.until("the first one's end", lambda: '"stopped"' in second.log())
             assert not (home / "current").exists()
             await (await second.connect()).is_served()
+
+
+def test_a_small_file_is_replaced_whole_whatever_a_crash_left_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "check.json"
+    file.write_bytes(b"former")
+    (tmp_path / ".check.json.new").write_bytes(b"the longer beginning of a file that a crash cut off")
+    write_whole(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert file.stat().st_mode & 0o077 == 0
+    assert os.listdir(tmp_path) == ["check.json"]
+
+
+def test_a_small_file_that_can_not_be_written_leaves_the_former_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "check.json"
+    file.write_bytes(b"former")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(file, b"new")
+    assert file.read_bytes() == b"former"

@@ -15,7 +15,7 @@ from shlex import quote
 import msgspec
 from msgspec import Struct
 
-from ..cli.text import duration, one_line
+from ..cli.text import counted, duration, one_line
 from ..cli.text import size as bytes_told
 from ..paths import Paths
 from ..wire.maintenance import Finding
@@ -122,7 +122,7 @@ def backups(folder: str) -> Iterator[Finding]:
         return
     bad = [name for name in names if (said := _checked(folder, name)) is not None and said.problem]
     newest = f"the newest is {_age(names[-1])} ({names[-1]})"
-    count = f"{len(names)} backups" if len(names) > 1 else "1 backup"
+    count = counted(len(names), "backup")
     if names[-1] in bad:
         step = "kept daemon start, and kept backup list shows which of the others are good."
         yield warning("backups", f"{count}; {newest}, and its check found it bad", step)

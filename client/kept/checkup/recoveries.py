@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from ..cli.text import size as bytes_told
-from ..wire.maintenance import Finding, Recovery
+from ..wire.maintenance import NOTHING_LOST, Finding, Recovery
 from .findings import ok, warning
 
 SHOWN = 3
@@ -55,7 +55,7 @@ def tell(reports: Sequence[Recovery]) -> Iterator[Finding]:
         detail += "".join(f" {told}." for told in rows if told)
         if kept:
             detail += f" The damaged files are in {report.quarantine}, untouched."
-        lost = report.lost != "Nothing was lost."
+        lost = report.lost != NOTHING_LOST
         if lost and kept:
             yield warning("recovery", detail, _LOOK)
         else:

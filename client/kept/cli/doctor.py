@@ -18,7 +18,7 @@ from ..wire.maintenance import CheckDatabase, Finding, worst
 from .parse import Command
 from .render import show_json
 from .surface import FINE, REFUSED, Caller, Here, Surface, the_caller
-from .text import one_line
+from .text import counted, one_line
 
 _WIDEST = 100
 """Longer lines are hard to read, however wide the terminal is."""
@@ -140,17 +140,13 @@ def _width(surface: Surface) -> int:
 def _summary(findings: Sequence[Finding]) -> str:
     """All of it in a sentence or two."""
     count = {verdict: sum(_known(each) == verdict for each in findings) for verdict in _MARKS}
-    problems, warnings = _counted(count["problem"], "problem"), _counted(count["warning"], "warning")
+    problems, warnings = counted(count["problem"], "problem"), counted(count["warning"], "warning")
     if count["problem"]:
         also = f" and {warnings}" if count["warning"] else ""
         return f"{problems}{also}. What stands behind -> is the next step, and destroys nothing."
     if count["warning"]:
         return f"It works, with {warnings}. What stands behind -> is the next step."
     return f"All is well: {count['ok']} things were looked at."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 DOCTOR = Command(("doctor",), Doctor, doctor, examples=("kept doctor", "kept doctor --full"), starts=False)

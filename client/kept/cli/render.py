@@ -56,8 +56,7 @@ def show_page(page: Page[Any], surface: Surface, method: str) -> None:
         surface.note("nothing there")
         return
     surface.out(table(page.items, surface, acts_by_id(method.partition(".")[0])))
-    if page.next_cursor:
-        surface.note(f"more: repeat with --cursor {clean(page.next_cursor)}")
+    surface.more(page.next_cursor)
 
 
 @cache

@@ -16,7 +16,7 @@ from ..wire.session_move import ExportPart, ExportSession, ImportedSessions, Imp
 from .render import show_json
 from .session_moves import STREAM, ExportToFile, ImportFromFile
 from .surface import FINE, Caller, Surface, the_caller
-from .text import clean, harmless_json, size
+from .text import clean, counted, harmless_json, size
 from .transfer import beside, delivered, told
 
 _SHOWN = 20
@@ -41,7 +41,7 @@ def fetch(wanted: ExportToFile, call: Caller, surface: Surface) -> int:
     if surface.json:
         show_json({"file": wanted.file, "bytes": total, "messages": done}, surface)
     else:
-        surface.line(f"exported {_messages(done)}: {size(total)}")
+        surface.line(f"exported {counted(done, 'message')}: {size(total)}")
     return FINE
 
 
@@ -84,15 +84,11 @@ def _tell(imported: ImportedSessions, surface: Surface) -> None:
     arrived = [each for each in sessions if each.action != "skipped"]
     for each in sessions[:_SHOWN]:
         former = f", was {clean(each.former_id)}" if each.former_id not in (None, each.id) else ""
-        surface.line(f"{clean(each.action):<8}  {clean(each.id)}  {_messages(each.messages)}{former}")
+        surface.line(f"{clean(each.action):<8}  {clean(each.id)}  {counted(each.messages, 'message')}{former}")
     if len(sessions) > _SHOWN:
         surface.line(f"... and {len(sessions) - _SHOWN:,} more")
-    surface.line(f"imported {_messages(imported.messages)} in {len(arrived):,} of {len(sessions):,} sessions")
+    surface.line(f"imported {counted(imported.messages, 'message')} in {len(arrived):,} of {len(sessions):,} sessions")
     for warning in imported.warnings[:_SHOWN]:
         surface.note(f"note: {clean(warning)}")
     if len(imported.warnings) > _SHOWN:
         surface.note(f"note: and {len(imported.warnings) - _SHOWN:,} more; --json shows all")
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count:,} messages"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from ..wire import Call
+from .text import clean
 
 if TYPE_CHECKING:
     from ..checkup import Examination
@@ -149,6 +150,11 @@ class Surface:
         """One line beside the output; programs that read JSON are spared it."""
         if not self.json:
             self.err(text + "\n")
+
+    def more(self, cursor: str | None) -> None:
+        """Beside the output how to get at the next page, where there is one."""
+        if cursor:
+            self.note(f"more: repeat with --cursor {clean(cursor)}")
 
 
 def the_caller(surface: Surface) -> Here:

@@ -167,8 +167,7 @@ def show_runs(page: Page[Run], surface: Surface) -> None:
         for run in page.items
     ]
     surface.out(table(rows, surface))
-    if page.next_cursor:
-        surface.note(f"more: repeat with --cursor {clean(page.next_cursor)}")
+    surface.more(page.next_cursor)
 
 
 def show_run(run: Run, surface: Surface) -> None:
@@ -312,8 +311,7 @@ def show_trash(page: Page[Trashed], surface: Surface) -> None:
     ]
     surface.out(table(rows, surface))
     surface.note("to have one back: kept trash restore ID")
-    if page.next_cursor:
-        surface.note(f"more: repeat with --cursor {clean(page.next_cursor)}")
+    surface.more(page.next_cursor)
 
 
 def show_untrashed(item: Trashed, surface: Surface) -> None:

@@ -12,6 +12,9 @@ from .errors import StorageFailed, StorageFull
 
 Verdict = Literal["ok", "warning", "problem"]
 
+NOTHING_LOST = "Nothing was lost."
+"""How a recovery says so."""
+
 _WORSE: Sequence[Verdict] = ("ok", "warning", "problem")
 
 

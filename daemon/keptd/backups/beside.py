@@ -23,17 +23,14 @@ from kept.wire.backup import RestoreBackup
 from kept.wire.event import DATABASE
 
 from ..domain import Domain
-from ..home import make_private
+from ..home import make_private, sync_folder
 from ..store import Store, changes
 from ..store.damage import Damage
 from .archive import BESIDE, BadBackup, BesideFile, Manifest, steady
-from .place import Found, sync
+from .place import Found
 from .work import PIECE, Work
 
 FOLDER = "files"
-
-RECOVERY = "recovery"
-"""The method of a change that went on with the same line of time."""
 
 
 class Original(NamedTuple):
@@ -88,8 +85,8 @@ def gather(original: Original, aside: Path, former: Sequence[Found], work: Work)
         if source is not None:
             taken.append(_take(source, aside / FOLDER / name, name, former, work))
     for folder in {(aside / FOLDER / file.name).parent for file in taken}:
-        sync(folder)
-        sync(folder.parent)
+        sync_folder(folder)
+        sync_folder(folder.parent)
     return tuple(taken)
 
 
@@ -117,7 +114,7 @@ def lay(source: Path, target: Path, work: Work) -> None:
     aside.unlink(missing_ok=True)
     _copy(source, aside, work)
     aside.rename(target)
-    sync(target.parent)
+    sync_folder(target.parent)
 
 
 def is_on_line(db: apsw.Connection, manifest: Manifest) -> bool:
@@ -125,7 +122,7 @@ def is_on_line(db: apsw.Connection, manifest: Manifest) -> bool:
     it since, but going back to this very backup."""
     replaced = db.execute(
         "SELECT method, entity_id FROM change WHERE seq > ? AND entity = ? AND method <> ? ORDER BY seq",
-        (manifest.last_seq, DATABASE, RECOVERY),
+        (manifest.last_seq, DATABASE, changes.RECOVERY),
     ).fetchall()
     if replaced:
         return replaced[-1] == (RestoreBackup.method, manifest.id)
@@ -153,7 +150,7 @@ def set_aside(path: Path, kept: Path) -> None:
         make_private(folder)
     kept.unlink(missing_ok=True)
     os.link(path, kept)
-    sync(kept.parent)
+    sync_folder(kept.parent)
 
 
 def _files(found: Found) -> tuple[BesideFile, ...]:

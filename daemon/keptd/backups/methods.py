@@ -20,6 +20,7 @@ from kept.wire.backup import (
 )
 from kept.wire.errors import Conflict
 
+from ..domain import Tell
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from .beside import Original
@@ -27,7 +28,7 @@ from .create import SHARE, Wanted, make_and_verify, verify
 from .place import Found, Place, storage_faults
 from .show import as_backup
 from .swap import go_back
-from .work import Tell, Work, on_thread
+from .work import Work, on_thread
 
 
 @serves

@@ -25,10 +25,10 @@ from msgspec import Struct
 from kept.wire.errors import Conflict, NotFound, StorageFailed, StorageFull
 
 from ..clock import to_micros
-from ..home import UnusableHome, make_private
+from ..home import UnusableHome, make_private, sync_folder, write_whole
 from ..store import Store
 from ..store.database import FAULTS
-from .archive import ARCHIVE, BadBackup, Manifest, read_manifest, steady
+from .archive import ARCHIVE, BadBackup, Manifest, read_manifest
 
 LAST = ".last"
 """The lock of whoever works here, and what came of the last attempt to make a backup."""
@@ -142,10 +142,10 @@ class Place:
 
     def settle(self, aside: Path, backup_id: str) -> Path:
         """Give a folder whose files are on the disk its name, for good. Raises `OSError`."""
-        sync(aside)
+        sync_folder(aside)
         settled = self.folder / backup_id
         aside.rename(settled)
-        sync(self.folder)
+        sync_folder(self.folder)
         return settled
 
     def listed(self) -> list[Found]:
@@ -169,18 +169,12 @@ class Place:
         found = self.find(backup_id)
         doomed = self.folder / f".deleted-{backup_id}"
         found.folder.rename(doomed)
-        sync(self.folder)
+        sync_folder(self.folder)
         _remove(doomed)
 
     def record_check(self, backup_id: str, check: Attempt) -> None:
         """Keep what came of a check beside the backup. Raises `OSError`."""
-        folder = self.folder / backup_id
-        aside = folder / f".{CHECK}"
-        aside.unlink(missing_ok=True)
-        with steady(aside) as file:
-            file.write(_encode(check))
-        aside.rename(folder / CHECK)
-        sync(folder)
+        write_whole(self.folder / backup_id / CHECK, _encode(check))
 
     def record_attempt(self, attempt: Attempt) -> None:
         """Keep what came of the last attempt to make a backup. Raises `OSError`."""
@@ -277,12 +271,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk. Raises `OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

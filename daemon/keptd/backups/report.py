@@ -7,11 +7,11 @@ from typing import Any
 
 from kept.wire.component import Status
 
-from ..clock import Clock
+from ..clock import DAY, Clock
 from ..domain import SelfReport
 from .place import LAST, Found, Place
 
-FRESH = 2 * 86_400_000_000
+FRESH = 2 * DAY
 """How old, in microseconds, the newest verified backup may be."""
 
 _HOURS = 48

@@ -21,7 +21,8 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple
 
-DAY = 86_400_000_000
+from ..clock import DAY
+
 WEEK = 7 * DAY
 KEPT = 30 * DAY
 

@@ -17,16 +17,17 @@ from kept.wire import Actor
 from kept.wire.errors import Conflict, KeptError
 
 from ..clock import Clock
-from ..domain import Domain
+from ..domain import Domain, Tell
+from ..home import QUARANTINE
 from ..store import Store, changes
 from ..store.background import read, write_alone
-from ..store.replacing import QUARANTINE, Replacing, took_effect
+from ..store.replacing import Replacing, took_effect
 from .archive import BadBackup, Manifest
 from .beside import FOLDER, Original, bring_back, is_on_line, lay
 from .create import Wanted, make, verify
 from .place import Found, Place, storage_faults
 from .restore import Replacement, check, prepare
-from .work import Tell, Work, on_thread
+from .work import Work, on_thread
 
 log = structlog.get_logger(__name__)
 

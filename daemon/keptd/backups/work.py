@@ -12,12 +12,10 @@ from typing import TypeVar
 import anyio
 
 from ..clock import Clock
+from ..domain import Tell, to_nobody
 from ..store.completions import Completions
 
 T = TypeVar("T")
-
-Tell = Callable[[int, int, str], None]
-"""Takes how much is done, of how much, and what is being done. From any thread."""
 
 PIECE = 1024 * 1024
 """Bytes between two ticks: about a millisecond's work."""
@@ -40,7 +38,7 @@ class Work:
     whatever, is what the rest after it is measured by.
     """
 
-    def __init__(self, clock: Clock, tell: Tell = lambda _done, _total, _text: None, share: float = 1.0) -> None:
+    def __init__(self, clock: Clock, tell: Tell = to_nobody, share: float = 1.0) -> None:
         self._clock = clock
         self._tell = tell
         self._share = share

@@ -17,7 +17,7 @@ from kept.wire.journal import Action, Decision, RecordedError
 from kept.wire.memory import Memory
 from kept.wire.session import Session
 
-from ..clock import to_time
+from ..clock import DAY, to_time
 from ..component import store as components
 from ..domain import ReadCtx
 from ..journal import store as journal
@@ -37,7 +37,6 @@ DETAIL_CHARACTERS = 200
 LAST = 3
 """How many of the last sessions are shown: a bundle says how they ended, and is no list of them."""
 
-_DAY = 86_400_000_000
 _LINE = ("this session", "the session that it continues")
 _MINUTE = "%Y-%m-%d %H:%MZ"
 _NOTHING = frozenset(("null", "{}", "[]", '""'))
@@ -144,7 +143,7 @@ def _known(ctx: ReadCtx, project: str | None, known: Sequence[Memory]) -> Iterat
 
 def _expired(ctx: ReadCtx, scopes: Sequence[str], now: int) -> Iterator[Candidate]:
     """What expired lately, newest first, marked."""
-    for gone in memories.recently_expired(ctx.db, scopes, now, now - EXPIRED_DAYS * _DAY, ENTRIES):
+    for gone in memories.recently_expired(ctx.db, scopes, now, now - EXPIRED_DAYS * DAY, ENTRIES):
         text = f"{gone.key}: {_value(_decode(gone.value))}"
         yield Candidate(gone.id, text, "expired lately", f"expired {to_time(gone.expired_at):{_MINUTE}}")
 

@@ -14,9 +14,8 @@ from kept.wire.errors import StorageFull
 
 from .. import VERSION
 from ..clock import to_time
-from ..domain import Domain
+from ..domain import Domain, Tell
 from ..home import private
-from ..offload import Tell
 from ..store import Store, changes
 from ..transfers import SPARE_BYTES, Transfers
 from . import archive, tables

@@ -19,9 +19,8 @@ from kept.wire import Actor
 from kept.wire.errors import Conflict
 from kept.wire.event import DATABASE
 
-from ..domain import Domain
+from ..domain import Domain, Tell
 from ..home import private
-from ..offload import Tell
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.migrations import Migration, migrate

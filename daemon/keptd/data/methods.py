@@ -29,7 +29,8 @@ from kept.wire.data import (
 )
 from kept.wire.errors import InvalidParams, KeptError, StorageFailed
 
-from ..offload import Tell, in_thread, waiting
+from ..domain import Tell
+from ..offload import in_thread, waiting
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..rpc.sinks import AwaitedReply

@@ -23,14 +23,14 @@ from kept.wire.event import DATABASE
 
 from .. import transfers
 from ..domain import Domain, Tell
-from ..home import overwrite
+from ..home import QUARANTINE, REPORTS, overwrite
 from ..store.changes import ChangeLog
-from ..store.replacing import QUARANTINE, unfinished
+from ..store.replacing import unfinished
 from ..store.search import renew
 from ..store.writer import Written
 from . import tables
 
-COPIES = ("backups", QUARANTINE, "recovery")
+COPIES = ("backups", QUARANTINE, REPORTS)
 """Folders with copies of what was kept, which are removed only where that is asked for."""
 
 _SCHEMA = frozenset({"migration"})

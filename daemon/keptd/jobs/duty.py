@@ -13,14 +13,12 @@ from kept.wire import Actor
 from kept.wire.job import Job as Shown
 from kept.wire.job import JobName, Run
 
-from ..clock import Clock, to_time
+from ..clock import SECOND, Clock, to_time
 from ..domain import Job, Tell
 from ..schedule import parse
 from ..store.background import Answer
 from .schedule import Now, Timer
 from .work import Work
-
-_SECOND = 1_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +79,7 @@ class Duty:
             schedule=str(self.timer.schedule),
             paused=self.paused,
             running=self.work is not None,
-            next_at=None if left is None else to_time(now.wall + round(left * _SECOND)),
+            next_at=None if left is None else to_time(now.wall + round(left * SECOND)),
             last_at=last.started_at if last else None,
             last_seconds=last.seconds if last else None,
             last_result=last.result if last else None,

@@ -17,7 +17,7 @@ from kept.wire import Page
 from kept.wire.errors import KeptError, NotFound
 from kept.wire.job import JobHistory, JobName, Run, RunId
 
-from ..clock import Clock, to_micros
+from ..clock import SECOND, Clock, to_micros
 from ..store import Store
 from ..store.background import read, write
 from ..store.database import FAULTS
@@ -47,7 +47,7 @@ class Before(NamedTuple):
         if self.last is None:
             return None
         started = to_micros(self.last.started_at)
-        return Past(started, started + round(self.last.seconds * 1_000_000), self.failures)
+        return Past(started, started + round(self.last.seconds * SECOND), self.failures)
 
 
 class Ledger:

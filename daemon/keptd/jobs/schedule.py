@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import NamedTuple
 
+from ..clock import SECOND
 from ..schedule import Every, Off, Schedule
 
 FIRST_RETRY = 60.0
@@ -24,11 +25,9 @@ FIRST_RETRY = 60.0
 
 LONGEST_JITTER = 60.0
 
-SET_BACK = 3 * 3600 * 1_000_000
+SET_BACK = 3 * 3600 * SECOND
 """Microseconds by which the wall clock may go back without a cron expression's occurrences coming again. Vixie cron's
 bound."""
-
-_SECOND = 1_000_000
 
 
 class Now(NamedTuple):
@@ -65,7 +64,7 @@ def next_due(schedule: Schedule, last: Past | None, now: Now) -> int | None:
     """
     timer = Timer.start("", schedule, last, now)
     left = timer.left(now)
-    return None if left is None else now.wall + round(left * _SECOND)
+    return None if left is None else now.wall + round(left * SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class Timer:
         """A job's time at the start of the daemon."""
         if last is None:
             return cls(name, schedule, 0, None, now.boot, now.wall)
-        elapsed = (now.wall - last.ended) / _SECOND
+        elapsed = (now.wall - last.ended) / SECOND
         return cls(
             name,
             schedule,
@@ -123,7 +122,7 @@ class Timer:
             interval = float(self.schedule.seconds)
             delay = min(interval, back_off(self.failures)) if self.failures else interval
             return max(0.0, self._due(delay) - now.boot)
-        left = (self.schedule.after(self.seen(now).after, now.zone) - now.wall) / _SECOND
+        left = (self.schedule.after(self.seen(now).after, now.zone) - now.wall) / SECOND
         if self.failures:
             left = min(left, self._due(back_off(self.failures)) - now.boot)
         return max(0.0, left)

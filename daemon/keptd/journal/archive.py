@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..clock import to_micros
-from ..home import make_private
-from .frames import DamagedArchive, Frames, sync_folder, write
+from ..home import make_private, sync_folder
+from .frames import DamagedArchive, Frames, write
 from .listing import Row
 
 FOLDER = "archives"

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple, Self
 
 from kept.wire.errors import StorageFailed
 
-from ..home import private
+from ..home import private, sync_folder
 from ..zstd import CompressionParameter, ZstdDecompressor, ZstdError, compress
 
 FRAME_LINES = 500
@@ -133,15 +133,6 @@ def is_table(data: bytes, frames: int) -> bool:
     """Whether this is, by its first bytes and its length, the table at the end of a file of so many frames."""
     body = frames * _ENTRY.size + _FOOTER.size
     return data.startswith(_HEAD.pack(_SKIPPABLE, body)) and len(data) == _HEAD.size + body
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy(former: Frames, file: BinaryIO) -> list[tuple[int, int]]:

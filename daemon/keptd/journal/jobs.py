@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import apsw
 
-from ..domain import JobCtx
+from ..clock import DAY
+from ..domain import JobCtx, Tell
 from ..jobs.declare import job
-from ..offload import Tell, in_thread
+from ..offload import in_thread
 from ..store.background import write
 from ..store.changes import ChangeLog
 from ..store.writer import Written
@@ -15,13 +16,11 @@ from . import store
 ROWS = 200
 """Actions removed from the table in one write: nobody else should wait for long."""
 
-_DAY = 86_400_000_000
-
 
 @job("journal.archive", setting="journal_archive", timeout=3600)
 async def archive_actions(ctx: JobCtx) -> str:
     """Move old actions to monthly archives, where action.list goes on to find them."""
-    before = ctx.clock.now() - ctx.config.journal.archive_after_days * _DAY
+    before = ctx.clock.now() - ctx.config.journal.archive_after_days * DAY
 
     def move_out(tell: Tell) -> list[store.Moved]:
         with ctx.store.snapshot() as db:

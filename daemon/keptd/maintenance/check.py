@@ -12,17 +12,14 @@ from kept.wire.maintenance import Checkup, Finding, Recovery, worst
 
 from ..clock import Clock
 from ..config import Config
-from ..domain import Domain, SelfReport
-from ..offload import Tell
+from ..domain import Domain, SelfReport, Tell
+from ..home import REPORTS
 from ..store import Store, checksums
 from ..store.ballast import Ballast
 from ..store.changes import last_at
 from ..store.database import FAULTS, is_damage
 from . import rules
 from . import store as sql
-
-RECOVERY = "recovery"
-"""The folder, below the data folder, with a report (`*.json`) for each recovery."""
 
 _STEPS = 4
 _REPORTS = 100
@@ -93,7 +90,7 @@ class Checker:
     def _recoveries(self) -> tuple[tuple[Recovery, ...], int]:
         """The reports that can be read, newest first, and how many can't."""
         found, unread = [], 0
-        for file in sorted((self.store.path.parent / RECOVERY).glob("*.json"))[-_REPORTS:]:
+        for file in sorted((self.store.path.parent / REPORTS).glob("*.json"))[-_REPORTS:]:
             try:
                 with file.open("rb") as stream:
                     found.append(_decode_recovery(stream.read(_REPORT_BYTES)))

@@ -12,8 +12,7 @@ import msgspec
 from kept.wire.maintenance import Optimized
 
 from ..clock import Clock
-from ..domain import Domain
-from ..offload import Tell
+from ..domain import Domain, Tell
 from ..store import Store
 from ..store.background import read, write
 from ..store.search import remake

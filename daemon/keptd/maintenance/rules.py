@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kept.wire.maintenance import Finding, Verdict
 
+from ..clock import SECOND
 from ..domain import SelfReport
 
 _GIB = 1024 * 1024 * 1024
@@ -138,7 +139,7 @@ def reserve(is_whole: bool, size: int) -> Finding:
 
 def clock(newest: int, now: int) -> Finding:
     """On the time, by that of the newest change: both in microseconds."""
-    behind = (newest - now) // 1_000_000
+    behind = (newest - now) // SECOND
     if behind < _BEHIND_SECONDS:
         return Finding(what="clock", verdict="ok", detail="it is not behind what was stored last")
     return Finding(

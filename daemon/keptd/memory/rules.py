@@ -7,14 +7,12 @@ from msgspec import UNSET, UnsetType
 from kept.wire.errors import InvalidParams
 from kept.wire.memory import SetMemory
 
-from ..clock import to_micros
+from ..clock import SECOND, to_micros
 from ..store.ids import new_id
 from .rows import NO_TAGS, Row, encode_tags
 
 DEFAULT_CATEGORY = "general"
 DEFAULT_PRIORITY = 5
-
-_SECOND = 1_000_000
 
 
 def expiry(call: SetMemory, now: int) -> int | UnsetType | None:
@@ -25,7 +23,7 @@ def expiry(call: SetMemory, now: int) -> int | UnsetType | None:
     if call.ttl is not None:
         if call.expires_at is not UNSET:
             raise InvalidParams("ttl and expires_at exclude each other", hint="Send one of them.", field="ttl")
-        return now + call.ttl * _SECOND
+        return now + call.ttl * SECOND
     if call.expires_at is None or call.expires_at is UNSET:
         return call.expires_at
     moment = to_micros(call.expires_at)

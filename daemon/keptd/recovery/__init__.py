@@ -37,7 +37,7 @@ from ..domain import Domain
 from ..store.ballast import Ballast
 from .check import examine, examine_pages, examine_whole
 from .marker import Ending, Marker
-from .recover import METHOD, Backup, Backups, Recovery, Sets, no_backups
+from .recover import Backup, Backups, Recovery, Sets, no_backups
 from .report import Report, summed_up
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,6 @@ def _is_left(database: Path) -> bool:
 
 __all__ = [
     "DAMAGED",
-    "METHOD",
     "Backup",
     "Backups",
     "Ending",

@@ -24,7 +24,7 @@ def from_backups(place: Place, sets: Sets, clock: Clock) -> Backups:
 
 
 def _good(place: Place, sets: Sets, clock: Clock, folder: Path) -> Iterator[Backup]:
-    for found in sorted(place.listed(), key=lambda found: found.created_at, reverse=True):
+    for found in place.listed():
         if found.manifest is None:
             continue
         database = folder / f"{found.id}.db"

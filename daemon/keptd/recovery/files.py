@@ -6,23 +6,22 @@ A damaged file goes to quarantine as it is. Without a backup that has it, the re
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
+from kept.wire.maintenance import NOTHING_LOST
+
 from ..backups.beside import copy_in, damaged, is_on_line, lay, set_aside
 from ..backups.place import Found, Place
 from ..backups.work import Work
 from ..clock import Clock, to_time
 from ..domain import Domain
-from ..home import make_private
+from ..home import QUARANTINE, REPORTS, make_private, write_whole
 from ..store import Store
-from .marker import sync_folder
-from .recover import QUARANTINE, REPORTS
-from .report import FORM, NOTHING, Report, encoded
+from .report import FORM, Report, encoded
 
 log = structlog.get_logger(__name__)
 
@@ -103,13 +102,7 @@ class Mender(NamedTuple):
     def _keep(self, found: Report) -> None:
         folder = self.store.path.with_name(REPORTS)
         make_private(folder)
-        aside = folder / f".{found.stamp}-files"
-        with aside.open("wb") as file:
-            file.write(encoded(found))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(folder / f"{found.stamp}-files.json")
-        sync_folder(folder)
+        write_whole(folder / f"{found.stamp}-files.json", encoded(found))
 
 
 def _names(backups: Sequence[Found]) -> list[str]:
@@ -124,5 +117,5 @@ def _reason(bad: Sequence[str], missing: Sequence[str]) -> str:
 
 def _sentence(lost: dict[str, str]) -> str:
     if not lost:
-        return NOTHING
+        return NOTHING_LOST
     return f"Lost: {'; '.join(f'{words}, of {name}' for name, words in sorted(lost.items()))}."

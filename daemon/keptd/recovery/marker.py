@@ -1,12 +1,13 @@
 """The marker: a file `running` in the data folder, there while a daemon serves, so that the next start knows how the
-last
-run ended. What a power cut leaves says "unclean"; a run that met damage says so itself."""
+last run ended. What a power cut leaves says "unclean"; a run that met damage says so itself."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import Literal
+
+from ..home import sync_folder
 
 Ending = Literal["clean", "unclean", "damaged"]
 
@@ -48,12 +49,3 @@ class Marker:
         finally:
             os.close(file)
         sync_folder(self._folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk. Raises `OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -108,7 +108,6 @@ def salvage(db: apsw.Connection, table: Table, found: Found, tally: Tally) -> No
         if taken:
             count += 1
         else:
-            found.unreadable += 1
             found.holes.append((LOWEST, HIGHEST))
     tally.salvaged[table.name] = count
 

@@ -20,27 +20,22 @@ import apsw
 import structlog
 
 from kept.wire import Actor
+from kept.wire.event import DATABASE
 
 from ..clock import Clock, to_time
 from ..domain import Domain
-from ..home import make_private
+from ..home import QUARANTINE, REPORTS, make_private, sync_folder
 from ..store import checksums, search
-from ..store.changes import ChangeLog, last_seq
+from ..store.changes import RECOVERY, ChangeLog, last_seq
 from ..store.database import FAULTS, UnusableDatabase, open_writer
 from ..store.migrations import Migration, NewerDatabase, migrate
 from . import rebuild
-from .marker import sync_folder
 from .pages import Pages
 from .rebuild import Tally
 from .report import FORM, Report, encoded, read, report
 from .tables import Found, Tables, nothing
 
 log = structlog.get_logger(__name__)
-
-METHOD = "recovery"
-"""What stands in the change log as the method."""
-
-REPORTS, QUARANTINE = "recovery", "quarantine"
 
 _READY, _PARTIAL, _REPORT = ".ready-", ".partial-", "report.json"
 _FIRST_ROOT = 3
@@ -135,8 +130,8 @@ class Recovery:
                     backup_id, tally = self._rebuild(db, Tables(pages), Path(aside))
                 found = report(at, reason, str(quarantine), backup_id, tally)
                 with db:
-                    changes = ChangeLog(db, self._clock.now(), self._actor, METHOD)
-                    changes.add("database", at.strftime(FORM), found.lost)
+                    changes = ChangeLog(db, self._clock.now(), self._actor, RECOVERY)
+                    changes.add(DATABASE, at.strftime(FORM), found.lost)
                 if db.pragma("integrity_check") != "ok":
                     raise UnusableDatabase(
                         f"{self._database} is damaged, and could not be put together. Nothing was touched. "
@@ -281,6 +276,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-__all__ = ["Backup", "Backups", "Recovery", "no_backups"]

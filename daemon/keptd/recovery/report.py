@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from kept.wire.maintenance import NOTHING_LOST
+
 from .rebuild import Tally
 
 SHOWN = 20
@@ -21,8 +23,6 @@ LISTED = 1000
 
 DOUBT = "Rows may be missing, or older than they were, in: "
 """How the sentence on tables begins of which the change log can't say what is missing."""
-
-NOTHING = "Nothing was lost."
 
 FORM = "%Y%m%dT%H%M%S.%fZ"
 
@@ -87,8 +87,8 @@ def read(path: Path) -> Report:
 
 def summed_up(reports: Sequence[Report]) -> str | None:
     """What was lost, by all of them; None without any."""
-    told = [found.lost for found in reports if found.lost != NOTHING]
-    return " ".join(told) or (NOTHING if reports else None)
+    told = [found.lost for found in reports if found.lost != NOTHING_LOST]
+    return " ".join(told) or (NOTHING_LOST if reports else None)
 
 
 def _sentence(tally: Tally) -> str:
@@ -101,7 +101,7 @@ def _sentence(tally: Tally) -> str:
         parts.append(f"{len(tally.older)} in an older version, from the backup: {_names(tally.older)}.")
     if tally.doubtful:
         parts.append(f"{DOUBT}{', '.join(sorted(tally.doubtful))}.")
-    return " ".join(parts) or NOTHING
+    return " ".join(parts) or NOTHING_LOST
 
 
 def _names(entities: Sequence[tuple[str, str]]) -> str:

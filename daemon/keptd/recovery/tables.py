@@ -29,12 +29,10 @@ _OTHERS = (2, 3, 4)
 
 @dataclass(slots=True)
 class Found:
-    """What a table has: `holes` and `unreadable` fill as the rows are read."""
+    """What a table has: `holes` fills as the rows are read."""
 
     rows: Iterator[Row]
     holes: list[Hole] = field(default_factory=list)
-    unreadable: int = 0
-    """Rows that are there, but not whole."""
 
 
 def nothing() -> Found:
@@ -109,7 +107,6 @@ class Tables:
             if isinstance(row, Row):
                 yield row
                 continue
-            found.unreadable += 1
             found.holes.append((low, high) if row is None else (row, row))
 
     def _read_map(self) -> None:

@@ -45,8 +45,6 @@ class Log:
     """Something of a commit that was on the disk is not as it was written."""
     torn: bool = False
     """The last commit is not whole: it was being written when the machine stopped, or is damaged."""
-    astray: int = 0
-    """Frames that are lost together with the number of their page, which can't be guessed either."""
 
 
 class _Frame(NamedTuple):
@@ -179,8 +177,7 @@ def _apply(log: Log, commit: list[_Frame]) -> None:
         before = next((other.page for other in reversed(commit[:place]) if other.page), 0)
         after = next((other.page for other in commit[place:] if other.page), log.count + 1)
         suspects = set(range(before + 1, after)) - own
-        if not suspects or len(suspects) > SUSPECTS:
-            log.astray += 1
-        else:
+        # Too many would have to be given up for one that is lost; then the page's own checksum has to tell.
+        if len(suspects) <= SUSPECTS:
             log.pages.update(dict.fromkeys(suspects))
     log.count = commit[-1].commit or log.count

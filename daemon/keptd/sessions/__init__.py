@@ -3,6 +3,18 @@
 Owns the tables `session`, `session_tag`, `session_gone`, `session_attachment` and `message`, and the indexes
 `session_text` and `message_text`. A message is never changed; it goes with its session. Refuses to show what is in the
 trash, or is not wholly imported yet.
+
+Where things are; the handlers of each are in the `methods` of the same line:
+
+- `schema`, `rows`: the tables, and what is read from and written to them; `rules`, `limits`: what a call makes of it
+- `store`, `messages`, `lists` (`methods`, `message_methods`): one session or message, and pages of them
+- `tree`, `continuing`, `counts` (`overview_methods`): what a session belongs to, goes on with, and holds
+- `find`, `ranking` (`search_methods`): what is looked for, and the second look at the hits for a question
+- `attendance` (`attendance_methods`): who is there
+- `export` with `document` and `prose` (`move_methods`): sessions as JSON (FORMAT.md), and for people
+- `importing` with `scan`, `incoming`, `document` and `staging` (`move_methods`): JSON a piece at a time, a document
+  that is looked through, and its sessions on their way in
+- `jobs`: what is removed or put away in time; `mending`: after a recovery
 """
 
 from __future__ import annotations
@@ -14,6 +26,7 @@ from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
 from . import (
     attendance,
+    attendance_methods,
     importing,
     jobs,
     mending,
@@ -22,7 +35,6 @@ from . import (
     methods,
     move_methods,
     overview_methods,
-    presence,
     search_methods,
     store,
 )
@@ -39,7 +51,7 @@ DOMAIN = Domain(
     migrations=MIGRATIONS,
     handlers=tuple(
         handler
-        for module in (methods, message_methods, overview_methods, search_methods, move_methods, presence)
+        for module in (methods, message_methods, overview_methods, search_methods, move_methods, attendance_methods)
         for handler in collect(module)
     ),
     jobs=collect_jobs(jobs),
@@ -48,10 +60,10 @@ DOMAIN = Domain(
     derived=frozenset(("session_tag",)),
     endings=frozenset(("session.remove",)),
     local_tables=("session_attachment",),
-    restorers={methods.TRASHED: methods.restore_session},
-    purgers={methods.TRASHED: methods.purge_session},
+    restorers={store.TRASHED: methods.restore_session},
+    purgers={store.TRASHED: methods.purge_session},
     succession=attendance.succession,
-    settle=presence.settle,
+    settle=attendance_methods.settle,
     indexes=(
         SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.make_sql(), store.index_all),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.make_sql(), messages.index_all),

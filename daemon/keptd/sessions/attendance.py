@@ -16,6 +16,7 @@ from kept.wire import Actor
 from kept.wire.errors import QuotaExceeded
 from kept.wire.event import DATABASE
 
+from ..clock import SECOND
 from .rows import SessionRow
 
 MOST = 100
@@ -59,7 +60,7 @@ class Left(NamedTuple):
 
 def ticks(monotonic: float) -> int:
     """The monotonic clock in whole microseconds."""
-    return int(monotonic * 1_000_000)
+    return int(monotonic * SECOND)
 
 
 def come(db: apsw.Connection, session: SessionRow, connection: int, who: Actor, now: int, at_ticks: int) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import apsw
 import msgspec
 
@@ -13,7 +11,7 @@ from kept.wire.session import SessionId
 from ..store.pages import PAGE_BYTES
 from ..tokens import tokens_of
 from . import lists, store
-from .rows import SessionRow, message, message_tokens
+from .rows import MessageRow, SessionRow, message
 
 MOST = 10_000
 """Messages in one context, whatever is asked for."""
@@ -31,14 +29,14 @@ def context(db: apsw.Connection, call: ContextOfSession) -> SessionContext:
     taken: list[Message] = []
     too_large: list[int] = []
     size = 0
-    for row in rows:
+    for row in map(MessageRow._make, rows):
         if len(taken) == wanted:
             break
-        cost = _cost(row)
+        cost = row.tokens
         if call.budget_tokens is not None and spent + cost > call.budget_tokens:
             if cost <= call.budget_tokens:
                 break
-            too_large.append(row[2])
+            too_large.append(row.number)
             continue
         one = message(row, found.id)
         size += len(_encode(one))
@@ -55,10 +53,6 @@ def context(db: apsw.Connection, call: ContextOfSession) -> SessionContext:
         left_out=found.messages - len(taken),
         too_large=tuple(reversed(too_large)),
     )
-
-
-def _cost(row: tuple[Any, ...]) -> int:
-    return message_tokens(row[3], row[4], row[5])
 
 
 def _parent(db: apsw.Connection, session: SessionRow, budget: int | None) -> ParentSummary | None:

@@ -6,7 +6,7 @@ import apsw
 
 from kept.wire.session import SaidByRole, SessionId, SessionStats
 
-from ..clock import to_time
+from ..clock import SECOND, to_time
 from ..config import Sessions
 from ..tokens import BYTES_PER_TOKEN
 from . import limits, store
@@ -51,7 +51,7 @@ def stats(db: apsw.Connection, session_id: str, now: int, settings: Sessions) ->
         last_message_at=ends[-1] if ends else None,
         attached_now=len(there),
         attachments=row.attachments,
-        attached_seconds=row.attached_us // 1_000_000 + int(present),
+        attached_seconds=row.attached_us // SECOND + int(present),
         children=children,
         warnings=limits.warnings(limits.size_of(row), settings),
     )

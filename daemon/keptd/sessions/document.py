@@ -20,7 +20,7 @@ from kept.wire.session import ContextMessages, Status, Summary, Title
 from ..clock import to_micros, to_time
 from ..rpc.params import in_words, place_of
 from ..store.values import encode_value
-from .rows import SessionRow, decode_tags, encode_tags
+from .rows import MessageRow, SessionRow, decode_tags, encode_tags
 
 FORMAT = "kept.session"
 VERSION = 1
@@ -268,18 +268,17 @@ def session_tail(extra: Extra) -> bytes:
     return b"\n]" + (b"," + _encode(unknown)[1:] if unknown else b"}")
 
 
-def message_line(row: tuple[Any, ...], extra: str | None) -> bytes:
-    """A message, as a row of `MESSAGE`, on a line of its own without its end."""
-    _, id_, number, role, speaker, content, metadata, created_at, actor = row
+def message_line(row: MessageRow, extra: str | None) -> bytes:
+    """A message, on a line of its own without its end."""
     known = {
-        "id": id_,
-        "number": number,
-        "role": role,
-        "speaker": speaker,
-        "content": content,
-        "metadata": Raw(metadata.encode()),
-        "created_at": to_time(created_at),
-        "actor": actor,
+        "id": row.id,
+        "number": row.number,
+        "role": row.role,
+        "speaker": row.speaker,
+        "content": row.content,
+        "metadata": Raw(row.metadata.encode()),
+        "created_at": to_time(row.created_at),
+        "actor": row.actor,
     }
     return _encode({**known, **({} if extra is None else _decode_members(extra))})
 

@@ -20,7 +20,7 @@ from ..store.pages import Order
 from . import document, store
 from .document import Extra, decode_extra
 from .prose import Markdown, Plain
-from .rows import MESSAGE, SESSION, SessionRow
+from .rows import MESSAGE, SESSION, MessageRow, SessionRow
 
 PART_BYTES = 2 * 1024 * 1024
 """Bytes after which a part ends. A message is never cut, so that one may be longer, by the longest message there is."""
@@ -54,8 +54,8 @@ class Form(Protocol):
         """Before a session's messages; `first` of all sessions."""
         ...
 
-    def message(self, row: tuple[Any, ...], extra: str | None, /, *, first: bool) -> bytes:
-        """A message, as a row of `MESSAGE`; `first` of its session."""
+    def message(self, row: MessageRow, extra: str | None, /, *, first: bool) -> bytes:
+        """A message; `first` of its session."""
         ...
 
     def tail(self, extra: Extra, /) -> bytes:
@@ -78,7 +78,7 @@ class Json:
         """The session's own fields."""
         return (b"" if first else b",\n") + document.session_head(row, extra)
 
-    def message(self, row: tuple[Any, ...], extra: str | None, *, first: bool) -> bytes:
+    def message(self, row: MessageRow, extra: str | None, *, first: bool) -> bytes:
         """A line."""
         return (b"\n" if first else b",\n") + document.message_line(row, extra)
 
@@ -145,8 +145,9 @@ class _Writing:
                 upto, number = row.messages, 1
                 if not self._put(self._form.head(row, extra, first=at == 0)):
                     return at, 0, 0, done
-            for message in self._db.execute(_MESSAGES, (row.seq, number, upto)):
-                if not self._put(self._form.message(message[:-1], message[-1], first=number == 1)):
+            for *columns, message_extra in self._db.execute(_MESSAGES, (row.seq, number, upto)):
+                said = MessageRow._make(columns)
+                if not self._put(self._form.message(said, message_extra, first=number == 1)):
                     return at, upto, number, done
                 number += 1
                 done += 1

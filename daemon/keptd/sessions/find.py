@@ -24,7 +24,7 @@ from ..store.search import Gathered, Narrow
 from ..store.snippets import snippet
 from . import messages, ranking, store
 from .ranking import Asked, Ranked, Turn
-from .rows import MESSAGE, SESSION, SessionRow, message, session
+from .rows import MESSAGE, SESSION, MessageRow, SessionRow, message, session
 from .schema import MESSAGE_TEXT, SESSION_TEXT
 
 SESSIONS = 300
@@ -40,6 +40,7 @@ _TEXT_CHARACTERS = 2000
 _TITLES = 100
 
 _ELSEWHERE = f"SELECT seq FROM session WHERE place IN ('trash', 'staged', 'going') LIMIT {SESSIONS + 1}"
+_HAS_TAG = "EXISTS (SELECT 1 FROM session_tag AS t WHERE t.tag = ? AND t.session = s.seq)"
 _IN_PROJECT = (
     "SELECT s.seq FROM session AS s WHERE s.project = :project AND s.place = 'here' "
     "AND (:tag IS NULL OR EXISTS (SELECT 1 FROM session_tag AS t WHERE t.tag = :tag AND t.session = s.seq)) "
@@ -78,7 +79,7 @@ def found_messages(db: apsw.Connection, call: SearchMessages) -> Iterator[FoundM
     ranked = _ranked(db, call, gathered)
     for seq, score in ranked[call.offset : call.offset + call.limit]:
         for session_id, *row in db.execute(_MESSAGE, (seq,)):
-            yield _found(db, row, str(session_id), score, call)
+            yield _found(db, MessageRow._make(row), str(session_id), score, call)
 
 
 def found_sessions(db: apsw.Connection, call: SearchSessions) -> Iterator[FoundSession]:
@@ -124,7 +125,7 @@ def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
         elsewhere = _facets(db, _ELSEWHERE, {})
         return Narrow(where="s.place = 'here'") if len(elsewhere) > SESSIONS else Narrow(without=elsewhere)
     sql = _TAGGED if call.project is None else _IN_PROJECT
-    own_ones = _facets(db, sql, _bindings(sql, call))
+    own_ones = _facets(db, sql, {"project": call.project, "tag": call.tag})
     if len(own_ones) <= SESSIONS:
         return Narrow((own_ones,)) if own_ones else None
     where, given = ["s.place = 'here'"], []
@@ -132,7 +133,7 @@ def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
         where.append("s.project = ?")
         given.append(call.project)
     if call.tag is not None:
-        where.append("EXISTS (SELECT 1 FROM session_tag AS t WHERE t.tag = ? AND t.session = s.seq)")
+        where.append(_HAS_TAG)
         given.append(call.tag)
     return Narrow(where=" AND ".join(where), given=tuple(given))
 
@@ -140,11 +141,6 @@ def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
 def _facets(db: apsw.Connection, sql: str, given: dict[str, str | None]) -> tuple[str, ...]:
     rows: list[tuple[Any, ...]] = db.execute(sql, given).fetchall()
     return tuple(messages.session_facet(seq) for (seq,) in rows)
-
-
-def _bindings(sql: str, call: SearchMessages) -> dict[str, str | None]:
-    given = {"tag": call.tag}
-    return {**given, "project": call.project} if ":project" in sql else given
 
 
 def _exists(where: Sequence[str]) -> str:
@@ -182,7 +178,7 @@ def _sessions_that_count(call: SearchSessions) -> Narrow:
         where.append("s.status = ?")
         given.append(call.status)
     if call.tag is not None:
-        where.append("EXISTS (SELECT 1 FROM session_tag AS t WHERE t.tag = ? AND t.session = s.seq)")
+        where.append(_HAS_TAG)
         given.append(call.tag)
     sql = f"EXISTS (SELECT 1 FROM session AS s WHERE {' AND '.join(where)})" if given else ""
     return Narrow(where=sql, given=tuple(given))
@@ -262,13 +258,11 @@ def _fits(call: SearchMessages, turn: Turn) -> bool:
     )
 
 
-def _found(
-    db: apsw.Connection, row: Sequence[Any], session_id: str, score: float, call: SearchMessages
-) -> FoundMessage:
+def _found(db: apsw.Connection, row: MessageRow, session_id: str, score: float, call: SearchMessages) -> FoundMessage:
     """A message as a result shows it: no more of it than a reader can look through."""
-    whole = message(tuple(row), session_id)
+    whole = message(row, session_id)
     fields = msgspec.structs.asdict(whole)
-    is_large = len(row[6]) > _METADATA_BYTES
+    is_large = len(row.metadata) > _METADATA_BYTES
     if is_large:
         fields["metadata"] = None
     fields["content"] = whole.content[:FOUND_CHARACTERS]

@@ -17,7 +17,7 @@ from kept.wire.errors import Conflict, InvalidParams, KeptError, TooLarge
 from kept.wire.session_move import SESSIONS_AT_ONCE
 
 from ..clock import to_micros
-from ..offload import Tell
+from ..domain import Tell
 from ..rpc.guard import screened
 from ..store.values import encode_value
 from .document import (

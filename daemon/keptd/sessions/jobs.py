@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..clock import DAY
 from ..domain import JobCtx, WriteCtx
 from ..jobs.declare import job
 from ..store.background import sweep
@@ -9,8 +10,6 @@ from . import messages, rules, store
 
 BYTES = 4 * 1024 * 1024
 """Bytes of messages removed in one write: they are overwritten, and nobody else should wait for long."""
-
-_DAY = 86_400_000_000
 
 
 @job("session.remove", setting="session_remove", timeout=3600)
@@ -47,7 +46,7 @@ def archive_some(ctx: WriteCtx, limit: int) -> int:
     if ctx.full:
         return 0
     now = ctx.clock.now()
-    idle = store.idle(ctx.db, now - ctx.config.sessions.archive_after_days * _DAY, limit)
+    idle = store.idle(ctx.db, now - ctx.config.sessions.archive_after_days * DAY, limit)
     for row in idle:
         store.replace(ctx.db, row, rules.archived(row, now, ctx.caller.client))
         ctx.changes.add("session", row.id, row.label)

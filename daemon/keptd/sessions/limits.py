@@ -5,7 +5,8 @@ Past what is recommended it works as before, and its size is warned of. Past the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kept.wire.errors import QuotaExceeded
@@ -81,14 +82,20 @@ def told(warnings: Sequence[SizeWarning]) -> str | None:
     return f"{'; '.join(warning.text for warning in warnings)}. {warnings[0].hint}"
 
 
-def _marks(settings: Sessions) -> Iterator[_Mark]:
-    """For each field those of lesser weight first."""
+@lru_cache(maxsize=1)
+def _marks(settings: Sessions) -> tuple[_Mark, ...]:
+    """For each field those of lesser weight first. Kept, since every message is compared with them, and settings
+    seldom change."""
+    marks = []
     for field in Size._fields:
         recommended: int = getattr(settings, f"recommended_{field}")
         most: int = getattr(settings, f"max_{field}")
-        yield _Mark(field, "near_recommended", _part(recommended, _NEAR_RECOMMENDED), recommended)
-        yield _Mark(field, "past_recommended", recommended, recommended)
-        yield _Mark(field, "near_maximum", _part(most, _NEAR_MAXIMUM), most)
+        marks += [
+            _Mark(field, "near_recommended", _part(recommended, _NEAR_RECOMMENDED), recommended),
+            _Mark(field, "past_recommended", recommended, recommended),
+            _Mark(field, "near_maximum", _part(most, _NEAR_MAXIMUM), most),
+        ]
+    return tuple(marks)
 
 
 def _part(limit: int, hundredths: int) -> int:

@@ -17,7 +17,7 @@ from kept.wire.session import ListSessions, Session, Status
 
 from ..store.pages import Order, is_long, page
 from . import store
-from .rows import MESSAGE, SESSION, SessionRow, message, session
+from .rows import MESSAGE, SESSION, MessageRow, SessionRow, message, session
 
 ACTIVE = Order("session.list active", int, int)
 BEGUN = Order("session.list begun", int)
@@ -113,21 +113,16 @@ def messages(db: apsw.Connection, call: ListMessages) -> Page[Message]:
         first = first + call.offset if position is None else max(first, position[0] + 1)
     else:
         last = min(last, found.messages) - call.offset if position is None else min(last, position[0] - 1)
-    rows = between(db, found.seq, first, last, call.limit + 1, oldest_first=oldest_first)
-    return page(rows, call.limit, lambda row: message(row, found.id), lambda row: order.cursor(row[2]))
-
-
-def between(
-    db: apsw.Connection, session_seq: int, first: int, last: int, limit: int, *, oldest_first: bool
-) -> list[tuple[Any, ...]]:
-    """Up to `limit` rows of `MESSAGE` with numbers from `first` to `last`, in either order."""
-    return db.execute(*between_query(session_seq, first, last, limit, oldest_first=oldest_first)).fetchall()
+    sql, given = between_query(found.seq, first, last, call.limit + 1, oldest_first=oldest_first)
+    rows = [MessageRow._make(row) for row in db.execute(sql, given)]
+    return page(rows, call.limit, lambda row: message(row, found.id), lambda row: order.cursor(row.number))
 
 
 def between_query(
     session_seq: int, first: int, last: int, limit: int, *, oldest_first: bool
 ) -> tuple[str, tuple[int, ...]]:
-    """The statement of `between`, and its bindings."""
+    """The statement that finds up to `limit` messages with numbers from `first` to `last`, in either order, and its
+    bindings."""
     direction = "ASC" if oldest_first else "DESC"
     sql = (
         f"SELECT {MESSAGE} FROM message AS m WHERE m.session = ? AND m.number BETWEEN ? AND ? "

@@ -17,7 +17,7 @@ from ..store import changes
 from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
-from . import counts
+from . import counts, store
 from .rules import title_from
 
 _ORPHANED = """
@@ -74,7 +74,7 @@ def _place(db: apsw.Connection) -> None:
 
     One that the trash has lost is put into it anew: there it can be restored, or be let go.
     """
-    held = set(trash.held(db, "session"))
+    held = set(trash.held(db, store.TRASHED))
     _put(db, "going", changes.recorded(db, "trash.empty", "session").keys() - held)
     _put(db, "trash", held)
     restored = changes.recorded(db, "trash.restore", "session")
@@ -88,7 +88,7 @@ def _place(db: apsw.Connection) -> None:
         if session_id in restored and restored[session_id].seq > went.seq:
             _put(db, "here", [session_id])
         else:
-            gone = trash.Deleted("session", session_id, title or session_id, session_id)
+            gone = store.trashed(session_id, title or session_id)
             trash.put(db, gone, went.at, Trash().keep_days, actor)
 
 

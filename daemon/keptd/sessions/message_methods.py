@@ -11,6 +11,7 @@ from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.pages import is_long
 from . import limits, lists, messages, rules, store
+from .rows import message
 
 
 @serves
@@ -29,7 +30,7 @@ def send_message(ctx: WriteCtx, call: SendMessage) -> Sent:
         ctx.changes.add("message", one.id, title or session.id)
     for passed in limits.passed(before, after, ctx.config.sessions):
         ctx.changes.add("session", session.id, f"{passed.text}: {title or session.id}", limits.NEAR_LIMIT)
-    last = msgspec.structs.asdict(messages.get(ctx.db, said[-1].id))
+    last = msgspec.structs.asdict(message(said[-1], session.id))
     warning = limits.told(limits.warnings(after, ctx.config.sessions))
     return Sent(**last, ids=tuple(MessageId(one.id) for one in said), warning=warning)
 

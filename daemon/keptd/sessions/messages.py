@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
@@ -13,12 +13,12 @@ from kept.wire.message import Message
 
 from ..clock import to_time
 from ..store.ids import new_id
-from .rows import MESSAGE, New, SessionRow, message
+from .rows import MESSAGE, MessageRow, New, SessionRow, message
 from .schema import MESSAGE_TEXT
 
 _INSERT = (
-    "INSERT INTO message (id, session, number, role, speaker, content, metadata, created_at, actor) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO message ({', '.join(MessageRow._fields[1:])}, session, extra) "
+    f"VALUES ({', '.join('?' * (len(MessageRow._fields) + 1))})"
 )
 _COUNT = (
     "UPDATE session SET messages = messages + ?, bytes = bytes + ?, tokens = tokens + ?, said_user = said_user + ?, "
@@ -37,28 +37,27 @@ _LAST = (
 _ALL = "SELECT seq, session, role, speaker, content, created_at FROM message ORDER BY seq"
 
 
-class Said(NamedTuple):
-    """A message that was added, and its rowid."""
-
-    seq: int
-    id: str
-    number: int
-
-
-def add(db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, actor: str, title: str) -> list[Said]:
+def add(
+    db: apsw.Connection, session: SessionRow, new: Sequence[New], at: int, actor: str, title: str
+) -> list[MessageRow]:
     """Say something, in order, at the end of a session, which takes `title`. `at` is in microseconds.
 
     A title that differs is not in the index of titles yet: see `store.entitle`.
     """
-    said: list[Said] = []
-    for number, one in enumerate(new, session.messages + 1):
-        id_ = new_id()
-        db.execute(_INSERT, (id_, session.seq, number, one.role, one.speaker, one.content, one.metadata, at, actor))
-        seq = db.last_insert_rowid()
-        index(db, seq, session.seq, one.role, one.speaker, one.content, at)
-        said.append(Said(seq, id_, number))
+    said = [
+        put(db, session.seq, MessageRow(0, new_id(), number, *one, at, actor))
+        for number, one in enumerate(new, session.messages + 1)
+    ]
     count(db, session.seq, new, at, at, title)
     return said
+
+
+def put(db: apsw.Connection, session: int, row: MessageRow, extra: str | None = None) -> MessageRow:
+    """Add a message, without counting it; the row with the `seq` that it gets, whatever `row.seq` is."""
+    db.execute(_INSERT, (*row[1:], session, extra))
+    row = row._replace(seq=db.last_insert_rowid())
+    index(db, row.seq, session, row.role, row.speaker, row.content, row.created_at)
+    return row
 
 
 def count(db: apsw.Connection, session: int, new: Sequence[New], last_at: int, active_at: int, title: str) -> None:
@@ -72,7 +71,7 @@ def count(db: apsw.Connection, session: int, new: Sequence[New], last_at: int, a
 def get(db: apsw.Connection, message_id: str) -> Message:
     """A message of a session that is here. Raises `NotFound`."""
     for session_id, *row in db.execute(_GET, (message_id,)):
-        return message(tuple(row), str(session_id))
+        return message(MessageRow._make(row), str(session_id))
     raise NotFound("there is no such message", hint="message.list shows those of a session.")
 
 

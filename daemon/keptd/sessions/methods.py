@@ -20,12 +20,8 @@ from kept.wire.session import (
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.versions import check_version
-from ..trash import store as trash
 from . import attendance, lists, rules, store
 from .rows import SessionRow
-
-TRASHED = "session"
-"""The entity under which a session is in the trash; its snapshot is its id, since its rows stay where they are."""
 
 _decode_id = msgspec.json.Decoder(str).decode
 
@@ -81,10 +77,9 @@ def delete_session(ctx: WriteCtx, call: DeleteSession) -> Done:
     """The rows stay; only lists, searches and look-ups pass over them from now on. Nobody is in what nobody can see."""
     present = store.find(ctx.db, call.id)
     check_version("session", present.version, call.if_version)
-    attendance.go_all(ctx.db, present, ctx.clock.now(), attendance.ticks(ctx.clock.monotonic()))
-    store.move(ctx.db, present, "trash")
-    gone = trash.Deleted(TRASHED, present.id, present.label, present.id)
-    trash.put(ctx.db, gone, ctx.clock.now(), ctx.config.trash.keep_days, ctx.caller.client)
+    now = ctx.clock.now()
+    attendance.go_all(ctx.db, present, now, attendance.ticks(ctx.clock.monotonic()))
+    store.discard(ctx.db, present, now, ctx.config.trash.keep_days, ctx.caller.client)
     ctx.changes.add("session", present.id, present.label)
     return Done(id=present.id, label=present.label)
 

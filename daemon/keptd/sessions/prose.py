@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
 
 from ..clock import to_time
 from .document import Extra
-from .rows import SessionRow, decode_tags
+from .rows import MessageRow, SessionRow, decode_tags
 
 NO_VALUE = "null"
 
@@ -25,28 +24,24 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>#&!|~])")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
-class Said(NamedTuple):
-    """A message as its heading tells of it."""
-
-    number: int
-    role: str
-    speaker: str | None
-    content: str
-    metadata: str
-    created_at: int
-
-    @classmethod
-    def of(cls, row: tuple[Any, ...]) -> Said:
-        """From a row of `MESSAGE`."""
-        return cls(row[2], row[3], row[4], row[5], row[6], row[7])
-
-
-class Markdown:
-    """CommonMark: a heading of level 1 for each session, of level 3 for each message, and nothing else of level 3."""
+class _Prose:
+    """What both forms have: nothing around the whole, and nothing behind a session."""
 
     def beginning(self, _exported_at: int, _extra: Extra) -> bytes:
         """Nothing."""
         return b""
+
+    def tail(self, _extra: Extra) -> bytes:
+        """Nothing."""
+        return b""
+
+    def ending(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+class Markdown(_Prose):
+    """CommonMark: a heading of level 1 for each session, of level 3 for each message, and nothing else of level 3."""
 
     def head(self, row: SessionRow, extra: Extra, *, first: bool) -> bytes:
         """The session's title, what is known of it, and its summary."""
@@ -60,30 +55,17 @@ class Markdown:
             parts.append("\n## Messages\n")
         return "".join(parts).encode()
 
-    def message(self, row: tuple[Any, ...], _extra: str | None, *, first: bool) -> bytes:  # noqa: ARG002 - one shape
+    def message(self, said: MessageRow, _extra: str | None, *, first: bool) -> bytes:  # noqa: ARG002 - one shape
         """A heading, the text as a block quote, and the metadata, if any, as a second one."""
-        said = Said.of(row)
         who = said.role if said.speaker is None else f"{said.role}, {_escaped(said.speaker)}"
         text = f"\n### {said.number}. {who} ({_stamp(said.created_at)})\n\n{_quoted(said.content)}"
         if said.metadata != NO_VALUE:
             text += f"\nMetadata:\n\n{_fenced(said.metadata)}"
         return text.encode()
 
-    def tail(self, _extra: Extra) -> bytes:
-        """Nothing."""
-        return b""
 
-    def ending(self) -> bytes:
-        """Nothing."""
-        return b""
-
-
-class Plain:
+class Plain(_Prose):
     """Text: what is the form's own begins at the margin, what was said four spaces behind it."""
-
-    def beginning(self, _exported_at: int, _extra: Extra) -> bytes:
-        """Nothing."""
-        return b""
 
     def head(self, row: SessionRow, extra: Extra, *, first: bool) -> bytes:
         """The session's title, what is known of it, and its summary."""
@@ -95,22 +77,13 @@ class Plain:
             parts.append(f"Metadata:\n{_indented(_safe(row.metadata))}")
         return "".join(parts).encode()
 
-    def message(self, row: tuple[Any, ...], _extra: str | None, *, first: bool) -> bytes:  # noqa: ARG002 - one shape
+    def message(self, said: MessageRow, _extra: str | None, *, first: bool) -> bytes:  # noqa: ARG002 - one shape
         """A line that says who and when, and the text."""
-        said = Said.of(row)
         who = said.role if said.speaker is None else f"{said.role}, {_one_line(said.speaker)}"
         text = f"\n[{said.number}] {who} ({_stamp(said.created_at)})\n{_indented(said.content)}"
         if said.metadata != NO_VALUE:
             text += f"Metadata:\n{_indented(_safe(said.metadata))}"
         return text.encode()
-
-    def tail(self, _extra: Extra) -> bytes:
-        """Nothing."""
-        return b""
-
-    def ending(self) -> bytes:
-        """Nothing."""
-        return b""
 
 
 def _facts(row: SessionRow, extra: Extra) -> Iterator[tuple[str, str]]:

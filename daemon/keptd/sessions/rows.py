@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -11,27 +11,18 @@ from msgspec import Raw
 from kept.wire.message import Message, MessageId
 from kept.wire.session import Attendee, Session, SessionId
 
-from ..clock import to_time
+from ..clock import SECOND, to_time
 from ..tokens import tokens_of
-
-SESSION = (
-    "s.seq, s.id, s.title, s.parent_id, s.project, s.status, s.summary, s.max_context_messages, s.metadata, s.tags, "
-    "s.messages, s.bytes, s.last_message_at, s.active_at, s.attached_us, s.attachments, s.created_at, s.updated_at, "
-    "s.closed_at, s.version, s.actor"
-)
-
-MESSAGE = "m.seq, m.id, m.number, m.role, m.speaker, m.content, m.metadata, m.created_at, m.actor"
 
 NO_TAGS = "[]"
 
-_SECOND = 1_000_000
 
 _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class SessionRow(NamedTuple):
-    """One session, in the order of `SESSION`; `metadata` and `tags` are JSON, times are microseconds."""
+    """One session, under the names of its columns; `metadata` and `tags` are JSON, times are microseconds."""
 
     seq: int
     id: str
@@ -59,6 +50,33 @@ class SessionRow(NamedTuple):
     def label(self) -> str:
         """The session's name for people, in the change log and in the trash."""
         return self.title or self.id
+
+
+SESSION = ", ".join(f"s.{column}" for column in SessionRow._fields)
+"""What a query selects for a `SessionRow`."""
+
+
+class MessageRow(NamedTuple):
+    """One message, under the names of its columns; `metadata` is JSON, `created_at` is in microseconds."""
+
+    seq: int
+    id: str
+    number: int
+    role: str
+    speaker: str | None
+    content: str
+    metadata: str
+    created_at: int
+    actor: str
+
+    @property
+    def tokens(self) -> int:
+        """What it takes in a prompt, estimated."""
+        return message_tokens(self.role, self.speaker, self.content)
+
+
+MESSAGE = ", ".join(f"m.{column}" for column in MessageRow._fields)
+"""What a query selects for a `MessageRow`."""
 
 
 class New(NamedTuple):
@@ -102,7 +120,7 @@ def session(row: SessionRow, attached: Sequence[Attendee]) -> Session:
         last_message_at=None if row.last_message_at is None else to_time(row.last_message_at),
         active_at=to_time(row.active_at),
         attached=tuple(attached),
-        attached_seconds=row.attached_us // _SECOND,
+        attached_seconds=row.attached_us // SECOND,
         attachments=row.attachments,
         created_at=to_time(row.created_at),
         updated_at=to_time(row.updated_at),
@@ -112,18 +130,18 @@ def session(row: SessionRow, attached: Sequence[Attendee]) -> Session:
     )
 
 
-def message(row: tuple[Any, ...], session_id: str) -> Message:
-    """The wire's message of a row of `MESSAGE`."""
+def message(row: MessageRow, session_id: str) -> Message:
+    """The wire's message of a row."""
     return Message(
-        id=MessageId(row[1]),
+        id=MessageId(row.id),
         session_id=SessionId(session_id),
-        number=row[2],
-        role=row[3],
-        speaker=row[4],
-        content=row[5],
-        metadata=Raw(row[6]),
-        created_at=to_time(row[7]),
-        actor=row[8],
+        number=row.number,
+        role=row.role,
+        speaker=row.speaker,
+        content=row.content,
+        metadata=Raw(row.metadata),
+        created_at=to_time(row.created_at),
+        actor=row.actor,
     )
 
 

@@ -17,23 +17,11 @@ from kept.wire.session import SessionId
 from kept.wire.session_move import ImportedSession
 
 from ..store.ids import new_id
-from ..trash import store as trash
 from . import attendance, messages, store
 from .document import Extra, decode_extra, encode_extra
 from .incoming import Incoming
-from .rows import SESSION, SessionRow
+from .rows import SESSION, MessageRow, SessionRow
 
-ENTITY = "session"
-
-_INSERT = (
-    "INSERT INTO session (id, place, title, parent_id, project, status, summary, max_context_messages, metadata, tags, "
-    "active_at, attached_us, attachments, created_at, updated_at, closed_at, version, actor, extra) "
-    "VALUES (?, 'staged', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_INSERT_MESSAGE = (
-    "INSERT INTO message (id, session, number, role, speaker, content, metadata, created_at, actor, extra) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 _STAGED = f"SELECT {SESSION} FROM session AS s WHERE s.seq = ? AND s.place = 'staged'"
 _WHOSE = "SELECT m.seq, s.place FROM message AS m LEFT JOIN session AS s ON s.seq = m.session WHERE m.id = ?"
 _HERE = "SELECT id FROM session WHERE place = 'here' AND id IN (SELECT value FROM json_each(?))"
@@ -72,30 +60,7 @@ def present(db: apsw.Connection, ids: str) -> frozenset[str]:
 
 def begin(db: apsw.Connection, row: SessionRow, extra: Extra) -> int:
     """Put a session into its place, without messages; its `seq`."""
-    db.execute(
-        _INSERT,
-        (
-            row.id,
-            row.title,
-            row.parent_id,
-            row.project,
-            row.status,
-            row.summary,
-            row.max_context_messages,
-            row.metadata,
-            row.tags,
-            row.active_at,
-            row.attached_us,
-            row.attachments,
-            row.created_at,
-            row.updated_at,
-            row.closed_at,
-            row.version,
-            row.actor,
-            encode_extra(extra),
-        ),
-    )
-    return db.last_insert_rowid()
+    return store.put(db, row, "staged", encode_extra(extra))
 
 
 def fill(db: apsw.Connection, seq: int, batch: Sequence[Incoming], at: int, actor: str) -> None:
@@ -105,10 +70,8 @@ def fill(db: apsw.Connection, seq: int, batch: Sequence[Incoming], at: int, acto
     last_at = at
     for number, one in enumerate(batch, session.messages + 1):
         last_at = at if one.created_at is None else one.created_at
-        new, id_ = one.new, _free_message_id(db, one.id)
-        row = (id_, seq, number, new.role, new.speaker, new.content, new.metadata, last_at, one.actor or actor)
-        db.execute(_INSERT_MESSAGE, (*row, one.extra))
-        messages.index(db, db.last_insert_rowid(), seq, new.role, new.speaker, new.content, last_at)
+        row = MessageRow(0, _free_message_id(db, one.id), number, *one.new, last_at, one.actor or actor)
+        messages.put(db, seq, row, one.extra)
     messages.count(db, seq, [one.new for one in batch], last_at, session.active_at, session.title)
 
 
@@ -151,7 +114,7 @@ def publish(db: apsw.Connection, arrivals: Sequence[Arrival], on_conflict: str, 
         db.execute("UPDATE session SET place = 'here', parent_id = NULL WHERE id = ?", (one.id,))
         row = store.find(db, one.id)
         store.index(db, row)
-        log.add(ENTITY, row.id, row.label)
+        log.add("session", row.id, row.label)
     parents = [_parent(db, arrival, one, ids, warnings) for arrival, one in shown]
     new = {one.id for _, one in shown}
     for (arrival, one), parent in zip(shown, parents, strict=True):
@@ -203,9 +166,7 @@ def _replace(db: apsw.Connection, session_id: str, log: Log) -> None:
     former = store.find(db, session_id)
     renamed = _rename(db, session_id)
     attendance.go_all(db, former, log.at, log.ticks)
-    store.move(db, former, "trash")
-    gone = trash.Deleted(ENTITY, renamed, former.label, renamed)
-    trash.put(db, gone, log.at, log.keep_days, log.actor)
+    store.discard(db, former._replace(id=renamed), log.at, log.keep_days, log.actor)
 
 
 def _parent(

@@ -11,6 +11,7 @@ from kept.wire.errors import Conflict, NotFound, QuotaExceeded
 from kept.wire.session import Attendee, Session
 
 from ..clock import to_time
+from ..trash import store as trash
 from .rows import SESSION, SessionRow, decode_tags, session
 from .schema import SESSION_TEXT
 
@@ -20,8 +21,8 @@ _ATTACHED = (
     "WHERE session IN (SELECT value FROM json_each(?)) ORDER BY seq"
 )
 _INSERT = (
-    "INSERT INTO session (id, title, parent_id, project, status, summary, max_context_messages, metadata, tags, "
-    "active_at, created_at, updated_at, actor) VALUES (?, ?, ?, ?, 'active', NULL, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO session ({', '.join(SessionRow._fields[1:])}, place, extra) "
+    f"VALUES ({', '.join('?' * (len(SessionRow._fields) + 1))})"
 )
 _REPLACE = (
     "UPDATE session SET title = ?, parent_id = ?, project = ?, status = ?, summary = ?, max_context_messages = ?, "
@@ -47,6 +48,9 @@ IDLE = f"""
 GOING = f"SELECT {SESSION} FROM session AS s INDEXED BY session_by_status WHERE s.place = 'going' LIMIT 1"
 LOOKED_AT = 100
 """Sessions among which those are looked for that have something to tell."""
+
+TRASHED = "session"
+"""The entity under which a session is in the trash."""
 
 DEEPEST = 1000
 """Sessions in one line of descent: so many are looked at, so that none is its own ancestor."""
@@ -88,25 +92,15 @@ def attached(db: apsw.Connection, sessions: Iterable[int]) -> dict[int, list[Att
 
 def insert(db: apsw.Connection, row: SessionRow) -> SessionRow:
     """Begin a session. `row.seq` is not used: the session gets the next."""
-    db.execute(
-        _INSERT,
-        (
-            row.id,
-            row.title,
-            row.parent_id,
-            row.project,
-            row.max_context_messages,
-            row.metadata,
-            row.tags,
-            row.active_at,
-            row.created_at,
-            row.updated_at,
-            row.actor,
-        ),
-    )
-    begun = row._replace(seq=db.last_insert_rowid())
+    begun = row._replace(seq=put(db, row, "here"))
     index(db, begun)
     return begun
+
+
+def put(db: apsw.Connection, row: SessionRow, place: str, extra: str | None = None) -> int:
+    """Add a session, which is not found by its words yet; the `seq` that it gets, whatever `row.seq` is."""
+    db.execute(_INSERT, (*row[1:], place, extra))
+    return db.last_insert_rowid()
 
 
 def replace(db: apsw.Connection, former: SessionRow, row: SessionRow) -> None:
@@ -142,6 +136,17 @@ def move(db: apsw.Connection, row: SessionRow, place: str) -> None:
         index(db, row)
     elif place == "trash":
         unindex(db, row)
+
+
+def discard(db: apsw.Connection, row: SessionRow, at: int, keep_days: int, actor: str) -> None:
+    """Put a session into the trash, at `at` (microseconds since 1970)."""
+    move(db, row, "trash")
+    trash.put(db, trashed(row.id, row.label), at, keep_days, actor)
+
+
+def trashed(session_id: str, label: str) -> trash.Deleted:
+    """A session as the trash has it: its snapshot is its id, since its rows stay where they are."""
+    return trash.Deleted(TRASHED, session_id, label, session_id)
 
 
 def going(db: apsw.Connection) -> SessionRow | None:

@@ -41,6 +41,9 @@ MIGRATIONS = (
 
 LABEL_LENGTH = 80
 
+RECOVERY = "recovery"
+"""What stands as the method of a change that a recovery made: the database went on with the same line of time."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_actor = msgspec.json.Decoder(Actor).decode
 

@@ -10,13 +10,13 @@ assumed), an SQLite without FTS5, and to write to a database with checksums wher
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
+from ..home import sync_folder
 from . import checksums, search
 
 WAL_FRAMES_LIMIT = 10_000
@@ -70,7 +70,7 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     db.pragma("synchronous", "FULL")
     db.wal_autocheckpoint(0)
     _tune(db)
-    _sync_folder(path.parent)
+    _sync_names(path.parent)
     _refuse_zeros(db, path)
     return db
 
@@ -139,15 +139,11 @@ def _without_zeros(_cursor: apsw.Cursor, row: apsw.SQLiteValues) -> apsw.SQLiteV
     return row
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_names(folder: Path) -> None:
     """SQLite does this for a log that it makes, but only once, and only the connection that made it: it stays undone
     where that sync fails, or another connection's comes first."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)
     except OSError as fault:
         if fault.errno != errno.EINVAL:  # Said by file systems whose folders need no sync.
             raise UnusableDatabase(f"{folder} can't be synced: {fault.strerror}") from None

@@ -16,10 +16,9 @@ import apsw
 
 from kept.wire.event import DATABASE
 
-from ..home import make_private
+from ..home import QUARANTINE, make_private
 
 PREFIXES = ("import-", "restore-")
-QUARANTINE = "quarantine"
 
 
 class Replacing:

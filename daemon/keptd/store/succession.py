@@ -35,8 +35,7 @@ def succeed(
 ) -> int:
     """Make `successor`, which has the same schema, ready to take the place of `predecessor`, in one transaction.
 
-    `log` is when (microseconds since 1970), by whom and with which
-    method; returns the sequence of the change.
+    `log` is when (microseconds since 1970), by whom and with which method; returns the sequence of the change.
     """
     with successor:
         for table, seq in predecessor.execute("SELECT name, seq FROM sqlite_sequence"):

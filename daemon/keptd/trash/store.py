@@ -11,11 +11,10 @@ from kept.wire import Page
 from kept.wire.errors import NotFound
 from kept.wire.trash import ListTrash, Trashed, TrashId
 
-from ..clock import to_time
+from ..clock import DAY, to_time
 from ..store.ids import new_id
 from ..store.pages import Order, page
 
-_DAY = 86_400_000_000
 _END = 2**63 - 1
 _COLUMNS = "seq, id, entity, entity_id, label, deleted_at, purge_at, actor"
 _ORDER = Order("trash.list", int)
@@ -59,7 +58,7 @@ def put(db: apsw.Connection, what: Deleted, at: int, keep_days: int, actor: str)
             what.label,
             _encode(what.snapshot).decode(),
             at,
-            at + keep_days * _DAY,
+            at + keep_days * DAY,
             actor,
         ),
     )

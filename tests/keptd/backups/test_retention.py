@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keptd.backups.retention import DAY, KEPT, Kept, thin
+from keptd.backups.retention import KEPT, Kept, thin
+from keptd.clock import DAY
 
 NOW = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z, the first moment of a day
 HOUR = DAY // 24

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from kept.wire.errors import StorageFailed
-from keptd.sessions import attendance, presence
+from keptd.sessions import attendance, attendance_methods
 from tests.harness import PATIENCE, Daemon, Peer, Process, patience, request, running
 from tests.keptd.data.moving import fetch, put
 from tests.working import database
@@ -211,7 +211,7 @@ async def test_a_connection_ends_though_its_end_can_not_be_written(
     session = await begun(peer)
     other = await daemon.connect()
     await other.result("session.attach", id=session)
-    monkeypatch.setattr(presence, "write", fails)
+    monkeypatch.setattr(attendance_methods, "write", fails)
     await other.close()
     await daemon.until("it is let go", lambda: len(daemon.served()) == 1)
     assert "the end of a connection was not written" in daemon.log()

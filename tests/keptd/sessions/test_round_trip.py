@@ -22,7 +22,7 @@ from keptd.sessions.document import session_row
 from keptd.sessions.importing import _batches
 from keptd.sessions.incoming import Document
 from keptd.sessions.prose import Markdown, Plain
-from keptd.sessions.rows import SessionRow
+from keptd.sessions.rows import MessageRow, SessionRow
 from keptd.sessions.staging import Arrival
 from keptd.store.ids import new_id
 from tests.rooms import Rooms
@@ -186,7 +186,7 @@ def written(form: Markdown | Plain, title: str, summary: str | None, said: list[
     extra = document.Extra()
     pieces = [form.head(row(title, summary, len(said)), extra, first=True)]
     for number, (speaker, content) in enumerate(said, 1):
-        message = (0, f"m-{number}", number, "user", speaker, content, "null", 0, "tester")
+        message = MessageRow(0, f"m-{number}", number, "user", speaker, content, "null", 0, "tester")
         pieces.append(form.message(message, None, first=number == 1))
     return b"".join(pieces).decode()
 

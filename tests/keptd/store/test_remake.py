@@ -24,6 +24,8 @@ INDEXES = [index for domain in DOMAINS for index in domain.indexes]
 def rooms(tmp_path: Path) -> Iterator[Rooms]:
     made = Rooms(tmp_path, DOMAINS)
     for number in range(20):
+        session = made(CreateSession(title=f"zebra {number}"))
+        made(SendMessage(session_id=session.id, content="zebra"))
         made(SetMemory(key=f"k{number}", value="zebra"))
         made(AddDecision(decision=f"d{number}", reasoning="zebra"))
         session = made(CreateSession(title=f"s{number}"))

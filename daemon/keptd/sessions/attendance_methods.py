@@ -4,6 +4,7 @@ connection, and what the last run of the daemon left behind."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import apsw
@@ -22,6 +23,7 @@ from ..store.background import write
 from ..store.changes import ChangeLog
 from ..store.writer import Written
 from . import attendance, store
+from .rows import SessionRow
 
 log = structlog.get_logger(__name__)
 
@@ -31,39 +33,47 @@ ENDING = "sessions"
 @serves
 async def attach_session(ctx: ControlCtx, call: AttachSession) -> Session:
     """The end is registered before it begins: the writer takes one after the other, whatever becomes of the caller."""
-    peer, clock = ctx.peer, ctx.clock
-    peer.endings.add(ENDING, partial(_vanished, ctx.store, clock, peer))
-    found: list[Session] = []
+    peer = ctx.peer
+    peer.endings.add(ENDING, partial(_vanished, ctx.store, ctx.clock, peer))
 
-    def run(db: apsw.Connection) -> Written:
-        now = clock.now()
-        changes = ChangeLog(db, now, peer.actor, call.method)
-        session = store.find(db, call.id)
-        if attendance.come(db, session, peer.number, peer.actor, now, attendance.ticks(clock.monotonic())):
-            changes.add("session", session.id, session.label)
-        found[:] = [store.get(db, call.id)]
-        return Written(b"", changes.last_seq)
+    def come(db: apsw.Connection, session: SessionRow, now: int, at_ticks: int) -> bool:
+        return attendance.come(db, session, peer.number, peer.actor, now, at_ticks)
 
-    await write(ctx.store, clock, run, frees_space=False)
-    return found[0]
+    return await _change(ctx, call, come, frees_space=False)
 
 
 @serves
 async def detach_session(ctx: ControlCtx, call: DetachSession) -> Session:
     """Whether it was there or not, it isn't afterwards."""
-    peer, clock = ctx.peer, ctx.clock
+    peer = ctx.peer
+
+    def go(db: apsw.Connection, session: SessionRow, now: int, at_ticks: int) -> bool:
+        return attendance.go(db, session, peer.number, now, at_ticks)
+
+    return await _change(ctx, call, go, frees_space=True)
+
+
+async def _change(
+    ctx: ControlCtx,
+    call: AttachSession | DetachSession,
+    step: Callable[[apsw.Connection, SessionRow, int, int], bool],
+    *,
+    frees_space: bool,
+) -> Session:
+    """Have the writer take a step, which tells whether it changed anything; the session as it is then. Raises
+    `NotFound`, and what `step` raises."""
     found: list[Session] = []
 
     def run(db: apsw.Connection) -> Written:
-        now = clock.now()
-        changes = ChangeLog(db, now, peer.actor, call.method)
+        now = ctx.clock.now()
+        changes = ChangeLog(db, now, ctx.peer.actor, call.method)
         session = store.find(db, call.id)
-        if attendance.go(db, session, peer.number, now, attendance.ticks(clock.monotonic())):
+        if step(db, session, now, attendance.ticks(ctx.clock.monotonic())):
             changes.add("session", session.id, session.label)
         found[:] = [store.get(db, call.id)]
         return Written(b"", changes.last_seq)
 
-    await write(ctx.store, clock, run)
+    await write(ctx.store, ctx.clock, run, frees_space=frees_space)
     return found[0]
 
 
