@@ -75,7 +75,11 @@ def _place(db: apsw.Connection) -> None:
     One that the trash has lost is put into it anew: there it can be restored, or be let go.
     """
     held = set(trash.held(db, "session"))
-    _put(db, "going", changes.recorded(db, "trash.empty", "session").keys() - held)
+    emptied = changes.recorded(db, "trash.empty", "session")
+    # An import may have given the id of one that was let go to another since.
+    imported = changes.recorded(db, "session.import", "session")
+    again = {one for one, at in imported.items() if one in emptied and at.seq > emptied[one].seq}
+    _put(db, "going", emptied.keys() - held - again)
     _put(db, "trash", held)
     restored = changes.recorded(db, "trash.restore", "session")
     deleted = changes.recorded(db, "session.delete", "session")
