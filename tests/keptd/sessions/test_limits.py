@@ -10,7 +10,7 @@ from kept.wire.errors import NotFound, QuotaExceeded
 from kept.wire.message import NewMessage, SendMessage
 from kept.wire.session import CreateSession, GetSession, StatsOfSession
 from keptd.config import Config, Sessions
-from keptd.sessions import limits
+from keptd.sessions import attendance, limits
 from keptd.sessions.limits import Size
 from tests.rooms import Rooms
 
@@ -109,8 +109,9 @@ def test_attached_time_includes_those_that_are_there_now(rooms: Rooms) -> None:
     session = rooms(CreateSession(title="Kite"))
     [(seq,)] = rooms.writer.execute("SELECT seq FROM session")
     rooms.writer.execute(
-        "INSERT INTO session_attachment (session, connection, client, pid, since) VALUES (?, 1, 'nvim', 7, ?)",
-        (seq, rooms.clock.now()),
+        "INSERT INTO session_attachment (session, connection, client, pid, since, ticks) "
+        "VALUES (?, 1, 'nvim', 7, ?, ?)",
+        (seq, rooms.clock.now(), attendance.ticks(rooms.clock.monotonic())),
     )
     rooms.writer.execute("UPDATE session SET attached_us = 5000000, attachments = 3")
     rooms.clock.advance(60)
