@@ -17,7 +17,7 @@ from ..store import changes
 from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
-from . import counts
+from . import counts, messages
 from .rules import title_from
 
 _ORPHANED = """
@@ -64,9 +64,7 @@ def _number(db: apsw.Connection, session: int) -> None:
 
 def _entitle(db: apsw.Connection, session: int) -> None:
     """Give a session the title that it takes from what was said first."""
-    contents = db.execute("SELECT content FROM message WHERE session = ? ORDER BY number", (session,))
-    title = next(filter(None, (title_from(str(content)) for (content,) in contents)), "")
-    db.execute("UPDATE session SET title = ? WHERE seq = ?", (title, session))
+    db.execute("UPDATE session SET title = ? WHERE seq = ?", (messages.title(db, session), session))
 
 
 def _place(db: apsw.Connection) -> None:
