@@ -88,8 +88,8 @@ def unindexed(db: apsw.Connection, indexes: Iterable[SearchIndex]) -> dict[str, 
     for index in indexes:
         docs = f"{index.name}_docsize"
         [(missing,)] = db.execute(
-            f"SELECT (SELECT count(*) FROM {index.table} WHERE rowid NOT IN (SELECT id FROM {docs})) "
-            f"+ (SELECT count(*) FROM {docs} WHERE id NOT IN (SELECT rowid FROM {index.table}))"
+            f"SELECT (SELECT count(*) FROM {index.table} WHERE {index.rows} AND rowid NOT IN (SELECT id FROM {docs})) "
+            f"+ (SELECT count(*) FROM {docs} WHERE id NOT IN (SELECT rowid FROM {index.table} WHERE {index.rows}))"
         )
         if missing:
             found[index.name] = int(missing)

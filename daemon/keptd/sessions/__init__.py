@@ -66,7 +66,7 @@ DOMAIN = Domain(
     succession=_succession,
     settle=presence.settle,
     indexes=(
-        SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.make_sql(), store.index_all),
+        SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.make_sql(), store.index_all, store.SHOWN),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.make_sql(), messages.index_all),
     ),
 )
