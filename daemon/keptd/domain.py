@@ -141,13 +141,15 @@ def _nothing_derived(_db: apsw.Connection) -> None:
 class SearchIndex:
     """A full-text index, and the table whose rows it has, by their rowid.
 
-    `create` is the statement that makes it; `fill` puts all rows of the table into an index that is empty.
+    `create` is the statement that makes it; `fill` puts all of these rows into an index that is empty. `rows` is the
+    SQL condition on a row of the table that is in it.
     """
 
     name: str
     table: str
     create: str
     fill: Callable[[apsw.Connection], None]
+    rows: str = "TRUE"
 
 
 Carry = Callable[["apsw.Connection"], None]

@@ -243,7 +243,10 @@ def _explain(refusal: str, fields: Sequence[Field]) -> UsageError:
         return UsageError(refusal)
     if "matching regex" in refusal:
         # It quotes the expression, which tells people nothing.
-        reason = "has another form"
+        if "0000" in refusal:
+            reason = f"must have no {'control characters' if '001f' in refusal else 'NUL (U+0000)'}"
+        else:
+            reason = "has another form"
     elif "`array` of length" in refusal:
         often = "often" if "<=" in refusal else "seldom"
         return UsageError(f"{field.label} is given too {often}", f"Put text that has spaces into quotes. {field.help}")

@@ -47,15 +47,22 @@ def fetch(file: str, call: Caller, surface: Surface) -> Archive:
 
 
 @contextmanager
-def beside(file: str, *, replace: bool = False) -> Iterator[BinaryIO]:
+def beside(file: str, *, replace: bool | None = None) -> Iterator[BinaryIO]:
     """What is written there is `file` at the end of the block, for the owner alone; after an error nothing is.
 
-    Raises `UsageError` for what can't be written, and where the file exists, unless it is to be replaced.
+    Raises `UsageError` for what can't be written, and where the file exists, unless it is to be replaced; None where
+    the command has no way to ask for that.
     """
     aside = f"{file}.part"
     with told(file):
         if not replace and os.path.lexists(file):
-            raise UsageError("the file exists already", "Give another name, or move it away.")
+            ways = "move it away" if replace is None else "replace it with --force"
+            raise UsageError("the file exists already", f"Give another name, or {ways}.")
+    with told(aside):
+        if os.path.lexists(aside):
+            raise UsageError(
+                f"{aside} exists already", "Another command is writing the same file, or was killed: then remove it."
+            )
         target = open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")  # noqa: SIM115
     try:
         with target:

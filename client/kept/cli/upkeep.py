@@ -348,6 +348,7 @@ def _paragraph(text: str, surface: Surface, head: str, step: str = "") -> None:
 
 View = Callable[[Any, Surface], None]
 
+
 def went_wrong(result: object) -> bool:
     """Whether a program that asked has to know: the job did not get done, or the check found a problem."""
     if isinstance(result, Run):

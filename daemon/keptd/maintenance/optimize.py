@@ -54,6 +54,8 @@ class _Optimizing:
         return Optimized(did=tuple(self._did) or ("nothing was to do",), freed_bytes=max(0, before.bytes - after.bytes))
 
     async def _statistics(self) -> None:
+        for table in await self._step(sql.misleading_statistics):
+            await self._step(partial(sql.forget, table=table))
         wanted = await self._step(sql.stale_statistics)
         for number, statement in enumerate(wanted):
             self._tell(number, len(wanted), "gathering statistics")

@@ -19,6 +19,10 @@ MERGE_PAGES = 8
 _ANALYZED_ROWS = 400
 """Rows of an index that ANALYZE looks at (https://www.sqlite.org/lang_analyze.html, section 4.1)."""
 
+FEWEST_ROWS = 1000
+"""Rows from which on a table has statistics. What is true of a handful misleads when there are many: told that a table
+has one row, SQLite reads all of it where it could look one up, until the next statistics."""
+
 _PROGRESS_STEPS = 100_000
 
 
@@ -84,8 +88,8 @@ def unindexed(db: apsw.Connection, indexes: Iterable[SearchIndex]) -> dict[str, 
     for index in indexes:
         docs = f"{index.name}_docsize"
         [(missing,)] = db.execute(
-            f"SELECT (SELECT count(*) FROM {index.table} WHERE rowid NOT IN (SELECT id FROM {docs})) "
-            f"+ (SELECT count(*) FROM {docs} WHERE id NOT IN (SELECT rowid FROM {index.table}))"
+            f"SELECT (SELECT count(*) FROM {index.table} WHERE {index.rows} AND rowid NOT IN (SELECT id FROM {docs})) "
+            f"+ (SELECT count(*) FROM {docs} WHERE id NOT IN (SELECT rowid FROM {index.table} WHERE {index.rows}))"
         )
         if missing:
             found[index.name] = int(missing)
@@ -98,8 +102,22 @@ def stale_statistics(db: apsw.Connection) -> list[str]:
     _look_at_few_rows(db)
     wanted = [str(row[0]) for row in db.execute("PRAGMA optimize(-1)")]
     tables = {sql.split(".")[-1].strip('"'): sql for sql in wanted if sql.startswith("ANALYZE")}
-    # SQLite asks again and again for those of an empty table, which has none.
-    return [sql for table, sql in tables.items() if table not in shadows and _has_rows(db, table)]
+    # SQLite asks again and again for those of a table that has none.
+    return [sql for table, sql in tables.items() if table not in shadows and _has_many_rows(db, table)]
+
+
+def misleading_statistics(db: apsw.Connection) -> list[str]:
+    """The tables that have statistics, and too few rows for them."""
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone():
+        return []
+    tables = [str(table) for (table,) in db.execute("SELECT DISTINCT tbl FROM sqlite_stat1")]
+    return [table for table in tables if not _has_many_rows(db, table)]
+
+
+def forget(db: apsw.Connection, table: str) -> None:
+    """Remove the statistics of a table. Connections that have read them keep them until the next start."""
+    for (statistics,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'sqlite_stat_'").fetchall():
+        db.execute(f"DELETE FROM {statistics} WHERE tbl = ?", (table,))
 
 
 def analyze(db: apsw.Connection, sql: str) -> None:
@@ -136,8 +154,9 @@ def _look_at_few_rows(db: apsw.Connection) -> None:
     db.execute(f"PRAGMA analysis_limit = {_ANALYZED_ROWS}").fetchall()
 
 
-def _has_rows(db: apsw.Connection, table: str) -> bool:
-    return db.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is not None
+def _has_many_rows(db: apsw.Connection, table: str) -> bool:
+    found = db.execute(f'SELECT 1 FROM "{table}" LIMIT 1 OFFSET ?', (FEWEST_ROWS - 1,)).fetchone()
+    return found is not None
 
 
 def _rows(db: apsw.Connection, table: str) -> int:

@@ -74,7 +74,8 @@ def in_words(reason: str, expected: Any = None) -> str:
         choices = _choices(expected)
         reason = f"Expected one of {_list(choices)}" if choices else "Expected another value"
     if "matching regex" in reason and "0000" in reason:
-        reason = "Expected text without control characters"
+        # Names have no control characters at all; prose has line feeds and whatever else a program wrote.
+        reason = f"Expected text without {'control characters' if '001f' in reason else 'NUL (U+0000)'}"
     return f"{reason[:1].lower()}{reason[1:]}".replace("`", "")
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import apsw
 
-from ..domain import Domain, SearchIndex
+from ..domain import Carry, Domain, SearchIndex
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
 from . import (
@@ -36,6 +36,7 @@ from . import (
     move_methods,
     overview_methods,
     search_methods,
+    staging,
     store,
 )
 from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
@@ -44,6 +45,18 @@ from .schema import MESSAGE_TEXT, MIGRATIONS, SESSION_TEXT
 def _derive(db: apsw.Connection) -> None:
     mending.mend(db)
     store.derive(db)
+
+
+def _succession(db: apsw.Connection) -> Carry:
+    """Who is there stays; what was being imported when the copy was made is given up: an import that is still at work
+    would go on behind what the copy has, and what it brought since would be missing in the middle."""
+    who_is_there = attendance.succession(db)
+
+    def carry(successor: apsw.Connection) -> None:
+        who_is_there(successor)
+        staging.leave_all(successor)
+
+    return carry
 
 
 DOMAIN = Domain(
@@ -62,10 +75,10 @@ DOMAIN = Domain(
     local_tables=("session_attachment",),
     restorers={store.TRASHED: methods.restore_session},
     purgers={store.TRASHED: methods.purge_session},
-    succession=attendance.succession,
+    succession=_succession,
     settle=attendance_methods.settle,
     indexes=(
-        SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.make_sql(), store.index_all),
+        SearchIndex(SESSION_TEXT.name, "session", SESSION_TEXT.make_sql(), store.index_all, store.SHOWN),
         SearchIndex(MESSAGE_TEXT.name, "message", MESSAGE_TEXT.make_sql(), messages.index_all),
     ),
 )

@@ -25,6 +25,7 @@ _RECOUNT = f"""
 _COUNTS = "SELECT tokens, said_user, said_assistant, said_system, said_tool FROM session WHERE seq = ?"
 ENDS = "SELECT created_at FROM message WHERE session = ? AND number IN (1, ?) ORDER BY number"
 CHILDREN = "SELECT count(*) FROM session INDEXED BY session_by_parent WHERE parent_id = ? AND place = 'here'"
+PRESENT = "SELECT count(*), ifnull(sum(max(0, ? - ticks)), 0) FROM session_attachment WHERE session = ?"
 
 
 def recount(db: apsw.Connection, session: int) -> None:
@@ -32,14 +33,14 @@ def recount(db: apsw.Connection, session: int) -> None:
     db.execute(_RECOUNT, {"seq": session})
 
 
-def stats(db: apsw.Connection, session_id: str, now: int, settings: Sessions) -> SessionStats:
-    """How much is in a session that is here. Raises `NotFound`. More than one SELECT: run it in a snapshot."""
+def stats(db: apsw.Connection, session_id: str, at_ticks: int, settings: Sessions) -> SessionStats:
+    """How much is in a session that is here; `at_ticks` is the monotonic clock in microseconds, by which stays are
+    measured. Raises `NotFound`. More than one SELECT: run it in a snapshot."""
     row = store.find(db, session_id)
     [(tokens, *by_role)] = db.execute(_COUNTS, (row.seq,))
     ends = [to_time(at) for (at,) in db.execute(ENDS, (row.seq, row.messages))]
-    there = store.attached(db, [row.seq]).get(row.seq, [])
+    [(there, stayed)] = db.execute(PRESENT, (at_ticks, row.seq))
     [(children,)] = db.execute(CHILDREN, (row.id,))
-    present = sum(max((to_time(now) - one.since).total_seconds(), 0) for one in there)
     return SessionStats(
         id=SessionId(row.id),
         title=row.title,
@@ -49,9 +50,9 @@ def stats(db: apsw.Connection, session_id: str, now: int, settings: Sessions) ->
         tokens=tokens,
         first_message_at=ends[0] if ends else None,
         last_message_at=ends[-1] if ends else None,
-        attached_now=len(there),
+        attached_now=there,
         attachments=row.attachments,
-        attached_seconds=row.attached_us // SECOND + int(present),
+        attached_seconds=(row.attached_us + stayed) // SECOND,
         children=children,
         warnings=limits.warnings(limits.size_of(row), settings),
     )

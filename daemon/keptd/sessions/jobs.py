@@ -11,6 +11,10 @@ from . import messages, rules, store
 BYTES = 4 * 1024 * 1024
 """Bytes of messages removed in one write: they are overwritten, and nobody else should wait for long."""
 
+BYTES_WHEN_FULL = 128 * 1024
+"""The same while the disk is full: what a step writes to the log must fit into the little that was held back, however
+small `storage.ballast_bytes` is, or it eats that up and nothing can make room any more."""
+
 
 @job("session.remove", setting="session_remove", timeout=3600)
 async def remove_sessions(ctx: JobCtx) -> str:
@@ -24,7 +28,7 @@ def remove_some(ctx: WriteCtx, limit: int) -> int:
     found = store.going(ctx.db)
     if found is None:
         return 0
-    removed = messages.remove(ctx.db, found.seq, limit, BYTES)
+    removed = messages.remove(ctx.db, found.seq, limit, BYTES_WHEN_FULL if ctx.full else BYTES)
     if removed:
         return removed
     store.erase(ctx.db, found)

@@ -17,7 +17,7 @@ from ..store import changes
 from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
-from . import counts, store
+from . import counts, messages, store
 from .rules import title_from
 
 _ORPHANED = """
@@ -64,9 +64,7 @@ def _number(db: apsw.Connection, session: int) -> None:
 
 def _entitle(db: apsw.Connection, session: int) -> None:
     """Give a session the title that it takes from what was said first."""
-    contents = db.execute("SELECT content FROM message WHERE session = ? ORDER BY number", (session,))
-    title = next(filter(None, (title_from(str(content)) for (content,) in contents)), "")
-    db.execute("UPDATE session SET title = ? WHERE seq = ?", (title, session))
+    db.execute("UPDATE session SET title = ? WHERE seq = ?", (messages.title(db, session), session))
 
 
 def _place(db: apsw.Connection) -> None:
@@ -75,7 +73,11 @@ def _place(db: apsw.Connection) -> None:
     One that the trash has lost is put into it anew: there it can be restored, or be let go.
     """
     held = set(trash.held(db, store.TRASHED))
-    _put(db, "going", changes.recorded(db, "trash.empty", "session").keys() - held)
+    emptied = changes.recorded(db, "trash.empty", "session")
+    # An import may have given the id of one that was let go to another since.
+    imported = changes.recorded(db, "session.import", "session")
+    again = {one for one, at in imported.items() if one in emptied and at.seq > emptied[one].seq}
+    _put(db, "going", emptied.keys() - held - again)
     _put(db, "trash", held)
     restored = changes.recorded(db, "trash.restore", "session")
     deleted = changes.recorded(db, "session.delete", "session")

@@ -14,6 +14,7 @@ from kept.wire.message import Message
 from ..clock import to_time
 from ..store.ids import new_id
 from .rows import MESSAGE, MessageRow, New, SessionRow, message
+from .rules import title_from
 from .schema import MESSAGE_TEXT
 
 _INSERT = (
@@ -66,6 +67,12 @@ def count(db: apsw.Connection, session: int, new: Sequence[New], last_at: int, a
     roles = Counter(one.role for one in new)
     by_role = (roles["user"], roles["assistant"], roles["system"], roles["tool"])
     db.execute(_COUNT, (len(new), size, tokens, *by_role, last_at, active_at, title, session))
+
+
+def title(db: apsw.Connection, session: int) -> str:
+    """The title that a session takes from what was said in it; empty where nothing has text."""
+    contents = db.execute("SELECT content FROM message WHERE session = ? ORDER BY number", (session,))
+    return next(filter(None, (title_from(str(content)) for (content,) in contents)), "")
 
 
 def get(db: apsw.Connection, message_id: str) -> Message:

@@ -7,7 +7,7 @@ from kept.wire.session import SessionStats, SessionTree, StatsOfSession, TreeOfS
 
 from ..domain import ReadCtx
 from ..rpc.methods import serves
-from . import continuing, counts, tree
+from . import attendance, continuing, counts, tree
 
 
 @serves(heavy=True)
@@ -25,4 +25,4 @@ def context_of_session(ctx: ReadCtx, call: ContextOfSession) -> SessionContext:
 @serves(heavy=True)
 def stats_of_session(ctx: ReadCtx, call: StatsOfSession) -> SessionStats:
     """From the counts that are kept; only children are counted."""
-    return counts.stats(ctx.db, call.id, ctx.clock.now(), ctx.config.sessions)
+    return counts.stats(ctx.db, call.id, attendance.ticks(ctx.clock.monotonic()), ctx.config.sessions)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from ..store.migrations import Migration
 from ..store.search import Index
 
-MESSAGE_TEXT = Index("message_text", {"speaker": 1.0, "content": 1.0}, length_share=0.4)
+MESSAGE_TEXT = Index("message_text", {"speaker": 1.0, "content": 1.0}, length_share=0.4, removed_in_bulk=True)
 """Who spoke and what was said; by `message.seq`. Turns are short: a longer one says more rather than the same."""
 
 SESSION_TEXT = Index("session_text", {"title": 2.0, "summary": 1.0, "tags": 1.5})

@@ -112,7 +112,7 @@ def publish(db: apsw.Connection, arrivals: Sequence[Arrival], on_conflict: str, 
     shown = [(arrival, one) for arrival, one in zip(arrivals, done, strict=True) if one.action != "skipped"]
     for _, one in shown:
         db.execute("UPDATE session SET place = 'here', parent_id = NULL WHERE id = ?", (one.id,))
-        row = store.find(db, one.id)
+        row = _titled(db, store.find(db, one.id))
         store.index(db, row)
         log.add("session", row.id, row.label)
     parents = [_parent(db, arrival, one, ids, warnings) for arrival, one in shown]
@@ -121,6 +121,15 @@ def publish(db: apsw.Connection, arrivals: Sequence[Arrival], on_conflict: str, 
         if parent is not None and parent not in new:
             _check_descent(db, arrival, one, parent, warnings)
     return Published(tuple(done), tuple(warnings))
+
+
+def _titled(db: apsw.Connection, row: SessionRow) -> SessionRow:
+    """A session that the document gives no title takes it from its messages, as one in which somebody speaks."""
+    title = row.title or messages.title(db, row.seq)
+    if title == row.title:
+        return row
+    db.execute("UPDATE session SET title = ? WHERE seq = ?", (title, row.seq))
+    return row._replace(title=title)
 
 
 def _place(db: apsw.Connection, arrival: Arrival, on_conflict: str, log: Log, warnings: list[str]) -> ImportedSession:

@@ -46,6 +46,9 @@ IDLE = f"""
 """
 
 GOING = f"SELECT {SESSION} FROM session AS s INDEXED BY session_by_status WHERE s.place = 'going' LIMIT 1"
+SHOWN = "place = 'here'"
+"""What is so of a session that is shown, and found by its words."""
+
 LOOKED_AT = 100
 """Sessions among which those are looked for that have something to tell."""
 
@@ -251,7 +254,7 @@ def _index_text(db: apsw.Connection, row: SessionRow) -> None:
 
 
 def _all_here(db: apsw.Connection) -> Iterable[SessionRow]:
-    rows: Iterable[tuple[Any, ...]] = db.execute(f"SELECT {SESSION} FROM session AS s WHERE s.place = 'here'")
+    rows: Iterable[tuple[Any, ...]] = db.execute(f"SELECT {SESSION} FROM session AS s WHERE {SHOWN}")
     return map(SessionRow._make, rows)
 
 

@@ -127,10 +127,23 @@ def remake(db: apsw.Connection, index: SearchIndex) -> None:
 
 class Index:
     """One FTS5 table. `columns` are its text columns, each with how much a hit in it counts; `length_share` (0 to 1) is
-    how far a long text has to have a word more often to count as much."""
+    how far a long text has to have a word more often to count as much.
 
-    def __init__(self, name: str, columns: Mapping[str, float], length_share: float = LENGTH_SHARE) -> None:
+    With `removed_in_bulk` removing rows never makes FTS5 merge: once a tenth of a segment is gone it would write all of
+    it anew inside of one write, which at 100,000 rows holds up everybody else for half a second, again and again.
+    What is left of removed rows then goes when maintenance merges the index, in small steps.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        columns: Mapping[str, float],
+        length_share: float = LENGTH_SHARE,
+        *,
+        removed_in_bulk: bool = False,
+    ) -> None:
         self.name = name
+        self._removed_in_bulk = removed_in_bulk
         self._options = f"{' '.join(map(repr, columns.values()))};{length_share!r}"
         self._names = ", ".join((*columns, "facets"))
         self._texts = f"{{{' '.join(columns)}}} :"
@@ -158,11 +171,15 @@ class Index:
         return f"{self.create_sql()} {self.size_sql()}"
 
     def size_sql(self) -> str:
-        """The statement, for a migration, that fits the index's pages into those of a database with checksums.
+        """The statements, for a migration, that fit the index's pages into those of a database with checksums, and set
+        what `removed_in_bulk` asks for (https://www.sqlite.org/fts5.html, section 6.4).
 
         FTS5's own 4050 bytes are made for a page without reserved bytes; with 8, each would take a second page.
         """
-        return f"INSERT INTO {self.name} ({self.name}, rank) VALUES ('pgsz', 4000);"
+        size = f"INSERT INTO {self.name} ({self.name}, rank) VALUES ('pgsz', 4000);"
+        if self._removed_in_bulk:
+            size += f" INSERT INTO {self.name} ({self.name}, rank) VALUES ('deletemerge', 0);"
+        return size
 
     def add(self, db: apsw.Connection, rowid: int, texts: Sequence[str], facets: Iterable[str] = ()) -> None:
         """Index a row: one text for each column, and the facets (`scope=global`) that a search may ask for.

@@ -173,6 +173,12 @@ def test_json_that_nests_deeper_than_a_message_may_is_refused_before_it_is_sent(
     assert recorder.calls == []
 
 
+def test_text_with_a_character_that_it_may_not_have_is_told_which(recorder: Recorder) -> None:
+    assert "KEY must have no control characters" in type_in(["memory", "set", "a\tb", "1"], recorder).err
+    assert "ACTION must have no NUL" in type_in(["action", "log", "-"], recorder, stdin="a\0b").err
+    assert recorder.calls == []
+
+
 def test_an_option_that_takes_one_value_is_not_taken_twice(recorder: Recorder) -> None:
     printed = type_in("memory set k v --priority 1 --priority 2", recorder)
     assert (printed.code, printed.err.splitlines()[0]) == (2, "kept: --priority is given twice")

@@ -89,8 +89,19 @@ def test_a_file_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
     file.write_text("mine")
     printed = typed(["export", "x", str(file)], Daemon())
     assert (printed.code, file.read_text()) == (2, "mine")
+    assert "--force" in printed.err
     assert typed(["export", "x", str(file), "--force"], Daemon(), Played()).code == 0
     assert file.read_text() == "".join(PARTS)
+
+
+def test_what_a_killed_export_left_is_named(tmp_path: Path) -> None:
+    file, left = tmp_path / "talk.json", tmp_path / "talk.json.part"
+    left.write_text("half")
+    printed = typed(["export", "x", str(file)], Daemon())
+    assert printed.code == 2
+    assert f"{left} exists already" in printed.err
+    assert "then remove it" in printed.err
+    assert list(tmp_path.iterdir()) == [left]
 
 
 def test_an_export_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:

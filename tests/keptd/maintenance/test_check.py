@@ -108,6 +108,20 @@ async def test_an_index_that_differs_from_its_table_is_a_warning(daemon: Daemon,
     )
 
 
+async def test_a_session_that_nobody_sees_is_not_missed_in_the_index(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("session.create", title="Boat")
+    made = await peer.result("session.create", title="Kite")
+    await peer.result("message.send", session_id=made["id"], content="high")
+    await peer.result("session.delete", id=made["id"])
+    assert (await findings(peer))["search"]["verdict"] == "ok"
+    assert not [did for did in (await done(peer, "maintenance.optimize"))["did"] if "anew" in did]
+    await peer.result("trash.empty")
+    assert (await findings(peer))["search"]["verdict"] == "ok"
+    with database(daemon) as db:
+        db.execute("DELETE FROM session_text")
+    assert "1 rows in session_text" in (await findings(peer))["search"]["detail"]
+
+
 async def test_a_database_without_checksums_is_a_warning(home: Path, anyio_backend: str) -> None:
     with closing(apsw.Connection(str(home / "kept.db"), vfs="unix")) as db:
         db.pragma("journal_mode", "wal")

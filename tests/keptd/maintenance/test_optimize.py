@@ -7,8 +7,11 @@ import apsw
 import pytest
 
 from kept.wire.errors import StorageFailed, StorageFull
+from kept.wire.session import ListSessions
 from keptd.maintenance import store
+from keptd.sessions import lists
 from tests.harness import Daemon, Peer, running
+from tests.keptd.plans import growing, plan
 from tests.working import database, done, refused
 
 pytestmark = pytest.mark.anyio
@@ -61,13 +64,29 @@ async def test_the_tokens_of_one_among_many_leave_it_as_well(daemon: Daemon, pee
     assert b"solitari" not in held
 
 
-async def test_statistics_are_gathered_once(peer: Peer) -> None:
+async def test_statistics_are_gathered_once(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FEWEST_ROWS", 30)
     for number in range(30):
         await peer.result("action.log", action=str(number))
     first = await done(peer, "maintenance.optimize")
 
     assert any(did.startswith("statistics of") for did in first["did"])
     assert not any(did.startswith("statistics of") for did in (await done(peer, "maintenance.optimize"))["did"])
+
+
+@pytest.mark.parametrize("before", ["none", "misleading"])
+async def test_a_list_reads_no_more_than_it_shows_after_the_statistics_of_a_few_rows(
+    daemon: Daemon, peer: Peer, before: str
+) -> None:
+    """A new home is optimized on its first day, and not again before the next, by when it may have many rows."""
+    await peer.result("session.create", title="the first")
+    if before == "misleading":
+        with database(daemon) as db:
+            db.execute("ANALYZE")
+            assert growing(plan(db, *lists.active_query(ListSessions()))) != ["SCAN found"]
+    await done(peer, "maintenance.optimize")
+    with database(daemon) as db:
+        assert growing(plan(db, *lists.active_query(ListSessions()))) == ["SCAN found"]
 
 
 async def test_a_database_in_order_needs_nothing(peer: Peer) -> None:

@@ -39,6 +39,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("memory.set", {**K, "key": "x" * 201}, "key", "length <= 200"),
     ("memory.set", {**K, "key": "a\nb"}, "key", "without control characters"),
     ("memory.set", {**K, "key": "a\u007fb"}, "key", "without control characters"),
+    ("action.log", {"action": "a\0b"}, "action", "without NUL (U+0000)"),
+    ("message.send", {"session_id": "s", "content": "\n\t\0"}, "content", "without NUL (U+0000)"),
     ("memory.set", {**K, "key": None}, "key", "expected str, got null"),
     ("memory.set", {**K, "tags": ["ok", "x" * 65]}, "tags[1]", "length <= 64"),
     ("memory.set", {**K, "tags": ["x"] * 33}, "tags", "length <= 32"),

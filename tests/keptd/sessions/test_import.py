@@ -326,3 +326,13 @@ async def test_what_would_be_more_than_may_be_is_refused_before_anything_is_writ
         assert await refused(peer, "session.import", document=whole) is QuotaExceeded
         assert error["data"].get("field") == field
         assert await places(daemon) == []
+
+
+async def test_a_session_without_a_title_takes_it_from_its_messages(peer: Peer) -> None:
+    got = await done(
+        peer, "session.import", document=document(entry(None, says(" "), says("Kites fly\nhigh"), says("on")))
+    )
+    [session] = (await peer.result("session.list"))["items"]
+    assert (session["id"], session["title"], session["version"]) == (got["sessions"][0]["id"], "Kites fly", 1)
+    [found] = (await peer.result("session.search", query="kites"))["items"]
+    assert found["id"] == session["id"]

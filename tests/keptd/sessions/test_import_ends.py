@@ -13,6 +13,8 @@ from keptd.sessions import importing
 from tests.harness import Daemon, Peer, notification, request, running
 from tests.working import database, done
 
+from ..data.moving import fetch
+from ..data.moving import put as bring
 from .moving import document, entry, export, put, says, timeless, upload
 
 pytestmark = pytest.mark.anyio
@@ -139,3 +141,20 @@ async def test_what_the_last_run_left_is_given_up_at_the_start(home: Path) -> No
         got = await put(peer, json.dumps(whole()), on_conflict="skip")
         assert [(one["id"], one["action"]) for one in got["sessions"]] == [("s-0", "skipped"), ("s-1", "created")]
         assert (await peer.result("message.get", id="m-1-0"))["session_id"] == "s-1"
+
+
+@pytest.mark.parametrize("way", ["restore", "import"])
+async def test_what_a_copy_was_made_in_the_middle_of_is_given_up_when_the_copy_comes_back(
+    daemon: Daemon, peer: Peer, way: str
+) -> None:
+    """Else an import that is still at work would go on behind what the copy has, and its messages between be lost."""
+    await put(peer, json.dumps(whole()))
+    with database(daemon) as db:
+        db.execute("UPDATE session SET place = 'staged' WHERE id = 's-1'")
+    if way == "restore":
+        backup = await done(peer, "backup.create")
+        await done(peer, "backup.restore", id=backup["id"])
+    else:
+        archive = await fetch(peer)
+        await bring(peer, archive, on_conflict="replace")
+    assert standing(daemon) == {"going": 1, "here": 1}

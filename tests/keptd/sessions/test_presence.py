@@ -52,6 +52,19 @@ async def test_who_attaches_is_shown_until_it_detaches_and_its_time_is_added(dae
     assert await told(peer, session) == ["session.create", "session.attach", "session.detach"]
 
 
+@pytest.mark.parametrize("by", [86_400, -86_400])
+async def test_a_clock_that_is_set_meanwhile_changes_no_stay_in_the_statistics(
+    daemon: Daemon, peer: Peer, by: int
+) -> None:
+    session = await begun(peer)
+    await peer.result("session.attach", id=session)
+    daemon.clock.advance(7)
+    daemon.clock.put(by)
+    stats = await peer.result("session.stats", id=session)
+    assert (stats["attached_now"], stats["attached_seconds"]) == (1, 7)
+    assert (await peer.result("session.detach", id=session))["attached_seconds"] == 7
+
+
 async def test_attaching_twice_is_once_and_detaching_twice_is_no_fault(daemon: Daemon, peer: Peer) -> None:
     session = await begun(peer)
     first = await peer.result("session.attach", id=session)

@@ -8,11 +8,16 @@ import pytest
 from kept.wire.errors import NotFound
 from kept.wire.message import ListMessages, Message, SendMessage
 from kept.wire.session import CreateSession, DeleteSession, GetSession, ListSessions, StatsOfSession
+from kept.wire.session_move import ImportSessions
 from kept.wire.trash import EmptyTrash, ListTrash, RestoreTrash
 from keptd.domain import WriteCtx
-from keptd.sessions import DOMAIN, jobs
+from keptd.sessions import DOMAIN, jobs, staging
+from keptd.sessions.document import Extra, SessionPart, session_row
+from keptd.sessions.incoming import Incoming
+from keptd.sessions.rows import New
 from keptd.sessions.schema import MESSAGE_TEXT, SESSION_TEXT
 from keptd.store.changes import ChangeLog
+from keptd.store.ids import new_id
 from tests.keptd.house import House
 from tests.rooms import ACTOR
 
@@ -47,6 +52,20 @@ def remove(house: House, *, steps: int = 1000) -> None:
     ctx = WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log)
     while steps and jobs.remove_some(ctx, 5):
         steps -= 1
+
+
+def bring(house: House, session_id: str, content: str) -> None:
+    """Import a session with one message."""
+    rooms = house.rooms
+    now = rooms.clock.now()
+    row = session_row(SessionPart(id=session_id), new_id(), now, ACTOR.client)
+    log = ChangeLog(rooms.writer, now, ACTOR, ImportSessions.method)
+    with rooms.writer:
+        seq = staging.begin(rooms.writer, row, Extra())
+        new = Incoming(None, New("user", None, content, "null"), now, None, None)
+        staging.fill(rooms.writer, seq, [new], now, ACTOR.client)
+        arrival = staging.Arrival(seq, session_id, None)
+        staging.publish(rooms.writer, [arrival], "new_id", staging.Log(now, 0, ACTOR.client, log.add, 30))
 
 
 def everything(count: int) -> list[tuple[int, str]]:
@@ -146,6 +165,21 @@ def test_what_was_let_go_for_good_after_the_backup_does_not_come_back(house: Hou
     [(sessions,)] = house.rooms.reader.execute("SELECT count(*) FROM session")
     [(messages,)] = house.rooms.reader.execute("SELECT count(*) FROM message")
     assert (sessions, messages) == (1, 12)
+
+
+@pytest.mark.parametrize("steps", [0, 1000], ids=["emptied", "removed"])
+def test_a_session_that_was_imported_again_after_it_was_let_go_stays(house: House, steps: int) -> None:
+    session, other = talk(house, "kite"), talk(house, "boat")
+    house.back_up()
+    house.rooms(DeleteSession(id=session))
+    remove(house, steps=steps)
+    bring(house, session, "1 kite again")
+    house.hit(MESSAGE, "boat", 2)
+    house.recover()
+    assert {one.id for one in house.rooms(ListSessions()).items} == {session, other}
+    assert said(house, session) == [(1, "1")]
+    remove(house)
+    assert said(house, session) == [(1, "1")]
 
 
 def test_a_session_that_the_trash_has_lost_is_put_into_it_anew(house: House) -> None:

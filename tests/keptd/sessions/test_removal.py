@@ -18,6 +18,7 @@ from keptd.sessions.schema import MESSAGE_TEXT
 from keptd.store.changes import ChangeLog
 from tests.harness import Daemon, Peer, request, running
 from tests.rooms import ACTOR, Rooms
+from tests.small_disk import small_disk
 from tests.working import done
 
 pytestmark = pytest.mark.anyio
@@ -147,6 +148,49 @@ def test_large_messages_are_removed_a_few_at_a_time(rooms: Rooms, monkeypatch: p
     ctx = WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log)
     assert [jobs.remove_some(ctx, 500) for _ in range(7)] == [2, 1, 1, 2, 1, 0, 0]
     assert MESSAGE_TEXT.search(rooms.reader, "x") == []
+
+
+def test_no_step_of_a_removal_writes_the_index_anew(rooms: Rooms) -> None:
+    """FTS5 would, once a tenth of a large segment is gone, and everybody else's writes would wait for it."""
+    made = rooms(CreateSession(title="Kite"))
+    with rooms.writer:
+        for begin in range(0, 20_000, 1000):
+            said = tuple(NewMessage(role="user", content=f"kite number {begin + n}") for n in range(1000))
+            rooms(SendMessage(session_id=made.id, messages=said))
+    rooms.writer.execute("INSERT INTO message_text (message_text) VALUES ('optimize')")
+    rooms(DeleteSession(id=made.id))
+    rooms(EmptyTrash())
+    log = ChangeLog(rooms.writer, rooms.clock.now(), ACTOR, "session.remove")
+    ctx = WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log)
+    written = []
+    for _ in range(40):
+        before = rooms.writer.total_changes()
+        with rooms.writer:
+            assert jobs.remove_some(ctx, 500) == 500
+        written.append(rooms.writer.total_changes() - before)
+    # To write the index anew would be some 400 pages more.
+    assert max(written) < min(written) + 200
+
+
+async def test_a_full_disk_with_a_small_reserve_gets_its_room_back(tmp_path: Path) -> None:
+    """A step must not write more than the reserve holds: it would be refused, and have eaten the reserve up."""
+    (folder := tmp_path / "disk").mkdir()
+    settings = {"storage.ballast_bytes": "2097152"}
+    with small_disk(folder, "24m") as room:
+        async with running(folder / "home", **settings) as daemon:
+            peer = await daemon.connect()
+            sessions = [(await peer.result("session.create"))["id"] for _ in range(2)]
+            sent = 0
+            while "result" in await peer.ask("message.send", session_id=sessions[sent % 2], content="word " * 40_000):
+                sent += 1
+            assert sent > 20
+            room.fill()
+            await peer.ask("memory.set", key="k", value="v" * 100_000)
+            assert (await peer.refusal("message.send", session_id=sessions[0], content="more"))[1] == "storage_full"
+            await peer.result("session.delete", id=sessions[0])
+            await peer.result("trash.empty")
+            assert await run(peer, "session.remove") == f"{(sent + 1) // 2 + 1} sessions and messages removed"
+            assert (await peer.result("session.get", id=sessions[1]))["messages"] == sent // 2
 
 
 async def test_nothing_of_a_session_can_be_read_after_everything_was_deleted(home: Path) -> None:
