@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def manager(address: str) -> Iterator[socket.socket]:
         yield bound
 
 
+@pytest.fixture
+def notifier(manager: socket.socket, address: str) -> Iterator[Notifier]:
+    with closing(Notifier(address)) as made:
+        yield made
+
+
 def heard(manager: socket.socket) -> list[list[str]]:
     """Every message that has come, in lines."""
     messages = []
@@ -36,8 +43,7 @@ def heard(manager: socket.socket) -> list[list[str]]:
             return messages
 
 
-def test_the_manager_hears_each_state_with_a_sentence(manager: socket.socket, address: str) -> None:
-    notifier = Notifier(address)
+def test_the_manager_hears_each_state_with_a_sentence(manager: socket.socket, notifier: Notifier) -> None:
     notifier.ready("serving")
     notifier.alive()
     notifier.reloading()
@@ -50,17 +56,16 @@ def test_the_manager_hears_each_state_with_a_sentence(manager: socket.socket, ad
     assert stopping == ["STOPPING=1", "STATUS=ending"]
 
 
-def test_a_sentence_can_say_nothing_else_and_is_bounded(manager: socket.socket, address: str) -> None:
-    Notifier(address).status("all is well\nWATCHDOG=trigger " + "x" * 2000 + "\udcff")
+def test_a_sentence_can_say_nothing_else_and_is_bounded(manager: socket.socket, notifier: Notifier) -> None:
+    notifier.status("all is well\nWATCHDOG=trigger " + "x" * 2000 + "\udcff")
     ((line,),) = heard(manager)
     assert line.startswith("STATUS=all is well WATCHDOG=trigger x")
     assert len(line) == len("STATUS=") + LONGEST_STATUS
 
 
 def test_a_state_that_a_full_queue_did_not_take_goes_before_what_is_said_next(
-    manager: socket.socket, address: str
+    manager: socket.socket, notifier: Notifier
 ) -> None:
-    notifier = Notifier(address)
     while notifier._send("X=1"):
         pass
     notifier.reloading()
@@ -71,21 +76,19 @@ def test_a_state_that_a_full_queue_did_not_take_goes_before_what_is_said_next(
     assert heard(manager) == [["READY=1", "WATCHDOG=1"], ["WATCHDOG=1"]]
 
 
-def test_while_more_time_is_asked_for_the_first_word_comes_at_once(manager: socket.socket, address: str) -> None:
+def test_while_more_time_is_asked_for_the_first_word_comes_at_once(manager: socket.socket, notifier: Notifier) -> None:
     manager.setblocking(True)
-    with Notifier(address).extending():
+    with notifier.extending():
         assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=60000000\n"
 
 
-@pytest.mark.parametrize(
-    "given", ["", "relative", "vsock:2:1234", "/nowhere/at/all", "@nobody", "/" + "x" * 200, "/\0"]
-)
+@pytest.mark.parametrize("given", ["", "relative", "vsock:2:1234", "/nowhere/here", "@nobody", "/" + "x" * 200, "/\0"])
 def test_where_nobody_listens_nothing_is_raised(given: str) -> None:
-    notifier = Notifier(given)
-    with notifier.extending():
-        notifier.ready("serving")
-    notifier.stopping("ending")
-    assert notifier.is_heard == given.startswith(("/", "@"))
+    with closing(Notifier(given)) as notifier:
+        with notifier.extending():
+            notifier.ready("serving")
+        notifier.stopping("ending")
+        assert notifier.is_heard == given.startswith(("/", "@"))
 
 
 def test_the_variables_are_gone_for_children() -> None:
