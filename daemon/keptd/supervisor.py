@@ -259,6 +259,8 @@ class Supervisor:
                 )
                 self._ready()
                 await self._stopping.wait()
+                if self._adopted is not None:
+                    self._server.leave_waiting()
                 self._notifier.stopping("stopping: answering what is in flight")
                 self._checked.set()
                 await self._end_jobs()
@@ -288,7 +290,7 @@ class Supervisor:
 
     async def _drain(self) -> None:
         logger.info("stopping", connections=len(self._server.peers))
-        self._server.drain(turn_away=self._adopted is None)
+        self._server.drain()
         with anyio.move_on_after(DRAIN_SECONDS):
             await self._server.ended.wait()
         self._server.cut_off()
