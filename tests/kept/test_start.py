@@ -121,7 +121,7 @@ def test_the_daemon_has_a_session_of_its_own_and_the_clients_environment(home: H
 
 
 def test_a_daemon_that_a_service_starts_does_not_speak_in_its_name(home: Home) -> None:
-    home.start(NOTIFY_SOCKET="/run/notify", WATCHDOG_USEC="1", LISTEN_FDS="1", LISTEN_PID="1")
+    home.start(**dict.fromkeys(VARIABLES, "1"))
     ((pid, *_),) = home.started
     inherited = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     assert VARIABLES.isdisjoint(os.fsdecode(each).partition("=")[0] for each in inherited)

@@ -172,12 +172,18 @@ def test_who_connects_while_the_daemon_ends_waits_for_the_next_instead_of_being_
     home: Path, listener: socket.socket
 ) -> None:
     with Managed(home, listener) as process, process.connect() as slow, socket.socket(socket.AF_UNIX) as late:
-        assert "result" in ask(slow, "daemon.ping")
+        assert "result" in ask(slow, "memory.set", key="k", value="long " * 10_000)
+        # More than the kernel takes for it: the daemon has to wait until it reads.
+        slow.sendall((request(1, "memory.get", key="k", scope="global") + b"\n") * 100)
+        assert slow.recv(1)
         process.popen.send_signal(signal.SIGTERM)
-        process.until("STOPPING=1")
+        assert process.popen.stderr is not None
+        assert any('"stopping"' in line for line in process.popen.stderr)
         late.settimeout(PATIENCE)
         late.connect(str(home / "run" / "keptd.sock"))
         late.sendall(request(1, "daemon.ping") + b"\n")
+        while slow.recv(65536):
+            pass
         assert process.popen.wait(PATIENCE) == 0
         (home / "notify").unlink()
         with Managed(home, listener):
