@@ -33,6 +33,7 @@ from kept.paths import Paths, find
 from kept.stream import AsyncClient
 from keptd import config, log
 from keptd.config import Config
+from keptd.notify import Service
 from keptd.rpc.peer import Peer as ServedPeer
 from keptd.supervisor import Supervisor
 
@@ -261,9 +262,9 @@ class Daemon:
 
 
 @asynccontextmanager
-async def running(home: Path, /, **settings: str) -> AsyncIterator[Daemon]:
+async def running(home: Path, service: Service | None = None, /, **settings: str) -> AsyncIterator[Daemon]:
     """A daemon on `home`, which has to be a short path (a socket's has at most 107 bytes). Settings as
-    `limits__in_flight="5"`."""
+    `limits__in_flight="5"`. `service` is what a service manager gave it."""
     paths = find({"KEPT_HOME": str(home)})
     overrides = [f"{name}={value}" for name, value in QUIET.items()]
     overrides += [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
@@ -275,7 +276,7 @@ async def running(home: Path, /, **settings: str) -> AsyncIterator[Daemon]:
     clock = StageClock()
     ready = anyio.Event()
     log.configure(settled.log, paths)
-    daemon = Daemon(paths, Supervisor(paths, settled, load, clock, ready.set), clock)
+    daemon = Daemon(paths, Supervisor(paths, settled, load, clock, ready.set, service), clock)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(daemon.supervisor.run)

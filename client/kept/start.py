@@ -37,6 +37,11 @@ _TAKEN_PAUSE = 0.5
 
 _LINES_READ = 8192
 
+_OF_A_SERVICE = frozenset(
+    ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+)
+"""What a service manager said to the caller, where that is a service: the daemon must not speak in its name."""
+
 
 def start(paths: Paths, seconds: float = READY_SECONDS, environ: Mapping[str, str] = os.environ) -> None:
     """Return when the home's daemon accepts connections, having started it where none did.
@@ -147,7 +152,7 @@ def _spawn(log: int, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     daemon = subprocess.Popen(
         # -P: the folder that the caller happens to be in is no place to import a daemon from.
         [sys.executable, "-P", "-m", "keptd"],
-        env=dict(environ),
+        env={name: value for name, value in environ.items() if name not in _OF_A_SERVICE},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log,

@@ -8,17 +8,19 @@ where another daemon has the home.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 
 from kept.paths import HOME_TAKEN, BadPlace, find
 
-from . import VERSION, config, log
+from . import VERSION, config, log, notify
 from .home import HomeTaken, UnusableHome
-from .rpc.listen import UnusableSocket
+from .rpc.listen import UnusableSocket, adopt
 from .store.database import UnusableDatabase
 from .store.migrations import ChangedMigration, NewerDatabase
 from .supervisor import Broken, Supervisor
@@ -41,17 +43,34 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     os.umask(0o077)
+    service = notify.take(os.environ, os.getpid())
+    with closing(service.notifier):
+        return _run(arguments.set, service)
+
+
+def _run(overrides: list[str], service: notify.Service) -> int:
+    if service.watchdog_seconds:
+        # Its signal is SIGABRT: where each thread stood is then the last that is said.
+        faulthandler.enable()
     try:
         paths = find(os.environ)
-        settings = config.load(Path(paths.config_file), os.environ, arguments.set)
+        settings = config.load(Path(paths.config_file), os.environ, overrides)
     except (BadPlace, config.ConfigError) as refusal:
+        service.notifier.status(str(refusal))
         sys.stderr.write(f"keptd: {refusal}\n")
         return 2
     log.configure(settings.log, paths)
-    supervisor = Supervisor(paths, settings, lambda: config.load(Path(paths.config_file), os.environ, arguments.set))
     try:
+        supervisor = Supervisor(
+            paths,
+            settings,
+            lambda: config.load(Path(paths.config_file), os.environ, overrides),
+            service=service,
+            listener=adopt(service.passed, Path(paths.socket)),
+        )
         return anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
     except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration, Broken) as refusal:
+        service.notifier.status(str(refusal))
         sys.stderr.write(f"keptd: {refusal}\n")
         return HOME_TAKEN if isinstance(refusal, HomeTaken) else 1
 

@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +57,7 @@ from .config import Config, ConfigError
 from .context.mirror import Mirror
 from .domain import Domain, SelfReport
 from .jobs.runner import Runner
+from .notify import Service
 from .recovery.copies import from_backups
 from .recovery.files import Mender
 from .rpc.dispatch import Dispatcher
@@ -69,6 +70,7 @@ from .store.background import write
 from .store.database import FAULTS, DamagedDatabase
 from .store.migrations import Migration
 from .store.writer import Written
+from .watchdog import attend
 
 DOMAINS: tuple[Domain, ...] = (
     memory.DOMAIN,
@@ -114,13 +116,19 @@ class Supervisor:
         load: Callable[[], Config],
         clock: Clock | None = None,
         ready: Callable[[], None] = lambda: None,
+        service: Service | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
-        """`load` reads the settings again, for a reload; `ready` is called when the socket answers."""
+        """`load` reads the settings again, for a reload; `ready` is called when the socket answers. `service` is what a
+        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends."""
         self._paths = paths
         self._config = settings
         self._load = load
         self._clock = clock or SystemClock()
         self._ready = ready
+        self._service = service or Service()
+        self._notifier = self._service.notifier
+        self._adopted = listener
         self.jobs: Runner
         self._actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid(), version=VERSION)
         self._started_at = 0
@@ -131,6 +139,12 @@ class Supervisor:
     async def run(self) -> int:
         """Serve until `stop`, SIGTERM or SIGINT; gives the exit code. Raises what makes a start impossible, and
         `Broken`."""
+        with ExitStack() as self._starting:
+            self._starting.enter_context(self._notifier.extending())
+            self._notifier.status("starting: looking at the database")
+            return await self._run()
+
+    async def _run(self) -> int:
         self._stopping = anyio.Event()
         handlers = check(calls(), [handler for domain in DOMAINS for handler in domain.handlers])
         home.prepare(self._paths)
@@ -214,7 +228,7 @@ class Supervisor:
         )
 
     async def _serve(self) -> None:
-        listener = listen(Path(self._paths.socket))
+        listener = self._adopted or listen(Path(self._paths.socket))
         self._socket = home.identity(Path(self._paths.socket))
         self._server = Server(listener, self._dispatcher, os.geteuid(), self._clock)
         try:
@@ -233,8 +247,21 @@ class Supervisor:
                 tasks.start_soon(self.jobs.run)
                 tasks.start_soon(self._server.serve)
                 logger.info("ready", pid=os.getpid(), version=VERSION, last_seq=self._bus.seq)
+                self._starting.close()
+                self._notifier.ready(self._sentence())
+                tasks.start_soon(
+                    attend,
+                    self._notifier,
+                    self._service.watchdog_seconds,
+                    self._store.writer,
+                    self._clock,
+                    self._sentence,
+                )
                 self._ready()
                 await self._stopping.wait()
+                if self._adopted is not None:
+                    self._server.leave_waiting()
+                self._notifier.stopping("stopping: answering what is in flight")
                 self._checked.set()
                 await self._end_jobs()
                 await self._drain()
@@ -255,8 +282,8 @@ class Supervisor:
     def _close(self, listener: socket.socket) -> None:
         if listener.fileno() < 0:
             return
-        # Compared while it is open, since then no other file can have its inode.
-        if home.is_at(Path(self._paths.socket), self._socket):
+        # Compared while it is open, since then no other file can have its inode. One that was passed stays.
+        if self._adopted is None and home.is_at(Path(self._paths.socket), self._socket):
             with suppress(FileNotFoundError):
                 os.unlink(self._paths.socket)
         listener.close()
@@ -353,6 +380,13 @@ class Supervisor:
 
     def reload(self) -> Reloaded:
         """Read the settings again. Raises `InvalidParams` where they are wrong; those in force stay."""
+        self._notifier.reloading()
+        try:
+            return self._reload()
+        finally:
+            self._notifier.ready(self._sentence())
+
+    def _reload(self) -> Reloaded:
         found = self._read_settings()
         applied, waiting = config.changes(self._config, found)
         self._config = config.apply(self._config, found)
@@ -362,6 +396,13 @@ class Supervisor:
         self._mirror.reload()
         logger.info("reloaded", applied=list(applied), needs_restart=list(waiting))
         return Reloaded(applied=applied, needs_restart=waiting)
+
+    def _sentence(self) -> str:
+        """How it is, for who asks the service manager."""
+        clients, changes_kept = len(self._server.peers), self._bus.seq
+        stats = self._store.writer.stats
+        trouble = "" if stats.state == "ok" else f"; {stats.detail}"
+        return f"serving {_counted(clients, 'client')}; {_counted(changes_kept, 'change')} kept{trouble}"
 
     def status(self) -> DaemonStatus:
         """How the daemon and its storage are."""
@@ -427,6 +468,10 @@ class Supervisor:
             self._actor,
             self._lock.in_place,
         )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _size(path: str) -> int:

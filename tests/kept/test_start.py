@@ -18,6 +18,7 @@ from kept.paths import Paths, find
 from kept.start import serves, start
 from kept.trust import Untrusted
 from kept.wire.daemon import Ping
+from keptd.notify import VARIABLES
 
 from .scripted import environment, serving
 
@@ -117,6 +118,14 @@ def test_the_daemon_has_a_session_of_its_own_and_the_clients_environment(home: H
     assert pid == session
     assert int(session) != os.getsid(0)
     assert batch == "7"
+
+
+def test_a_daemon_that_a_service_starts_does_not_speak_in_its_name(home: Home) -> None:
+    home.start(**dict.fromkeys(VARIABLES, "1"))
+    ((pid, *_),) = home.started
+    inherited = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert VARIABLES.isdisjoint(os.fsdecode(each).partition("=")[0] for each in inherited)
+    assert any(each.startswith(b"KEPT_HOME=") for each in inherited)
 
 
 def test_the_folders_and_files_that_are_made_are_private(home: Home) -> None:

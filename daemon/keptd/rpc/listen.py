@@ -1,12 +1,14 @@
-"""The listening socket: bound for the owner alone, in place of a stale one, never of a live one."""
+"""The listening socket: bound for the owner alone, in place of a stale one, never of a live one; or taken from the
+service manager, which made it, and keeps it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
-from stat import S_ISSOCK
+from stat import S_IMODE, S_ISSOCK
 
 from kept.paths import SOCKET_PATH_BYTES
 
@@ -38,6 +40,52 @@ def listen(path: Path) -> socket.socket:
         os.umask(before)
     listener.listen(BACKLOG)
     return listener
+
+
+def adopt(passed: Sequence[tuple[int, str]], path: Path) -> socket.socket | None:
+    """The listener that the service manager passed, non-blocking; None where it passed none.
+
+    `passed` has each descriptor with its name. Raises `UnusableSocket` for more than one, and for what is not a Unix
+    stream socket that listens at `path` and is the owner's alone.
+    """
+    if not passed:
+        return None
+    if len(passed) > 1:
+        names = ", ".join(name for _, name in passed)
+        raise UnusableSocket(f"{len(passed)} sockets were passed ({names}), and one is served: list one ListenStream=.")
+    [(descriptor, name)] = passed
+    try:
+        listener = socket.socket(fileno=descriptor)
+    except OSError:
+        raise UnusableSocket(f"what was passed as {name} (descriptor {descriptor}) is no socket.") from None
+    if obstacle := _obstacle(listener, path):
+        listener.close()
+        raise UnusableSocket(f"the socket that was passed as {name} can't be used: {obstacle}")
+    listener.setblocking(False)
+    listener.set_inheritable(False)
+    return listener
+
+
+def _obstacle(listener: socket.socket, path: Path) -> str:
+    """Why a socket is not the one that belongs at `path`, or nothing."""
+    if listener.family != socket.AF_UNIX or listener.type != socket.SOCK_STREAM:
+        return "it is no Unix stream socket. Give its path in ListenStream=."
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return "it doesn't listen. Set Accept=no."
+    where = listener.getsockname()
+    elsewhere = f"it is not at {path}. Set ListenStream= to that path, or KEPT_SOCKET to the socket's."
+    try:
+        # A path can be written in more than one way, as where a folder is a link.
+        found, bound = path.lstat(), os.lstat(where if isinstance(where, str) else "")
+    except (OSError, ValueError):
+        return elsewhere
+    if not os.path.samestat(found, bound):
+        return elsewhere
+    if found.st_uid != os.geteuid():
+        return f"it belongs to uid {found.st_uid}. Set ListenStream= to a path of your own."
+    if S_IMODE(found.st_mode) & 0o077:
+        return "others may connect to it. Set SocketMode=0600."
+    return ""
 
 
 def _remove_stale(path: Path) -> None:

@@ -82,6 +82,10 @@ class Server:
         """What has left since the start, over all connections."""
         return self._sent_bytes + sum(peer.sent_bytes for peer in self.peers)
 
+    def leave_waiting(self) -> None:
+        """Accept nobody any more: who connects waits for the next daemon, which gets the same listener."""
+        self._accepting.cancel()
+
     def drain(self) -> None:
         """Begin to end: what has come so far is answered, then each connection ends. Who comes now is turned away."""
         self._draining = True

@@ -36,6 +36,7 @@ from ..config import Storage
 from .ballast import Ballast
 from .completions import Completions
 from .database import FAULTS, WAL_FRAMES_LIMIT, UnusableDatabase, is_damage, open_writer
+from .pulse import Pulse
 from .unforeseen import bare, unforeseen
 
 log = structlog.get_logger(__name__)
@@ -123,7 +124,7 @@ class Writer:
         self._committed = committed
         self._vfs = vfs
         self._ballast = Ballast(path, config.ballast_bytes)
-        self._queue: SimpleQueue[WriteJob | None] = SimpleQueue()
+        self._queue: SimpleQueue[WriteJob | Literal["nudge"] | None] = SimpleQueue()
         self._next: WriteJob | None = None
         self._db = open_writer(path, vfs)
         self._watch_wal()
@@ -132,6 +133,8 @@ class Writer:
         self._next_try = 0.0
         self._thread = threading.Thread(target=self._serve, name="keptd-writer", daemon=True)
         self.stats = WriterStats(clock.now())
+        self.pulse = Pulse()
+        """Where a nudge doesn't move it, and it isn't slow, the thread hangs."""
 
     def start(self) -> None:
         """Begin to serve. Without room for the ballast the disk counts as full: what is left is for what makes room."""
@@ -142,6 +145,10 @@ class Writer:
     def submit(self, job: WriteJob) -> None:
         """Queue a request behind all that were submitted before."""
         self._queue.put(job)
+
+    def nudge(self) -> None:
+        """Have an idle thread move its pulse. Writes nothing."""
+        self._queue.put("nudge")
 
     def queued(self) -> int:
         """How many requests wait."""
@@ -171,7 +178,8 @@ class Writer:
                 batch = []
                 if last:
                     return
-                self._mend()
+                with self.pulse.slow():
+                    self._mend()
         except BaseException as mistake:  # noqa: BLE001 - a thread that ends silently leaves everybody waiting.
             self._refuse_all(batch, last, mistake)
 
@@ -180,7 +188,7 @@ class Writer:
         self.stats.state, self.stats.detail = "failed", _DEAD
         self._completions.post(partial(self._died, mistake))
         self._completions.post(partial(self._deliver, batch, [self._failure() for _ in batch]))
-        while not last and (job := self._queue.get()) is not None:
+        while not last and (job := self._take(None)) is not None:
             self._completions.post(partial(self._deliver, [job], [self._failure()]))
 
     def _mend(self) -> None:
@@ -210,7 +218,7 @@ class Writer:
         size = 0
         wait = self._pause if self.stats.state == "failed" else None
         try:
-            job = self._next or self._queue.get(timeout=wait)
+            job = self._next or self._take(wait)
             self._next = None
             while job is not None:
                 if job.alone and batch:
@@ -220,10 +228,18 @@ class Writer:
                 size += job.size
                 if job.alone or len(batch) >= self._config.batch or size >= self._batch_bytes():
                     return batch, False
-                job = self._queue.get_nowait()
+                job = self._take(0)
         except Empty:
             return batch, False
         return batch, True
+
+    def _take(self, seconds: float | None) -> WriteJob | None:
+        """What is next, waited for so long (None: for ever). Raises `Empty`."""
+        while True:
+            found = self._queue.get(timeout=seconds)
+            self.pulse.beat()
+            if not isinstance(found, str):
+                return found
 
     def _commit(self, batch: Sequence[WriteJob]) -> list[Outcome]:
         if self.stats.state == "failed":
@@ -264,7 +280,8 @@ class Writer:
         if obstacle := self._not_now(job):
             return obstacle
         try:
-            return job.run(self._db)
+            with self.pulse.slow():
+                return job.run(self._db)
         except KeptError as refusal:
             return bare(refusal)
         except FAULTS:
@@ -299,6 +316,7 @@ class Writer:
             self._db.execute("ROLLBACK TO request")
             outcome = unforeseen(job.name, mistake)
         self._db.execute("RELEASE request")
+        self.pulse.beat()
         return outcome
 
     def _make_room(self, batch: Sequence[WriteJob]) -> list[Outcome]:
