@@ -26,8 +26,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: $(STAMP) ## run the whole suite
-	$(PY) -m pytest
+test: $(STAMP) ## run the whole suite, on two cores
+	$(PY) -m pytest -n 2
 
 crash: $(STAMP) ## kill a real daemon 50 times under load, and start it from 16 processes at once
 	KEPT_CRASH_ROUNDS=$${KEPT_CRASH_ROUNDS:-50} $(PY) -m pytest tests/crash
