@@ -17,14 +17,13 @@ from msgspec import Struct
 
 from ..cli.text import counted, duration, one_line
 from ..cli.text import size as bytes_told
-from ..paths import Paths
+from ..paths import MARKER, Paths
 from ..wire.maintenance import Finding
 from .findings import ok, problem, warning
 
 START_BYTES = 16 * 1024 * 1024
 """Less free than this, and a start may not have the room that it needs."""
 
-_MARKER = "running"
 _MARKER_BYTES = 64
 _CONFIG_BYTES = 1024 * 1024
 _CHECK_BYTES = 512
@@ -63,7 +62,7 @@ def database(paths: Paths, *, runs: bool) -> Iterator[Finding]:
     """The database file and its log. `runs` tells that a daemon has them open."""
     size, log = _size(paths.database), _size(f"{paths.database}-wal")
     if not size:
-        if not log and not _backups(paths.backups) and not os.path.lexists(os.path.join(paths.data_dir, _MARKER)):
+        if not log and not _backups(paths.backups) and not os.path.lexists(os.path.join(paths.data_dir, MARKER)):
             yield ok("database", "nothing is kept here yet")
             return
         missing = "empty" if size == 0 else "missing"
@@ -82,7 +81,7 @@ def ending(data_dir: str, *, runs: bool) -> Iterator[Finding]:
     if runs:
         return
     try:
-        with open(os.path.join(data_dir, _MARKER), "rb") as file:
+        with open(os.path.join(data_dir, MARKER), "rb") as file:
             said = file.read(_MARKER_BYTES).strip()
     except FileNotFoundError:
         return

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from ..cli.text import size as bytes_told
+from ..paths import QUARANTINE, REPORTS
 from ..wire.maintenance import NOTHING_LOST, Finding, Recovery
 from .findings import ok, warning
 
@@ -28,7 +29,7 @@ _decode = msgspec.json.Decoder(Recovery).decode
 
 def read(data_dir: str) -> list[Recovery]:
     """The reports in a data folder, newest first; what can't be read is passed over, the daemon names it."""
-    folder = os.path.join(data_dir, "recovery")
+    folder = os.path.join(data_dir, REPORTS)
     found = []
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith("."))
@@ -66,7 +67,7 @@ def tell(reports: Sequence[Recovery]) -> Iterator[Finding]:
 
 def quarantined(data_dir: str, reports: Sequence[Recovery]) -> Iterator[Finding]:
     """Folders of damaged files that no report tells of."""
-    folder = os.path.join(data_dir, "quarantine")
+    folder = os.path.join(data_dir, QUARANTINE)
     told = {os.path.basename(report.quarantine) for report in reports}
     try:
         entries = [entry for entry in os.scandir(folder) if entry.name not in told]
