@@ -60,7 +60,7 @@ class Shown:
 
 @contextmanager
 def terminal(
-    environment: dict[str, str], *argv: str, columns: int = COLUMNS, **more: str
+    environment: dict[str, str], *argv: str, columns: int = COLUMNS
 ) -> Iterator[tuple[subprocess.Popen[bytes], Shown]]:
     """The script with its standard error on a terminal."""
     main, child = pty.openpty()
@@ -68,7 +68,7 @@ def terminal(
         ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         script = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *argv],
-            env={**environment, "TERM": "xterm", **more},
+            env={"TERM": "xterm", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=child,
@@ -120,7 +120,7 @@ def test_programs_and_dumb_terminals_are_not_asked_for(
     start: Start, environment: dict[str, str], argv: list[str], more: dict[str, str]
 ) -> None:
     server = start(result(0, "done\n"))
-    with terminal(environment, *argv, **more) as (script, _):
+    with terminal({**environment, "TERM": "xterm", **more}, *argv) as (script, _):
         script.communicate(timeout=SECONDS)
     assert server.params == {"argv": argv}
 

@@ -12,6 +12,7 @@ from .methods import RPC, commands
 from .parse import Command, did_you_mean
 from .session_moves import SESSION_MOVES
 from .session_search import SESSION_SEARCH
+from .session_tail import SESSION_TAIL
 from .session_tree import SESSION_TREE
 from .sessions import SESSIONS
 from .shell import SHELL
@@ -51,6 +52,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
         *LOCAL,
         TOP,
         *TALK,
+        SESSION_TAIL,
         *SESSIONS,
         SESSION_SEARCH,
         SESSION_TREE,

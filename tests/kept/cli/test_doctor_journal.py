@@ -28,7 +28,7 @@ def running(*, in_journal: bool) -> Iterator[int]:
     environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}", "A": "b"}
     with ours, theirs:
         command = [sys.executable, "-S", "-c", "input()"]
-        with subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stderr=theirs) as process:
+        with subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stderr=theirs.fileno()) as process:
             # Only the new program has the environment.
             while b"JOURNAL_STREAM" not in Path(f"/proc/{process.pid}/environ").read_bytes():
                 assert process.poll() is None
