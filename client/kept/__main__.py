@@ -252,7 +252,7 @@ def _request(argv: list[str], stdin: bytes | None) -> bytes:
             params.append('"colour":true')
     if stdin is not None:
         params.append(f'"stdin":{quote(stdin.decode())}')
-    if os.isatty(2) and os.environ.get("TERM") != "dumb" and "--json" not in argv:
+    if os.isatty(2) and os.environ.get("TERM", "") not in ("", "dumb") and "--json" not in argv:
         params.append('"progress":true')
     return f'{{"jsonrpc":"2.0","id":{COMMAND},"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
 

@@ -31,6 +31,12 @@ _SPARE = 3
 _SHOWN_SECONDS = 2
 """After so long the time that has passed is shown: the only thing that moves where nothing else is known."""
 
+_BRIEF = 32
+"""Cells of the line once the terminal has become narrower than it."""
+
+_FEWEST = 8
+"""With fewer letters than these, a text says nothing, and the percentage stands alone."""
+
 _ERASED = "\r\x1b[K"
 
 
@@ -48,6 +54,8 @@ class Bar:
         self._drawn_at = self._began - SECONDS
         self._text = ""
         self._is_drawn = False
+        self._cells = 0
+        self._widest = _MOST
 
     def show(self, done: int, total: int, text: str) -> None:
         """Draw it, unless it was drawn a moment ago: how much is done, of how much (0 where that isn't known), and what
@@ -60,7 +68,14 @@ class Bar:
             self._began = now
         self._drawn_at = now
         self._is_drawn = True
-        self._write(_ERASED + line(done, total, text, int(now - self._began), self._columns() - _SPARE))
+        columns = self._columns()
+        if columns < self._cells:
+            # Many terminals have wrapped the line by now, and some have cut it off: rows above may be of it, or what
+            # the person had there, so they stay. Whoever drags the edge further gets no more of them.
+            self._widest = _BRIEF
+        drawn = line(done, total, text, int(now - self._began), min(columns - _SPARE, self._widest))
+        self._cells = len(drawn)
+        self._write(_ERASED + drawn)
 
     def clear(self) -> None:
         """Leave the line empty, with the cursor at its beginning."""
@@ -81,7 +96,10 @@ def line(done: int, total: int, text: str, seconds: int, width: int) -> str:
     end = f"  {part:>3} %{passed}"
     room = min(width - len(told) - len(end) - 4, _WIDEST_BAR)
     if room < _NARROWEST_BAR:
-        return _first_that_fits((told + end, f"{told}  {part} %", f"{part} %"), width)
+        brief = f"{part} %"
+        left = width - len(brief) - 2
+        clipped = f"{_clip(told, left)}  {brief}" if left >= _FEWEST else brief
+        return _first_that_fits((told + end, f"{told}  {brief}", clipped, brief), width)
     filled = room * part // 100
     head = ">" if filled < room else ""
     return f"{told}  [{('=' * filled + head).ljust(room)}]{end}"

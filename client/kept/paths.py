@@ -23,6 +23,16 @@ HOME_TAKEN = 75
 """The exit code of a daemon that finds another one in its home, for now: EX_TEMPFAIL of sysexits.h."""
 
 
+QUARANTINE = "quarantine"
+"""The folder, in the data folder, of files that were damaged or replaced. Nothing in it is read again, or removed."""
+
+REPORTS = "recovery"
+"""The folder, in the data folder, of the reports of recoveries, which are JSON."""
+
+MARKER = "running"
+"""The file, in the data folder, that is there while a daemon serves, and after a run that did not end in order."""
+
+
 class BadPlace(ValueError):
     """The environment names a place that can't be used. The text says which variable to change."""
 

@@ -176,7 +176,7 @@ def readable(line: str) -> str:
     """A line of the log as text: of a JSON line the event and its fields."""
     try:
         fields = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return line
     if not isinstance(fields, dict):
         return line

@@ -10,12 +10,15 @@ value out of its range. Settings are never applied in part.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -323,11 +326,18 @@ def apply(old: Config, new: Config) -> Config:
     return Config(**{section.name: section.type(**sections[section.name]) for section in _sections()})
 
 
+def _read(file: Path) -> bytes:
+    # Without O_NONBLOCK, a pipe in its place would be waited for.
+    with open(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+        if not S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return stream.read(FILE_BYTES + 1)
+
+
 def _from_file(file: Path) -> Iterator[tuple[str, Any]]:
     source = str(file)
     try:
-        with file.open("rb") as stream:
-            content = stream.read(FILE_BYTES + 1)
+        content = _read(file)
     except FileNotFoundError:
         return
     except OSError as fault:

@@ -15,12 +15,6 @@ from stat import S_ISDIR
 
 from kept.paths import Paths
 
-QUARANTINE = "quarantine"
-"""The folder, in the data folder, of files that were damaged or replaced. Nothing in it is read again, or removed."""
-
-REPORTS = "recovery"
-"""The folder, in the data folder, of the reports of recoveries, which are JSON."""
-
 _WRITABLE_BY_OTHERS = 0o022
 _ZEROS = memoryview(bytes(1024 * 1024))
 _LOCK_BYTES = 4096

@@ -84,6 +84,34 @@ def test_it_follows_a_terminal_whose_width_changes() -> None:
     assert len(terminal.frames[0]) > 20 >= len(terminal.shown) + 3
 
 
+def test_a_terminal_that_became_narrower_than_the_line_gets_a_short_one_from_then_on() -> None:
+    terminal = Terminal(100)
+    terminal.show(1, 2, "copying the database to the disk")
+    widest = len(terminal.shown)
+    for columns in range(widest - 1, 40, -10):
+        terminal.columns = columns
+        terminal.show(1, 2, "copying the database to the disk", after=0.125)
+        assert len(terminal.shown) <= 32
+    terminal.columns = 200
+    terminal.show(1, 2, "copying the database to the disk", after=0.125)
+    assert terminal.shown == "copying the database to...  50 %"
+
+
+@pytest.mark.parametrize(
+    ("width", "drawn"),
+    [
+        (37, "copying the database to the disk  7 %"),
+        (17, "copying t...  7 %"),
+        (13, "copyi...  7 %"),
+        (12, "7 %"),
+        (3, "7 %"),
+        (2, ""),
+    ],
+)
+def test_a_narrow_terminal_shows_what_is_done_as_far_as_it_says_something(width: int, drawn: str) -> None:
+    assert line(7, 100, "copying the database to the disk", 0, width) == drawn
+
+
 @example(done=-1, total=10**400, text="\x1b]0;owned\x07\x9b31m\u202e\r\nnext", seconds=0, width=80)
 @example(done=5, total=4, text="漢字 e\u0301 \u200d👩\u200d👩", seconds=10**9, width=30)
 @example(done=1, total=2, text="a" * 10**6, seconds=0, width=5)

@@ -59,14 +59,16 @@ class Shown:
 
 
 @contextmanager
-def terminal(environment: dict[str, str], *argv: str, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], Shown]]:
+def terminal(
+    environment: dict[str, str], *argv: str, columns: int = COLUMNS
+) -> Iterator[tuple[subprocess.Popen[bytes], Shown]]:
     """The script with its standard error on a terminal."""
     main, child = pty.openpty()
     try:
-        ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+        ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         script = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *argv],
-            env={**environment, "TERM": "xterm", **more},
+            env={"TERM": "xterm", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=child,
@@ -98,12 +100,27 @@ def test_long_work_is_drawn_as_one_line_that_is_gone_in_the_end(start: Start, en
     assert "\n" not in shown.text
 
 
-@pytest.mark.parametrize(("argv", "more"), [(["status", "--json"], {}), (["status"], {"TERM": "dumb"})])
+@pytest.mark.parametrize(
+    ("columns", "drawn"), [(40, "copying  [=========>         ]   50 %"), (20, "copying   50 %"), (8, "50 %")]
+)
+def test_a_narrow_terminal_never_wraps_it(start: Start, environment: dict[str, str], columns: int, drawn: str) -> None:
+    start(sends(COPYING, result(0, "done\n")))
+    with terminal(environment, "backup", "create", columns=columns) as (script, shown):
+        script.communicate(timeout=SECONDS)
+        shown.until("never")
+    assert shown.frames[-1] == ""
+    assert all(cell_len(frame) <= columns - 3 for frame in shown.frames)
+    assert shown.frames[0] == drawn
+
+
+@pytest.mark.parametrize(
+    ("argv", "more"), [(["status", "--json"], {}), (["status"], {"TERM": "dumb"}), (["status"], {"TERM": ""})]
+)
 def test_programs_and_dumb_terminals_are_not_asked_for(
     start: Start, environment: dict[str, str], argv: list[str], more: dict[str, str]
 ) -> None:
     server = start(result(0, "done\n"))
-    with terminal(environment, *argv, **more) as (script, _):
+    with terminal({**environment, "TERM": "xterm", **more}, *argv) as (script, _):
         script.communicate(timeout=SECONDS)
     assert server.params == {"argv": argv}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -99,6 +100,9 @@ def test_a_file_that_is_too_long_not_utf_8_or_no_file_is_refused(tmp_path: Path)
     file.write_bytes(b"# \xff")
     assert "UTF-8" in refusal(file).expected
     assert "can't be read" in refusal(tmp_path).expected
+    file.unlink()
+    os.mkfifo(file)
+    assert "no regular file" in refusal(file).expected
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ text that was stored, and waits for nobody longer than a few seconds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from ..wire.maintenance import Checkup, Finding
 from . import files, folders, recoveries
 from .daemon import Reached, reach
 from .findings import of_text
+from .journal import service
 from .log import last_words
 
 __all__ = ["Examination", "examine", "nowhere"]
@@ -42,14 +44,22 @@ def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examinati
     # What is wrong with its folder is told already, with more of a next step.
     found += [finding for finding in reached.findings if not (finding.what == "socket" and "socket folder" in told)]
     if reached.checkup is None:
-        found += _unattended(paths, reached)
+        found += _unattended(paths, environ, reached)
     reports = reached.checkup.recoveries if reached.checkup else recoveries.read(paths.data_dir)
     found += [*recoveries.tell(reports), *recoveries.quarantined(paths.data_dir, reports)]
     return Examination(findings=tuple(found), checkup=reached.checkup)
 
 
-def _unattended(paths: Paths, reached: Reached) -> list[Finding]:
+def _unattended(paths: Paths, environ: Mapping[str, str], reached: Reached) -> list[Finding]:
     """What the daemon would tell, as far as the files themselves show it."""
+    if os.path.lexists(paths.data_dir) and not folders.is_readable(paths.data_dir):
+        return []
     found = [*files.config(paths.config_file), *files.database(paths, runs=reached.runs)]
     found += files.ending(paths.data_dir, runs=reached.runs)
-    return [*found, *files.room(paths.data_dir), *files.backups(paths.backups), *last_words(paths.log)]
+    return [
+        *found,
+        *files.room(paths.data_dir),
+        *files.backups(paths.backups),
+        *last_words(paths.log),
+        *service(environ),
+    ]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from shlex import quote
+from collections.abc import Iterator, Mapping
 from stat import S_ISSOCK
 
 from msgspec import Struct
@@ -19,7 +18,8 @@ from ..trust import Untrusted
 from ..wire.daemon import DaemonStatus, Status
 from ..wire.errors import KeptError
 from ..wire.maintenance import CheckDatabase, Checkup, Finding
-from .findings import of_text, ok, problem, warning
+from .findings import of_text, ok, problem, quoted, warning
+from .journal import journal_of
 
 ANSWER_SECONDS = 3.0
 """How long a daemon may take to say that it is there."""
@@ -63,7 +63,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
     except (Fault, KeptError) as fault:
         step = "kept daemon stop ends it, and the next command starts the one that is installed."
         return Reached(findings=(problem("daemon", one_line(str(fault)), step),), runs=True)
-    findings = [_of_version(status, version), _of_last_run(status)]
+    findings = [_of_version(status, version), _of_last_run(status), *_of_journal(status.pid)]
     if os.path.realpath(status.home) != os.path.realpath(paths.data_dir):
         told = f"the daemon that answers has another home ({status.home}), so the files of {paths.data_dir} are not its"
         findings.append(warning("home", told, "See whether KEPT_SOCKET and KEPT_HOME are both meant."))
@@ -90,12 +90,14 @@ def _unanswered(paths: Paths, fault: Exception) -> Reached:
     if pid is None:
         return Reached(findings=tuple(_of_nobody(paths, fault)), runs=False)
     state, step = _STATES.get(_state(pid), _OTHER)
+    said = journal_of(pid)
+    more = f" What it has said: {said}" if said else ""
     if isinstance(fault, NoReply) or _state(pid) in _STATES:
         told = f"keptd (pid {pid}) does not answer within {ANSWER_SECONDS:.0f} s: it {state}"
-        return Reached(findings=(problem("daemon", told, step.format(pid=pid)),), runs=True)
+        return Reached(findings=(problem("daemon", told, step.format(pid=pid) + more),), runs=True)
     told = f"keptd (pid {pid}) has the home, and does not listen: it is starting, recovering a database, or ending"
     step = "Wait a little, and run kept doctor again: a large database takes its time, and nothing is lost meanwhile."
-    return Reached(findings=(warning("daemon", told, step),), runs=True)
+    return Reached(findings=(warning("daemon", told, step + more),), runs=True)
 
 
 def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
@@ -106,7 +108,7 @@ def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
     if _is_socket(paths.socket):
         found.append(ok("socket", "one that was killed left it behind; the next start replaces it"))
     elif not isinstance(fault, NoDaemon):
-        found.append(problem("socket", one_line(str(fault)), f"ls -ld {quote(paths.runtime_dir)}"))
+        found.append(problem("socket", one_line(str(fault)), f"ls -ld {quoted(paths.runtime_dir)}"))
     return found
 
 
@@ -138,6 +140,12 @@ def _of_version(status: DaemonStatus, version: str) -> Finding:
         return ok("daemon", told)
     step = "kept daemon stop, then kept daemon start: the one that starts is of the installed version."
     return warning("daemon", f"{told}, and this command is of version {version}", step)
+
+
+def _of_journal(pid: int) -> Iterator[Finding]:
+    said = journal_of(pid)
+    if said is not None:
+        yield ok("log", "a service manager runs the daemon, so its log is in the journal", f"{said} shows it.")
 
 
 def _of_last_run(status: DaemonStatus) -> Finding:

@@ -10,21 +10,21 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from shlex import quote
+from stat import S_ISREG
 
 import msgspec
 from msgspec import Struct
 
 from ..cli.text import counted, duration, one_line
 from ..cli.text import size as bytes_told
-from ..paths import Paths
+from ..paths import MARKER, Paths
+from ..regular import beginning
 from ..wire.maintenance import Finding
-from .findings import ok, problem, warning
+from .findings import ok, problem, quoted, warning
 
 START_BYTES = 16 * 1024 * 1024
 """Less free than this, and a start may not have the room that it needs."""
 
-_MARKER = "running"
 _MARKER_BYTES = 64
 _CONFIG_BYTES = 1024 * 1024
 _CHECK_BYTES = 512
@@ -45,15 +45,18 @@ _decode_check = msgspec.json.Decoder(_Check).decode
 def config(path: str) -> list[Finding]:
     """Whether the settings can be read at all; the daemon checks what they say."""
     try:
-        with open(path, "rb") as file:
-            tomllib.loads(file.read(_CONFIG_BYTES).decode())
+        text = beginning(path, _CONFIG_BYTES + 1, follow=True)
+        if len(text) > _CONFIG_BYTES:
+            step = "Move it away to go on with the defaults, and put what you have set into a new one."
+            return [problem("settings", f"{path} has more than {bytes_told(_CONFIG_BYTES)}, so no daemon starts", step)]
+        tomllib.loads(text.decode())
     except FileNotFoundError:
         return [ok("settings", "there is no config.toml, so the defaults hold")]
     except OSError as fault:
-        step = f"chmod u+r {quote(path)}" if isinstance(fault, PermissionError) else f"ls -l {quote(path)}"
+        step = f"chmod u+r {quoted(path)}" if isinstance(fault, PermissionError) else f"ls -ld {quoted(path)}"
         return [problem("settings", f"{path} can't be read ({fault.strerror}), so no daemon starts", step)]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        reason = str(wrong) if isinstance(wrong, tomllib.TOMLDecodeError) else "it is not UTF-8"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        reason = "it is not UTF-8" if isinstance(wrong, UnicodeDecodeError) else str(wrong)
         step = "Correct that line, or move the file away to go on with the defaults."
         return [problem("settings", f"{path} is no TOML, so no daemon starts: {one_line(reason)}", step)]
     return [ok("settings", f"{path} can be read")]
@@ -62,8 +65,10 @@ def config(path: str) -> list[Finding]:
 def database(paths: Paths, *, runs: bool) -> Iterator[Finding]:
     """The database file and its log. `runs` tells that a daemon has them open."""
     size, log = _size(paths.database), _size(f"{paths.database}-wal")
+    if size is None and os.path.lexists(paths.database):
+        return  # What is in its place is told with the modes of files.
     if not size:
-        if not log and not _backups(paths.backups) and not os.path.lexists(os.path.join(paths.data_dir, _MARKER)):
+        if not log and not _backups(paths.backups) and not os.path.lexists(os.path.join(paths.data_dir, MARKER)):
             yield ok("database", "nothing is kept here yet")
             return
         missing = "empty" if size == 0 else "missing"
@@ -82,8 +87,7 @@ def ending(data_dir: str, *, runs: bool) -> Iterator[Finding]:
     if runs:
         return
     try:
-        with open(os.path.join(data_dir, _MARKER), "rb") as file:
-            said = file.read(_MARKER_BYTES).strip()
+        said = beginning(os.path.join(data_dir, MARKER), _MARKER_BYTES).strip()
     except FileNotFoundError:
         return
     except OSError:
@@ -115,7 +119,9 @@ def room(data_dir: str) -> Iterator[Finding]:
 
 
 def backups(folder: str) -> Iterator[Finding]:
-    """How many there are, and the newest."""
+    """How many there are, and the newest; nothing where the folder can't be read, which is told with the folders."""
+    if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        return
     names = _backups(folder)
     if not names:
         yield ok("backups", "there is none yet; a daemon makes one every day")
@@ -141,8 +147,7 @@ def _backups(folder: str) -> list[str]:
 
 def _checked(folder: str, name: str) -> _Check | None:
     try:
-        with open(os.path.join(folder, name, "check.json"), "rb") as file:
-            return _decode_check(file.read(_CHECK_BYTES))
+        return _decode_check(beginning(os.path.join(folder, name, "check.json"), _CHECK_BYTES))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -157,6 +162,7 @@ def _age(name: str) -> str:
 
 def _size(path: str) -> int | None:
     try:
-        return os.lstat(path).st_size
+        found = os.lstat(path)
     except OSError:
         return None
+    return found.st_size if S_ISREG(found.st_mode) else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from stat import S_ISREG
 from typing import Any
 
 import msgspec
 
 from ..cli.text import one_line
+from ..regular import opened
 from ..start import readable
 from ..wire.maintenance import Finding
 from .findings import problem
@@ -46,15 +46,11 @@ def last_words(path: str) -> Iterator[Finding]:
 def _tail(path: str) -> list[str]:
     """The last whole lines of a regular file of one's own."""
     try:
-        # Without O_NONBLOCK, a pipe in its place would be waited for.
-        log = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        log = opened(path)
     except OSError:
         return []
     try:
-        found = os.fstat(log)
-        if not S_ISREG(found.st_mode):
-            return []
-        begin = max(0, found.st_size - TAIL_BYTES)
+        begin = max(0, os.fstat(log).st_size - TAIL_BYTES)
         text = os.pread(log, TAIL_BYTES, begin).decode(errors="replace")
     except OSError:
         return []

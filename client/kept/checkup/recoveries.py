@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from ..cli.text import size as bytes_told
+from ..paths import QUARANTINE, REPORTS
+from ..regular import beginning
 from ..wire.maintenance import NOTHING_LOST, Finding, Recovery
 from .findings import ok, warning
 
@@ -17,6 +19,10 @@ SHOWN = 3
 _REPORTS = 100
 _REPORT_BYTES = 1024 * 1024
 _DETAIL = 600
+_LOOKED_AT = 10_000
+"""Files of one quarantine whose sizes are added up."""
+
+_LEAVE = "Leave it as it is; the daemon never reads it."
 
 _LOOK = (
     "Look for what you miss in a backup: kept backup list. Keep the quarantine as it is until you miss nothing; while "
@@ -28,7 +34,7 @@ _decode = msgspec.json.Decoder(Recovery).decode
 
 def read(data_dir: str) -> list[Recovery]:
     """The reports in a data folder, newest first; what can't be read is passed over, the daemon names it."""
-    folder = os.path.join(data_dir, "recovery")
+    folder = os.path.join(data_dir, REPORTS)
     found = []
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith("."))
@@ -36,9 +42,8 @@ def read(data_dir: str) -> list[Recovery]:
         return []
     for name in names[-_REPORTS:]:
         try:
-            with open(os.path.join(folder, name), "rb") as file:
-                found.append(_decode(file.read(_REPORT_BYTES)))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            found.append(_decode(beginning(os.path.join(folder, name), _REPORT_BYTES)))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
     return sorted(found, key=lambda report: report.at, reverse=True)
 
@@ -66,23 +71,31 @@ def tell(reports: Sequence[Recovery]) -> Iterator[Finding]:
 
 def quarantined(data_dir: str, reports: Sequence[Recovery]) -> Iterator[Finding]:
     """Folders of damaged files that no report tells of."""
-    folder = os.path.join(data_dir, "quarantine")
+    folder = os.path.join(data_dir, QUARANTINE)
     told = {os.path.basename(report.quarantine) for report in reports}
     try:
-        entries = [entry for entry in os.scandir(folder) if entry.name not in told]
+        names = sorted(name for name in os.listdir(folder) if name not in told)
     except OSError:
         return
-    for entry in sorted(entries, key=lambda entry: entry.name)[:SHOWN]:
-        size = sum(each.stat(follow_symlinks=False).st_size for each in _inside(entry.path))
-        detail = f"{entry.path} holds {bytes_told(size)} of damaged files that no report tells of"
-        yield ok("quarantine", detail, "Leave it as it is; the daemon never reads it.")
+    for name in names[:SHOWN]:
+        path = os.path.join(folder, name)
+        detail = f"{path} holds {_size(path)} of damaged files that no report tells of"
+        yield ok("quarantine", detail, _LEAVE)
+    if len(names) > SHOWN:
+        yield ok("quarantine", f"{len(names) - SHOWN:,} more in {folder} that no report tells of", _LEAVE)
 
 
-def _inside(folder: str) -> list[os.DirEntry[str]]:
+def _size(path: str) -> str:
+    """Of a file, or of the files right in a folder, as far as they can be looked at."""
     try:
-        return list(os.scandir(folder))
+        entries = [os.path.join(path, name) for name in os.listdir(path)]
+        many = len(entries) > _LOOKED_AT
+        size = sum(os.lstat(entry).st_size for entry in entries[:_LOOKED_AT])
+    except NotADirectoryError:
+        return bytes_told(os.lstat(path).st_size) if os.path.lexists(path) else bytes_told(0)
     except OSError:
-        return []
+        return "an unknown amount"
+    return f"more than {bytes_told(size)}" if many else bytes_told(size)
 
 
 def _rows(by_table: dict[str, int], whence: str) -> str:

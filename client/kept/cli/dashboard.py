@@ -12,6 +12,7 @@ from datetime import datetime
 from ..wire.daemon import ConnectedClient, DaemonStatus
 from ..wire.job import Job
 from .grid import Column, Grid, Line, cut, flow, stack
+from .jobs import outcome, state
 from .samples import Rates, Sample, client_rates, method_rates, rates
 from .text import age, clip, duration, one_line, size
 
@@ -167,13 +168,9 @@ def _for_whom(client: ConnectedClient) -> str:
 
 
 def _state(job: Job) -> str:
-    if job.running:
-        return "running"
-    if job.paused:
-        return "paused"
-    if job.schedule == "off":
-        return "off"
-    return one_line(job.last_result or "waiting")
+    """What it does; of one that waits, how it went."""
+    now = state(job)
+    return (outcome(job.last_result) or now) if now == "waiting" else now
 
 
 def _length(since: datetime, now: datetime) -> str:

@@ -12,11 +12,12 @@ from msgspec import Meta, Struct
 from ..wire import Call, Write
 from ..wire.catalog import calls
 from ..wire.daemon import RunCommand
+from ..wire.job import Run
+from ..wire.maintenance import Checkup
 from .fields import fields_of
 from .parse import Command, convert, did_you_mean
 from .render import render, show_json
 from .surface import FINE, REFUSED, Caller, Surface, UsageError
-from .upkeep import went_wrong
 
 EXAMPLES = {
     "memory.set": (
@@ -64,7 +65,14 @@ def run_method(request: Call[Any], call: Caller, surface: Surface) -> int:
     """Ask, and show the answer. What was asked for and went wrong is no success."""
     result = call(request)
     render(request, result, surface)
-    return REFUSED if went_wrong(result) else FINE
+    return REFUSED if _went_wrong(result) else FINE
+
+
+def _went_wrong(result: object) -> bool:
+    """Whether a program that asked has to know: the job did not get done, or the check found a problem."""
+    if isinstance(result, Run):
+        return result.result != "ok"
+    return isinstance(result, Checkup) and result.verdict == "problem"
 
 
 def about(domain: str) -> str:

@@ -44,7 +44,7 @@ _LOOK_SECONDS = 0.02
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
-    draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not surface.json
+    draws = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and not surface.json
     process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
     try:
         return run(argv, process, surface.at_home(process))

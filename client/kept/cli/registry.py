@@ -11,6 +11,9 @@ from .local import LOCAL
 from .methods import RPC, commands
 from .parse import Command, did_you_mean
 from .session_moves import SESSION_MOVES
+from .session_search import SESSION_SEARCH
+from .session_tail import SESSION_TAIL
+from .session_tree import SESSION_TREE
 from .sessions import SESSIONS
 from .shell import SHELL
 from .surface import UsageError
@@ -44,7 +47,20 @@ def everything() -> Mapping[tuple[str, ...], Command]:
     A command written by hand stands in for the method of the same words.
     """
     found: dict[tuple[str, ...], Command] = {}
-    for command in (*EVERYDAY, *LOCAL, TOP, *TALK, *SESSIONS, *SESSION_MOVES, RPC, *SHELL, *commands()):
+    for command in (
+        *EVERYDAY,
+        *LOCAL,
+        TOP,
+        *TALK,
+        SESSION_TAIL,
+        *SESSIONS,
+        SESSION_SEARCH,
+        SESSION_TREE,
+        *SESSION_MOVES,
+        RPC,
+        *SHELL,
+        *commands(),
+    ):
         found.setdefault(command.words, command)
     return MappingProxyType(found)
 

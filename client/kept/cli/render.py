@@ -13,10 +13,14 @@ from ..wire.catalog import calls
 from ..wire.context import Bundle, Section
 from ..wire.daemon import Reloaded, Stopping
 from ..wire.memory import GetMemory, Memory
+from .backups import BACKUPS
+from .jobs import JOBS
+from .maintenance import MAINTENANCE
 from .surface import Surface
 from .table import table
 from .text import age, as_json, clean, clip, measured, one_line, plain, stamp, title
-from .upkeep import VIEWS, View
+from .trash import TRASH
+from .views import views
 
 _WIDEST = 120
 """Cells of what was written that are shown of each part, also where it goes to a program."""
@@ -164,10 +168,10 @@ def _show_reloaded(reloaded: Reloaded, surface: Surface) -> None:
     show_entity(reloaded, surface)
 
 
-_VIEWS: dict[type[Struct], View] = {
-    **VIEWS,
-    Bundle: show_bundle,
-    Done: _show_done,
-    Reloaded: _show_reloaded,
-    Stopping: _show_stopping,
-}
+_VIEWS = views(
+    BACKUPS,
+    JOBS,
+    MAINTENANCE,
+    TRASH,
+    {Bundle: show_bundle, Done: _show_done, Reloaded: _show_reloaded, Stopping: _show_stopping},
+)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from ..wire import Call
-from .text import clean
+from .text import age, clean, duration, stamp
 
 if TYPE_CHECKING:
     from ..checkup import Examination
@@ -150,6 +150,14 @@ class Surface:
         """One line beside the output; programs that read JSON are spared it."""
         if not self.json:
             self.err(text + "\n")
+
+    def when(self, moment: datetime) -> str:
+        """A time, as people tell it: `3 min ago`. Programs get RFC 3339."""
+        return age(moment, self.now) if self.terminal else stamp(moment)
+
+    def how_far(self, moment: datetime) -> str:
+        """The same, in a column that tells in which direction."""
+        return duration(abs((self.now - moment).total_seconds())) if self.terminal else stamp(moment)
 
     def more(self, cursor: str | None) -> None:
         """Beside the output how to get at the next page, where there is one."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from .surface import Surface
-from .text import age, cells_of, clip, measured, one_line, plain, stamp, title
+from .text import cells_of, clip, measured, one_line, plain, title
 
 _GAP = 2
 _LEAST = 8
@@ -175,7 +175,7 @@ def _cell(name: str, value: Any, surface: Surface) -> str:
     if (told := measured(name, value)) is not None:
         return told
     if isinstance(value, datetime):
-        return age(value, surface.now) if surface.terminal else stamp(value)
+        return surface.when(value)
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, Struct):

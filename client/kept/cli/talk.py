@@ -1,4 +1,4 @@
-"""`kept session new`, `show`, `tail` and `send`: what people do in a conversation, every day.
+"""`kept session new`, `show` and `send`: what people do in a conversation, every day.
 
 Short answers are made in the daemon. What may be long runs in the caller's process, page by page: there it goes to a
 pager, and to a program as fast as that reads.
@@ -14,24 +14,20 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ..wire import Id, OnSecret, Project, Tags
-from ..wire.errors import QuotaExceeded, StorageFull
-from ..wire.event import DATABASE, Event, Lost
 from ..wire.message import CONTENT_CHARACTERS, ContextOfSession, Message, Role, SendMessage, Speaker
-from ..wire.session import AttachSession, CreateSession, GetSession, ListSessions, Session, StatsOfSession, Title
+from ..wire.session import CreateSession, GetSession, ListSessions, Session, StatsOfSession, Title
 from .parse import Command
 from .render import show_json
-from .surface import FINE, Caller, Here, Surface, UsageError, the_caller
+from .surface import FINE, Caller, Surface, UsageError, the_caller
 from .text import clean
 from .transcript import messages, show_document, show_head, show_messages, show_parent
 
 LAST = "last"
 """Stands for the id of the session that was active last."""
 
-_INSIDE_MESSAGES = 100
+INSIDE_MESSAGES = 100
 _INSIDE_CHARACTERS = 256 * 1024
 """How much the daemon puts into one answer; more is read by the caller's process."""
-
-_ALL = 2**53
 
 SessionOrLast = Annotated[Id, Meta(description="The session's id; `last`: the one that was active last.")]
 Last = Annotated[int, Meta(ge=0, le=1_000_000, description="How many messages, the newest.")]
@@ -64,18 +60,6 @@ class ShowSession(Struct, frozen=True, kw_only=True):
         bool, Meta(description="What an agent continues it with: the messages that fit, with the parent's summary.")
     ] = False
     pager: Annotated[bool, Meta(description="Show what is long through a pager.")] = True
-
-
-class TailSession(Struct, frozen=True, kw_only=True):
-    """Show the newest messages of a conversation; with -f those that come as well, until Ctrl-C.
-
-    Whoever follows is in the session meanwhile, as `kept session ls` shows. It goes on when the daemon is started anew.
-    With --json each message is a document on a line of its own.
-    """
-
-    id: SessionOrLast
-    last: Last = 10
-    follow: Annotated[bool, Meta(description="Go on, and show each message when it comes.")] = False
 
 
 class Say(Struct, frozen=True, kw_only=True):
@@ -126,13 +110,13 @@ def new(wanted: NewSession, call: Caller, surface: Surface) -> int:
 
 def show(wanted: ShowSession, call: Caller, surface: Surface) -> int:
     """Show a session and its messages."""
-    if wanted.all or wanted.last > _INSIDE_MESSAGES:
+    if wanted.all or wanted.last > INSIDE_MESSAGES:
         the_caller(surface)
     session = call(GetSession(id=session_id(wanted.id, call)))
     stats = call(StatsOfSession(id=session.id))
     if wanted.context:
         return _show_context(wanted, session, call, surface)
-    said = _said(call, session, session.messages if wanted.all else wanted.last, surface)
+    said = said_in(call, session, session.messages if wanted.all else wanted.last, surface)
     if surface.json:
         show_document({"session": session, "stats": stats}, said, surface)
         return FINE
@@ -167,7 +151,7 @@ def _paper(wanted: ShowSession, surface: Surface) -> Iterator[Surface]:
         yield replace(surface, out=out)
 
 
-def _said(call: Caller, session: Session, last: int, surface: Surface) -> Iterator[Message]:
+def said_in(call: Caller, session: Session, last: int, surface: Surface) -> Iterator[Message]:
     """The newest `last` messages, oldest first. Raises `NeedsCaller` in the daemon where they are long."""
     said = messages(call, session.id, max(session.messages - last, 0), session.messages)
     if not surface.inside:
@@ -180,72 +164,6 @@ def _said(call: Caller, session: Session, last: int, surface: Surface) -> Iterat
             the_caller(surface)
         held.append(message)
     return iter(held)
-
-
-def tail(wanted: TailSession, call: Caller, surface: Surface) -> int:
-    """Show the newest messages, and those that come."""
-    here = the_caller(surface) if wanted.follow or wanted.last > _INSIDE_MESSAGES else None
-    session = call(GetSession(id=session_id(wanted.id, call)))
-    if here is None or not wanted.follow:
-        show_messages(_said(call, session, wanted.last, surface), surface)
-        return FINE
-    reader = _Reader(session, wanted.last, call, surface)
-    try:
-        return reader.follow(here, attends=True)
-    except (QuotaExceeded, StorageFull):
-        # Nobody sees that it is there then; what is said can be read all the same.
-        return reader.follow(here, attends=False)
-
-
-class _Reader:
-    """Somebody who follows a session: `_number` is the last message that was shown."""
-
-    def __init__(self, session: Session, last: int, call: Caller, surface: Surface) -> None:
-        self._id = session.id
-        self._number = max(session.messages - last, 0)
-        self._call = call
-        self._surface = surface
-        self._shown: set[str] = set()
-        """Messages whose own change has not come yet."""
-
-    def follow(self, here: Here, attends: bool) -> int:
-        """Show what comes until the session is deleted."""
-        topics = ("message.sent", "session.closed", "session.deleted")
-        first = (AttachSession(id=self._id),) if attends else ()
-        for event in here.follow(topics, None, self._begin, first):
-            if not self._heed(event):
-                return FINE
-        return FINE
-
-    def _begin(self, _: int) -> None:
-        self._read()
-        self._shown.clear()
-        self._surface.note("following; Ctrl-C ends")
-
-    def _heed(self, event: Event | Lost) -> bool:
-        """Take a change in; whether there is more to come."""
-        if isinstance(event, Lost):
-            self._shown.clear()
-            self._read()
-        elif event.change.entity == DATABASE:
-            # All of the state may be that of an earlier time.
-            self._number = min(self._number, self._call(GetSession(id=self._id)).messages)
-            self._read()
-        elif event.change.entity == "message":
-            if event.change.entity_id in self._shown:
-                self._shown.discard(event.change.entity_id)
-            else:
-                self._read()
-        elif event.change.entity_id == self._id:
-            self._surface.note(f"the session was {(event.change.event or 'session.changed').partition('.')[2]}")
-            return event.change.event != "session.deleted"
-        return True
-
-    def _read(self) -> None:
-        for message in messages(self._call, self._id, self._number, _ALL):
-            show_messages((message,), self._surface)
-            self._number = message.number
-            self._shown.add(message.id)
 
 
 def send(wanted: Say, call: Caller, surface: Surface) -> int:
@@ -278,7 +196,7 @@ def send(wanted: Say, call: Caller, surface: Surface) -> int:
     return FINE
 
 
-_ID = "0190f3c2-7d1e-7b52-9c0e-5a1d3f6b8e20"
+EXAMPLE_ID = "0190f3c2-7d1e-7b52-9c0e-5a1d3f6b8e20"
 
 TALK = (
     Command(
@@ -296,17 +214,9 @@ TALK = (
         short=(("-n", "last"),),
         examples=(
             "kept session show last",
-            f"kept session show {_ID} -n 100",
-            f"kept session show {_ID} --all",
+            f"kept session show {EXAMPLE_ID} -n 100",
+            f"kept session show {EXAMPLE_ID} --all",
         ),
-    ),
-    Command(
-        ("session", "tail"),
-        TailSession,
-        tail,
-        by_position=("id",),
-        short=(("-n", "last"), ("-f", "follow")),
-        examples=("kept session tail last -f", f"kept session tail {_ID} -f -n 0 --json"),
     ),
     Command(
         ("session", "send"),
@@ -315,7 +225,7 @@ TALK = (
         by_position=("id", "text"),
         examples=(
             'kept session send last "the port is 8080"',
-            f"git diff | kept session send {_ID} --role tool --speaker git",
+            f"git diff | kept session send {EXAMPLE_ID} --role tool --speaker git",
         ),
     ),
 )

@@ -17,7 +17,7 @@ from ..wire.session import Session, SessionStats
 from .markdown import STRONG, draw, plain, styled
 from .render import show_entity
 from .surface import Caller, Surface
-from .text import age, as_json, clean, clip, counted, duration, one_line, size, stamp
+from .text import as_json, clean, clip, counted, duration, one_line, size
 
 _PAGE = 200
 """Messages that are asked for at once; the daemon ends a page after 8 MiB."""
@@ -132,7 +132,7 @@ def _show(heading: str, body: Iterable[str], surface: Surface) -> None:
 
 def _heading(message: Message, surface: Surface) -> str:
     who = clean(message.role) + (f" ({one_line(message.speaker)})" if message.speaker else "")
-    when = age(message.created_at, surface.now) if surface.terminal else stamp(message.created_at)
+    when = surface.when(message.created_at)
     return clip(f"#{message.number} {who}, {when}", max(surface.columns, _LEAST))
 
 

@@ -13,12 +13,12 @@ import anyio
 import apsw
 import structlog
 
+from kept.paths import QUARANTINE
 from kept.wire import Actor
 from kept.wire.errors import Conflict, KeptError
 
 from ..clock import Clock
 from ..domain import Domain, Tell
-from ..home import QUARANTINE
 from ..store import Store, changes
 from ..store.background import read, write_alone
 from ..store.replacing import Replacing, took_effect

@@ -17,13 +17,14 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
+from kept.paths import QUARANTINE, REPORTS
 from kept.wire import Actor
 from kept.wire.errors import StorageFailed
 from kept.wire.event import DATABASE
 
 from .. import transfers
 from ..domain import Domain, Tell
-from ..home import QUARANTINE, REPORTS, overwrite
+from ..home import overwrite
 from ..store.changes import ChangeLog
 from ..store.replacing import unfinished
 from ..store.search import renew

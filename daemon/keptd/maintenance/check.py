@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from kept.paths import REPORTS
 from kept.wire.maintenance import Checkup, Finding, Recovery, worst
 
 from ..clock import Clock
 from ..config import Config
 from ..domain import Domain, SelfReport, Tell
-from ..home import REPORTS
 from ..store import Store, checksums
 from ..store.ballast import Ballast
 from ..store.changes import last_at

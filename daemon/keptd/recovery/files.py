@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
+from kept.paths import QUARANTINE, REPORTS
 from kept.wire.maintenance import NOTHING_LOST
 
 from ..backups.beside import copy_in, damaged, is_on_line, lay, set_aside
@@ -19,7 +20,7 @@ from ..backups.place import Found, Place
 from ..backups.work import Work
 from ..clock import Clock, to_time
 from ..domain import Domain
-from ..home import QUARANTINE, REPORTS, make_private, write_whole
+from ..home import make_private, write_whole
 from ..store import Store
 from .report import FORM, Report, encoded
 

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from kept.paths import MARKER
+
 from ..home import sync_folder
 
 Ending = Literal["clean", "unclean", "damaged"]
@@ -20,7 +22,7 @@ class Marker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / "running"
+        self._path = folder / MARKER
 
     def ending(self) -> Ending:
         """How the last run ended; a first run has none before it, and begins clean."""

@@ -19,12 +19,13 @@ from typing import NamedTuple
 import apsw
 import structlog
 
+from kept.paths import QUARANTINE, REPORTS
 from kept.wire import Actor
 from kept.wire.event import DATABASE
 
 from ..clock import Clock, to_time
 from ..domain import Domain
-from ..home import QUARANTINE, REPORTS, make_private, sync_folder
+from ..home import make_private, sync_folder
 from ..store import checksums, search
 from ..store.changes import RECOVERY, ChangeLog, last_seq
 from ..store.database import FAULTS, UnusableDatabase, open_writer

@@ -22,7 +22,7 @@ def send_message(ctx: WriteCtx, call: SendMessage) -> Sent:
     new = rules.new_messages(call)
     before, after = limits.size_of(session), limits.size_of(session, new)
     limits.check(after, ctx.config.sessions)
-    title = session.title or rules.title_of(new)
+    title = session.title or rules.title_of(one.content for one in new)
     said = messages.add(ctx.db, session, new, ctx.clock.now(), ctx.caller.client, title)
     if title != session.title:
         store.entitle(ctx.db, session, title)

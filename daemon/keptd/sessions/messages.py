@@ -14,7 +14,7 @@ from kept.wire.message import Message
 from ..clock import to_time
 from ..store.ids import new_id
 from .rows import MESSAGE, MessageRow, New, SessionRow, message
-from .rules import title_from
+from .rules import title_of
 from .schema import MESSAGE_TEXT
 
 _INSERT = (
@@ -72,7 +72,7 @@ def count(db: apsw.Connection, session: int, new: Sequence[New], last_at: int, a
 def title(db: apsw.Connection, session: int) -> str:
     """The title that a session takes from what was said in it; empty where nothing has text."""
     contents = db.execute("SELECT content FROM message WHERE session = ? ORDER BY number", (session,))
-    return next(filter(None, (title_from(str(content)) for (content,) in contents)), "")
+    return title_of(str(content) for (content,) in contents)
 
 
 def get(db: apsw.Connection, message_id: str) -> Message:

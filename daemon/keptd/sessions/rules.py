@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from msgspec import UNSET
 
@@ -112,13 +112,14 @@ def check_open(session: SessionRow) -> None:
         )
 
 
-def title_of(new: Sequence[New]) -> str:
-    """The title that a session without one takes from what is said first; empty where nothing has text."""
-    return next(filter(None, (title_from(one.content) for one in new)), "")
+def title_of(contents: Iterable[str]) -> str:
+    """The title that a session without one takes from what was said in it, in this order; empty where nothing has
+    text."""
+    return next(filter(None, map(title_from, contents)), "")
 
 
 def title_from(content: str) -> str:
-    """The title that a session without one takes from what was said: its first line with something in it, shortened."""
+    """What it would take from this: its first line with something in it, shortened."""
     for line in content.splitlines():
         words = " ".join("".join(letter if letter.isprintable() else " " for letter in line).split())
         if words:

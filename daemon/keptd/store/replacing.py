@@ -14,9 +14,10 @@ from pathlib import Path
 
 import apsw
 
+from kept.paths import QUARANTINE
 from kept.wire.event import DATABASE
 
-from ..home import QUARANTINE, make_private
+from ..home import make_private
 
 PREFIXES = ("import-", "restore-")
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kept.cli.sessions import _leads
+from kept.cli.session_tree import _leads
 from kept.wire import Page
 from kept.wire.errors import StorageFull
 from kept.wire.message import NewMessage, SendMessage

@@ -220,11 +220,11 @@ def test_pausing_and_resuming_say_what_comes_of_it() -> None:
 
 def test_a_check_tells_each_finding_its_next_step_and_what_was_recovered() -> None:
     assert shown(CheckDatabase, CHECKUP, "maintenance check", columns=60).splitlines() == [
-        "ok       structure  every page was read, and everything fits",
-        "                    together",
-        "warning  slack      40 % is free",
-        "                    -> kept maintenance optimize",
-        "problem  files      two can't be read",
+        "ok       structure: every page was read, and everything fits",
+        "         together",
+        "warning  slack: 40 % is free",
+        "         -> kept maintenance optimize",
+        "PROBLEM  files: two can't be read",
         "",
         "recovered 3 d ago: a page was damaged",
         "  lost: nothing",
@@ -232,7 +232,8 @@ def test_a_check_tells_each_finding_its_next_step_and_what_was_recovered() -> No
         f"  filled from the backup {ID}",
         "  the damaged files are in /q",
         "",
-        "1 problem, 1 warning",
+        "1 problem and 1 warning. What stands behind -> is the next",
+        "step, and destroys nothing.",
     ]
 
 

@@ -1,0 +1,105 @@
+"""`kept session tail`: what is said in a conversation, as it comes, across restarts of the daemon."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ..wire.errors import QuotaExceeded, StorageFull
+from ..wire.event import DATABASE, Event, Lost
+from ..wire.session import AttachSession, GetSession, Session
+from .parse import Command
+from .surface import FINE, Caller, Here, Surface, the_caller
+from .talk import EXAMPLE_ID, INSIDE_MESSAGES, Last, SessionOrLast, said_in, session_id
+from .transcript import messages, show_messages
+
+_ALL = 2**53
+
+
+class TailSession(Struct, frozen=True, kw_only=True):
+    """Show the newest messages of a conversation; with -f those that come as well, until Ctrl-C.
+
+    Whoever follows is in the session meanwhile, as `kept session ls` shows. It goes on when the daemon is started anew.
+    With --json each message is a document on a line of its own.
+    """
+
+    id: SessionOrLast
+    last: Last = 10
+    follow: Annotated[bool, Meta(description="Go on, and show each message when it comes.")] = False
+
+
+def tail(wanted: TailSession, call: Caller, surface: Surface) -> int:
+    """Show the newest messages, and those that come."""
+    here = the_caller(surface) if wanted.follow or wanted.last > INSIDE_MESSAGES else None
+    session = call(GetSession(id=session_id(wanted.id, call)))
+    if here is None or not wanted.follow:
+        show_messages(said_in(call, session, wanted.last, surface), surface)
+        return FINE
+    reader = _Reader(session, wanted.last, call, surface)
+    try:
+        return reader.follow(here, attends=True)
+    except (QuotaExceeded, StorageFull):
+        # Nobody sees that it is there then; what is said can be read all the same.
+        return reader.follow(here, attends=False)
+
+
+class _Reader:
+    """Somebody who follows a session: `_number` is the last message that was shown."""
+
+    def __init__(self, session: Session, last: int, call: Caller, surface: Surface) -> None:
+        self._id = session.id
+        self._number = max(session.messages - last, 0)
+        self._call = call
+        self._surface = surface
+        self._shown: set[str] = set()
+        """Messages whose own change has not come yet."""
+
+    def follow(self, here: Here, attends: bool) -> int:
+        """Show what comes until the session is deleted."""
+        topics = ("message.sent", "session.closed", "session.deleted")
+        first = (AttachSession(id=self._id),) if attends else ()
+        for event in here.follow(topics, None, self._begin, first):
+            if not self._heed(event):
+                return FINE
+        return FINE
+
+    def _begin(self, _: int) -> None:
+        self._read()
+        self._shown.clear()
+        self._surface.note("following; Ctrl-C ends")
+
+    def _heed(self, event: Event | Lost) -> bool:
+        """Take a change in; whether there is more to come."""
+        if isinstance(event, Lost):
+            self._shown.clear()
+            self._read()
+        elif event.change.entity == DATABASE:
+            # All of the state may be that of an earlier time.
+            self._number = min(self._number, self._call(GetSession(id=self._id)).messages)
+            self._read()
+        elif event.change.entity == "message":
+            if event.change.entity_id in self._shown:
+                self._shown.discard(event.change.entity_id)
+            else:
+                self._read()
+        elif event.change.entity_id == self._id:
+            self._surface.note(f"the session was {(event.change.event or 'session.changed').partition('.')[2]}")
+            return event.change.event != "session.deleted"
+        return True
+
+    def _read(self) -> None:
+        for message in messages(self._call, self._id, self._number, _ALL):
+            show_messages((message,), self._surface)
+            self._number = message.number
+            self._shown.add(message.id)
+
+
+SESSION_TAIL = Command(
+    ("session", "tail"),
+    TailSession,
+    tail,
+    by_position=("id",),
+    short=(("-n", "last"), ("-f", "follow")),
+    examples=("kept session tail last -f", f"kept session tail {EXAMPLE_ID} -f -n 0 --json"),
+)
