@@ -1,7 +1,7 @@
 """The ledger: what the runner writes down of runs, and reads again at the next start.
 
-It goes through the writer like all else. What a full or failing disk refuses is kept in memory and written with the
-next run; the jobs run all the same.
+It goes through the writer like all else, with a look at the clocks for the count of time (`store.ages`). What a full
+or failing disk refuses is kept in memory and written with the next run; the jobs run all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kept.wire.errors import KeptError, NotFound
 from kept.wire.job import JobHistory, JobName, Run, RunId
 
 from ..clock import SECOND, Clock, to_micros
-from ..store import Store
+from ..store import Store, ages
 from ..store.background import read, write
 from ..store.database import FAULTS
 from ..store.writer import Written
@@ -104,6 +104,7 @@ class Ledger:
             for one in waiting:
                 runs.end(db, one)
             change(db)
+            ages.look(db, self._clock)
             return Written(b"", 0)
 
         try:

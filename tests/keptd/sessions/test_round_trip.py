@@ -25,6 +25,7 @@ from keptd.sessions.prose import Markdown, Plain
 from keptd.sessions.rows import MessageRow, SessionRow
 from keptd.sessions.staging import Arrival
 from keptd.store.ids import new_id
+from keptd.trash.store import Stay
 from tests.rooms import Rooms
 
 JSON = st.recursive(
@@ -101,7 +102,7 @@ def take(rooms: Rooms, text: bytes) -> None:
             for batch, _ in _batches(found.messages(entry)):
                 staging.fill(db, seq, batch, now, "tester")
             arrivals.append(Arrival(seq, part.id, part.parent_id))
-        told = staging.publish(db, arrivals, "new_id", staging.Log(now, 0, "tester", lambda *_: None, 30))
+        told = staging.publish(db, arrivals, "new_id", staging.Log(now, 0, "tester", lambda *_: None, Stay(now, now)))
     assert not told.warnings
 
 
