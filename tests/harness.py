@@ -263,7 +263,7 @@ class Daemon:
 
 @asynccontextmanager
 async def running(
-    home: Path, service: Service | None = None, /, clock: StageClock | None = None, **settings: str
+    home: Path, service: Service | None = None, clock: StageClock | None = None, /, **settings: str
 ) -> AsyncIterator[Daemon]:
     """A daemon on `home`, which has to be a short path (a socket's has at most 107 bytes). Settings as
     `limits__in_flight="5"`. `service` is what a service manager gave it; `clock` goes on from a former daemon's."""

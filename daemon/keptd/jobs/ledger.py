@@ -70,6 +70,10 @@ class Ledger:
             log.warning("the history of a job can't be read", job=name, fault=type(fault).__name__)
             return Before()
 
+    def forget(self) -> None:
+        """Let go of the runs that wait to be written."""
+        self._unsaved.clear()
+
     async def settle(self) -> None:
         """At the start: mark what the last end of the daemon cut off."""
         await self._try_to_write(runs.settle)

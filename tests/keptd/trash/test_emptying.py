@@ -90,7 +90,7 @@ async def test_a_machine_that_was_off_for_40_days_has_aged_by_one(home: Path) ->
         assert await run(peer) == "nothing was due"
         clock = daemon.clock
     clock.pause(40 * DAY, "second")
-    async with running(home, clock=clock) as daemon:
+    async with running(home, None, clock) as daemon:
         peer = await daemon.connect()
         assert await run(peer) == "nothing was due"
         [item] = (await peer.result("trash.list"))["items"]
