@@ -201,7 +201,6 @@ def _replace(db: apsw.Connection, source: Source, log: tuple[int, Actor, str], *
     db.execute("PRAGMA defer_foreign_keys = ON")
     carried = tables.carried(db, tables.local(source.rooms))
     carries = [room.succession(db) for room in source.rooms if room.succession is not None]
-    carries.append(ages.succession(db))
     for table in carried:
         tables.clear(db, table)
     for table in carried:

@@ -1,8 +1,9 @@
 """Ages: how much time has really passed, whatever the wall clock says.
 
 Whatever is removed or put away because it is old goes by this count and not by the wall clock, which leaps: after a
-sleep of WSL2, with a wrong BIOS clock, by hand. Owns the table `age`: a row for each day of counted time, of which the
-newest is the last look at the clocks. Every run of a job takes one.
+sleep of WSL2, with a wrong BIOS clock, by hand. Owns the tables `age`, a row for each day of counted time, and
+`age_look`, the clocks of this machine at the last look, which every run of a job takes. Only the former goes along with
+a backup or an export: what comes back with one has as much time left as it had, and ages from then on.
 
 What counts, in microseconds since 1970 like any time, beginning with the wall clock of the first look:
 
@@ -20,7 +21,6 @@ wall clock was ahead of the count on that day. Backups lie outside of the databa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import apsw
@@ -30,6 +30,7 @@ from . import changes
 from .migrations import Migration
 
 TABLE = "age"
+LOOK = "age_look"
 
 MIGRATIONS = (
     Migration(
@@ -38,7 +39,10 @@ MIGRATIONS = (
         CREATE TABLE age (
             day INTEGER PRIMARY KEY,
             ahead INTEGER NOT NULL,
-            counted INTEGER NOT NULL,
+            counted INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE age_look (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
             wall INTEGER NOT NULL,
             run TEXT NOT NULL,
             boot REAL NOT NULL,
@@ -54,14 +58,12 @@ LONGEST_ABSENCE = DAY
 KEPT_DAYS = 3660
 """Days of counted time for which it is known how far ahead the wall clock was."""
 
-_NEVER = 2**62
-
-_NEWEST = "SELECT counted, wall, run, boot, awake FROM age ORDER BY day DESC LIMIT 1"
+_LAST = "SELECT counted, wall, run, boot, awake FROM age LEFT JOIN age_look ORDER BY day DESC LIMIT 1"
 _KEEP = (
-    "INSERT INTO age (day, ahead, counted, wall, run, boot, awake) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (day) DO UPDATE SET ahead = min(ahead, excluded.ahead), counted = excluded.counted, "
-    "wall = excluded.wall, run = excluded.run, boot = excluded.boot, awake = excluded.awake"
+    "INSERT INTO age (day, ahead, counted) VALUES (?, ?, ?) "
+    "ON CONFLICT (day) DO UPDATE SET ahead = min(ahead, excluded.ahead), counted = excluded.counted"
 )
+_KEEP_LOOK = "INSERT OR REPLACE INTO age_look (only, wall, run, boot, awake) VALUES (1, ?, ?, ?, ?)"
 # Of the day in which it begins, or the last before, and of all after it: what was written then was written at this
 # wall time or later.
 _BEFORE = (
@@ -71,12 +73,12 @@ _BEFORE = (
 
 
 class _Look(NamedTuple):
-    """One look at the clocks: what was counted until then, the wall clock, and the two that nobody sets, in seconds,
-    which mean something within one run of the daemon."""
+    """What had been counted at the last look, and the clocks of then: the wall clock, and the two that nobody sets, in
+    seconds, which mean something within one run of the daemon."""
 
     counted: int
     wall: int
-    run: str
+    run: str | None
     boot: float
     awake: float
 
@@ -92,7 +94,8 @@ def look(db: apsw.Connection, clock: Clock) -> None:
     last, wall = _last(db), clock.now()
     counted = _first(db, wall) if last is None else last.counted + _passed(last, clock)
     day = counted // DAY
-    db.execute(_KEEP, (day, wall - counted, counted, wall, clock.run(), clock.boot(), clock.monotonic()))
+    db.execute(_KEEP, (day, wall - counted, counted))
+    db.execute(_KEEP_LOOK, (wall, clock.run(), clock.boot(), clock.monotonic()))
     db.execute("DELETE FROM age WHERE day < ?", (day - KEPT_DAYS,))
 
 
@@ -128,24 +131,8 @@ def last(db: apsw.Connection) -> int | None:
     return None if found is None else found.counted
 
 
-def succession(predecessor: apsw.Connection) -> Callable[[apsw.Connection], None]:
-    """What makes the count of a database that takes another's place go on from now: things in its trash have as much
-    time left as they had when it was copied."""
-    found = _last(predecessor)
-
-    def carry(successor: apsw.Connection) -> None:
-        # Without a look that could be gone on from, nothing counts until the next.
-        wall, run, boot, awake = (_NEVER, "", 0.0, 0.0) if found is None else found[1:]
-        successor.execute(
-            "UPDATE age SET wall = ?, run = ?, boot = ?, awake = ? WHERE day = (SELECT max(day) FROM age)",
-            (wall, run, boot, awake),
-        )
-
-    return carry
-
-
 def _last(db: apsw.Connection) -> _Look | None:
-    for row in db.execute(_NEWEST):
+    for row in db.execute(_LAST):
         return _Look._make(row)
     return None
 
@@ -157,7 +144,9 @@ def _first(db: apsw.Connection, wall: int) -> int:
 
 
 def _passed(last: _Look, clock: Clock) -> int:
-    """Microseconds that count since a look."""
+    """Microseconds that count since a look. Without its clocks, as after an import into a new home, none do."""
+    if last.run is None:
+        return 0
     if clock.run() != last.run:
         return min(max(clock.now() - last.wall, 0), LONGEST_ABSENCE)
     awake = max(clock.monotonic() - last.awake, 0.0)

@@ -15,6 +15,7 @@ from keptd.store import OWN, ages
 from keptd.store.changes import ChangeLog
 from keptd.store.database import open_writer
 from keptd.store.migrations import migrate
+from keptd.store.succession import succeed
 from tests.rooms import ACTOR, FakeClock
 
 HOUR = 3600
@@ -153,18 +154,21 @@ def test_a_database_that_takes_anothers_place_ages_from_then_on(
     clock.advance(20 * A_DAY)
     ages.look(db, clock)
     with apsw.Connection(str(backup)) as copy:
-        ages.succession(db)(copy)
+        succeed(db, copy, (), (clock.now(), ACTOR, "backup.restore"), "b")
         assert counted(copy, clock) == 0
         clock.advance(A_DAY)
         assert counted(copy, clock) == 1
 
 
-def test_an_import_into_a_home_that_never_looked_counts_nothing_of_the_way(clock: FakeClock) -> None:
-    fresh, filled = opened(":memory:", clock), opened(":memory:", clock)
-    ages.look(filled, clock)
+def test_what_comes_without_the_clocks_of_this_machine_ages_from_the_next_look_on(clock: FakeClock) -> None:
+    db = opened(":memory:", clock)
+    ages.look(db, clock)
+    db.execute("DELETE FROM age_look")
     clock.pause(20 * A_DAY, "second")
-    ages.succession(fresh)(filled)
-    assert counted(filled, clock) == 0
+    assert counted(db, clock) == 0
+    ages.look(db, clock)
+    clock.advance(A_DAY)
+    assert counted(db, clock) == 1
 
 
 # What may happen: time passes, awake or asleep; somebody sets the clock; the daemon ends, and runs again; it looks.
