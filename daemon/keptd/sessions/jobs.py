@@ -16,8 +16,9 @@ BYTES_WHEN_FULL = 128 * 1024
 """The same while the disk is full: what a step writes to the log must fit into the little that was held back, however
 small `storage.ballast_bytes` is, or it eats that up and nothing can make room any more."""
 
-SESSION_BYTES = 8 * 1024
-"""What a session without messages counts for: it stands in a page of each of its indexes."""
+SESSION_BYTES = 32 * 1024
+"""What a session without messages counts for: it stands in a page of each of its indexes, so that it takes about as
+long as this many bytes of messages."""
 
 
 @job("session.remove", setting="session_remove", timeout=3600)

@@ -122,7 +122,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(whole=trees(), indent=st.none() | st.integers(0, 3), sort_keys=st.booleans())
 def test_what_is_imported_is_exported_again(whole: dict[str, Any], indent: int | None, sort_keys: bool) -> None:
     with home() as rooms:
@@ -144,7 +144,7 @@ def test_what_is_imported_is_exported_again(whole: dict[str, Any], indent: int |
         assert {**again, **{name: value for name, value in whole.items() if name.startswith("x")}} == again
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(whole=trees())
 def test_an_export_into_an_empty_home_is_exported_byte_for_byte(whole: dict[str, Any]) -> None:
     with home() as first, home() as second:
