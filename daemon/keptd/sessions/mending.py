@@ -92,7 +92,7 @@ def _place(db: apsw.Connection) -> None:
             _put(db, "here", [session_id])
         else:
             gone = store.trashed(session_id, title or session_id)
-            until = (ages.last(db) or went.at) + Trash().keep_days * DAY
+            until = max(ages.last(db) or 0, went.at) + Trash().keep_days * DAY
             trash.put(db, gone, trash.Stay(went.at, until), actor)
 
 

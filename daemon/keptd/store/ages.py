@@ -131,6 +131,11 @@ def last(db: apsw.Connection) -> int | None:
     return None if found is None else found.counted
 
 
+def resume(db: apsw.Connection, counted: int) -> None:
+    """Go on from so much, from the next look on: for a recovery that lost what had been counted."""
+    db.execute(_KEEP, (counted // DAY, 0, counted))
+
+
 def _last(db: apsw.Connection) -> _Look | None:
     for row in db.execute(_LAST):
         return _Look._make(row)

@@ -13,6 +13,7 @@ from kept.wire.errors import NotFound
 from kept.wire.trash import ListTrash, Trashed, TrashId
 
 from ..clock import DAY, Clock, to_time
+from ..config import Trash
 from ..store import ages
 from ..store.ids import new_id
 from ..store.pages import Order, page
@@ -125,6 +126,14 @@ def purge(db: apsw.Connection, counted: int, limit: int) -> list[Gone]:
         (counted, limit),
     )
     return list(map(Gone._make, rows))
+
+
+def derive(db: apsw.Connection) -> None:
+    """Where a recovery lost the count of time, go on from when the oldest entry came: none leaves early."""
+    if ages.last(db) is not None:
+        return
+    for (until,) in db.execute("SELECT min(purge_at) FROM trash HAVING min(purge_at) IS NOT NULL"):
+        ages.resume(db, int(until) - Trash().keep_days * DAY)
 
 
 def held(db: apsw.Connection, entity: str) -> list[str]:
