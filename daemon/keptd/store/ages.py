@@ -35,11 +35,12 @@ LOOK = "age_look"
 MIGRATIONS = (
     Migration(
         "001_age",
-        """
+        # An import brings what its archive says: a sum of two of these is still a number that SQLite can hold.
+        f"""
         CREATE TABLE age (
             day INTEGER PRIMARY KEY,
-            ahead INTEGER NOT NULL,
-            counted INTEGER NOT NULL
+            ahead INTEGER NOT NULL CHECK (ahead BETWEEN -{2**60} AND {2**60}),
+            counted INTEGER NOT NULL CHECK (counted BETWEEN -{2**60} AND {2**60})
         ) STRICT;
         CREATE TABLE age_look (
             only INTEGER PRIMARY KEY CHECK (only = 1),
