@@ -262,9 +262,11 @@ class Daemon:
 
 
 @asynccontextmanager
-async def running(home: Path, service: Service | None = None, /, **settings: str) -> AsyncIterator[Daemon]:
+async def running(
+    home: Path, service: Service | None = None, clock: StageClock | None = None, /, **settings: str
+) -> AsyncIterator[Daemon]:
     """A daemon on `home`, which has to be a short path (a socket's has at most 107 bytes). Settings as
-    `limits__in_flight="5"`. `service` is what a service manager gave it."""
+    `limits__in_flight="5"`. `service` is what a service manager gave it; `clock` goes on from a former daemon's."""
     paths = find({"KEPT_HOME": str(home)})
     overrides = [f"{name}={value}" for name, value in QUIET.items()]
     overrides += [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
@@ -273,7 +275,7 @@ async def running(home: Path, service: Service | None = None, /, **settings: str
         return config.load(Path(paths.config_file), {}, overrides)
 
     settled = load()
-    clock = StageClock()
+    clock = clock or StageClock()
     ready = anyio.Event()
     log.configure(settled.log, paths)
     daemon = Daemon(paths, Supervisor(paths, settled, load, clock, ready.set, service), clock)

@@ -30,6 +30,7 @@ class FakeClock:
         self.seconds = 1000.0
         self.asleep = 0.0
         self.where: tzinfo = UTC
+        self.of_run = "first"
         self._waiting: set[anyio.Event] = set()
 
     def now(self) -> int:
@@ -40,6 +41,9 @@ class FakeClock:
 
     def boot(self) -> float:
         return self.seconds + self.asleep
+
+    def run(self) -> str:
+        return self.of_run
 
     def zone(self) -> tzinfo:
         return self.where
@@ -66,6 +70,12 @@ class FakeClock:
         """The machine sleeps for a while: nothing but the calendar and the boot clock goes on."""
         self.micros += round(seconds * 1_000_000)
         self.asleep += seconds
+        self._tell()
+
+    def pause(self, seconds: float, run: str) -> None:
+        """The machine is off for a while; what runs afterwards is another `run`, with other clocks."""
+        self.micros += round(seconds * 1_000_000)
+        self.seconds, self.asleep, self.of_run = 5.0, 0.0, run
         self._tell()
 
     def put(self, seconds: float) -> None:

@@ -22,6 +22,9 @@ SOCKET_PATH_BYTES = 107
 HOME_TAKEN = 75
 """The exit code of a daemon that finds another one in its home, for now: EX_TEMPFAIL of sysexits.h."""
 
+DAMAGED = 70
+"""The exit code of a daemon that met damage: its next start recovers. EX_SOFTWARE of sysexits.h."""
+
 
 QUARANTINE = "quarantine"
 """The folder, in the data folder, of files that were damaged or replaced. Nothing in it is read again, or removed."""

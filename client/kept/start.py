@@ -21,7 +21,7 @@ import msgspec
 
 from .faults import NoDaemon, StartFailed
 from .holder import elsewhere, holder
-from .paths import HOME_TAKEN, Paths
+from .paths import DAMAGED, HOME_TAKEN, Paths
 from .trust import check_folder, check_peer, check_socket
 
 if TYPE_CHECKING:
@@ -123,8 +123,14 @@ def _spawn_until_ready(paths: Paths, end: float, environ: Mapping[str, str]) -> 
         before = os.fstat(log).st_size
         daemon = _spawn(log, environ)
         pause = _FIRST_PAUSE
+        recovers = False
         while not is_served(paths, environ):
             ended = daemon.poll()
+            if ended == DAMAGED and not recovers and not is_served(paths, environ):
+                # It has met damage and left it to its next start, which recovers what there is, or says why it can't.
+                recovers = True
+                daemon = _spawn(log, environ)
+                continue
             if ended not in (None, HOME_TAKEN) and not is_served(paths, environ):
                 said = _last_line(log, before)
                 raise StartFailed(f"the daemon ended with status {ended}: {said}\nkept doctor says what to do.")

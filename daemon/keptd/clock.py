@@ -9,6 +9,7 @@ machine sleeps.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -46,6 +47,11 @@ class Clock(Protocol):
         """Seconds that only grow, also while the machine is suspended."""
         ...
 
+    def run(self) -> str:
+        """A name for the time in which `monotonic` and `boot` can be compared and the daemon has run on: another in
+        each run of it."""
+        ...
+
     def zone(self) -> tzinfo:
         """Where the machine is, for times that people write down."""
         ...
@@ -58,6 +64,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    def __init__(self) -> None:
+        self._run = secrets.token_hex(8)
+
     def now(self) -> int:
         """Wall clock, in microseconds since 1970 UTC."""
         return time.time_ns() // 1000
@@ -69,6 +78,10 @@ class SystemClock:
     def boot(self) -> float:
         """Seconds since the machine started."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def run(self) -> str:
+        """Made up anew for each process's clock."""
+        return self._run
 
     def zone(self) -> tzinfo:
         """`TZ` where it names a zone, else that of /etc/localtime, else UTC. Read each time: people travel."""

@@ -214,7 +214,15 @@ class Sessions(Struct, frozen=True, kw_only=True):
 class Trash(Struct, frozen=True, kw_only=True):
     """What was deleted and can come back."""
 
-    keep_days: Annotated[int, _whole(1, 36_500, "Days for which something deleted can be restored.", reload=True)] = 30
+    keep_days: Annotated[
+        int,
+        _whole(
+            1,
+            36_500,
+            "Days for which something deleted can be restored; a time off or asleep counts as one day at most.",
+            reload=True,
+        ),
+    ] = 30
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,9 @@ os.makedirs(paths.data_dir, exist_ok=True)
 with open(os.path.join(paths.data_dir, "started"), "a") as note:
     note.write(f"{os.getpid()} {os.getsid(0)} {os.environ.get('KEPT_LIMITS_BATCH')}\\n")
 with_failure = os.environ.get("FAIL")
+if sum(1 for _ in open(os.path.join(paths.data_dir, "started"))) <= int(os.environ.get("DAMAGED", 0)):
+    print("stopping for a recovery", file=sys.stderr)
+    sys.exit(70)
 if sum(1 for _ in open(os.path.join(paths.data_dir, "started"))) <= int(os.environ.get("TAKEN", 0)):
     sys.exit(75)
 if with_failure:
@@ -142,6 +145,17 @@ def test_a_daemon_that_serves_already_is_left_alone(tmp_path: Path) -> None:
 def test_while_another_daemon_has_the_home_starting_is_tried_again(home: Home) -> None:
     home.start(TAKEN="2")
     assert len(home.started) == 3
+
+
+def test_a_daemon_that_leaves_a_recovery_to_its_next_start_gets_one(home: Home) -> None:
+    home.start(DAMAGED="1")
+    assert len(home.started) == 2
+
+
+def test_a_daemon_that_meets_damage_twice_is_quoted_and_started_no_more(home: Home) -> None:
+    with pytest.raises(StartFailed, match="status 70: stopping for a recovery"):
+        home.start(DAMAGED="1000")
+    assert len(home.started) == 2
 
 
 def lock(home: Home, socket: Path) -> None:

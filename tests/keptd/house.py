@@ -11,6 +11,7 @@ import apsw
 from keptd import recovery
 from keptd.recovery import Backup, Report, records
 from keptd.recovery.pages import Pages
+from keptd.store import ages
 from keptd.supervisor import DOMAINS
 from tests.damage import SETS, SMALL
 from tests.rooms import ACTOR, FakeClock, Rooms
@@ -24,6 +25,7 @@ class House:
         self.folder.mkdir()
         self.backup = folder / "backup.db"
         self.rooms = Rooms(self.folder, DOMAINS)
+        ages.look(self.rooms.writer, self.rooms.clock)
 
     def back_up(self) -> None:
         self.rooms.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

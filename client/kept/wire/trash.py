@@ -1,4 +1,5 @@
-"""trash.*: what was deleted and can come back. Emptied after 30 days."""
+"""trash.*: what was deleted and can come back. Emptied after 30 days, of which a time without the daemon, or asleep,
+counts as one at most, and a clock that was set as none."""
 
 from __future__ import annotations
 
@@ -15,7 +16,11 @@ Kind = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z_]+$", des
 
 
 class Trashed(Struct, frozen=True, kw_only=True):
-    """Something deleted: what, when, by whom, and until when it can be restored."""
+    """Something deleted: what, when, by whom, and until when it can be restored.
+
+    `purge_at` is told as it looks now: it comes later where the machine is off or asleep for longer than a day, since
+    of such a time one day counts, and moves with a clock that is set.
+    """
 
     id: TrashId
     entity: str

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import apsw
 
 from ..clock import Clock
-from ..store import changes, checksums, receipts
+from ..store import ages, changes, checksums, receipts
 from ..store.database import open_reader
 from ..store.migrations import applied
 from .archive import Migrated, need_room
@@ -32,7 +32,7 @@ _STEPS = 20_000
 _CACHE_KIB = 2048
 _SYNC_PIECES = 4
 
-_NOTES = frozenset({"change", "migration", receipts.TABLE})
+_NOTES = frozenset({"change", "migration", receipts.TABLE, ages.TABLE, ages.LOOK})
 """Tables whose size says nothing about how much somebody put in."""
 
 

@@ -103,7 +103,7 @@ def _look_at_database(wanted: Wanted, work: Work) -> None:
     """Whether the database itself is what a backup of it is bad for: one without checksums is copied as it is."""
     with storage_faults("the check"), _reading(wanted), closing(open_reader(wanted.original.database)) as db:
         tick_within(db, work)
-        if findings := integrity(db):
+        if findings := integrity(db, work.tell):
             wanted.original.damage.found(f"the structure is damaged ({len(findings)} findings)")
 
 

@@ -52,7 +52,7 @@ def check_database(folder: Path, manifest: Manifest, sets: Sets, database: Path,
     work.tell(0, 0, "checking")
     try:
         with closing(open_copy(database, work)) as db:
-            _examine(db, manifest, sets)
+            _examine(db, manifest, sets, work)
     except apsw.Error as fault:
         if not (isinstance(fault, apsw.SQLError) or is_damage(fault)):
             raise
@@ -70,9 +70,10 @@ def unknown(manifest: Manifest, sets: Sets) -> str | None:
     return f"it was made by a newer kept: it has {', '.join(newer)}, which this version does not know"
 
 
-def _examine(db: apsw.Connection, manifest: Manifest, sets: Sets) -> None:
-    if findings := integrity(db):
+def _examine(db: apsw.Connection, manifest: Manifest, sets: Sets, work: Work) -> None:
+    if findings := integrity(db, work.tell):
         raise BadBackup(f"the database in it is damaged: {len(findings)} findings of the integrity check")
+    work.tell(0, 0, "checking")
     if db.execute("PRAGMA foreign_key_check").fetchone():
         raise BadBackup("the database in it has rows that refer to rows which are not there")
     found = facts(db)

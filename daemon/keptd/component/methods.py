@@ -51,7 +51,7 @@ def delete_component(ctx: WriteCtx, call: DeleteComponent) -> Done:
     gone = store.delete(ctx.db, call)
     if not ctx.full:
         deleted = trash.Deleted("component", gone.id, gone.name, gone)
-        trash.put(ctx.db, deleted, ctx.clock.now(), ctx.config.trash.keep_days, ctx.caller.client)
+        trash.put(ctx.db, deleted, trash.stay(ctx.db, ctx.clock, ctx.config.trash.keep_days), ctx.caller.client)
     ctx.changes.add("component", gone.id, gone.name)
     return Done(id=gone.id, label=gone.name)
 

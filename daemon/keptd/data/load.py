@@ -21,6 +21,7 @@ from kept.wire.event import DATABASE
 
 from ..domain import Domain, Tell
 from ..home import private
+from ..store import ages
 from ..store.changes import ChangeLog
 from ..store.database import FAULTS
 from ..store.migrations import Migration, migrate
@@ -31,8 +32,8 @@ from . import archive, tables
 from .archive import BadArchive, Member, Reading
 from .tables import BadRow
 
-LOG = "change"
-"""The table of the change log."""
+NOTES = ("change", ages.TABLE)
+"""Tables that are about the rest: who has nothing else has nothing."""
 
 Sets = Sequence[tuple[str, tuple[Migration, ...]]]
 
@@ -157,9 +158,9 @@ def _stage(source: Source, reading: Reading, members: Iterable[Member], replacin
 
 
 def present(db: apsw.Connection, rooms: Sequence[Domain]) -> dict[str, int]:
-    """How many rows there are, by table, but for the change log, which is about the rest; only tables with some."""
+    """How many rows there are, by table, but for `NOTES`; only tables with some."""
     counts = {table.name: tables.count(db, table) for table in tables.carried(db, tables.local(rooms))}
-    return {name: rows for name, rows in counts.items() if rows and name != LOG}
+    return {name: rows for name, rows in counts.items() if rows and name not in NOTES}
 
 
 def refuse_unless_empty(found: Mapping[str, int]) -> None:

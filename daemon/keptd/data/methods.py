@@ -130,6 +130,7 @@ async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
         with anyio.CancelScope(shield=True):
             by = (ctx.clock.now(), ctx.peer.actor, call.method)
             written = await _alone(ctx, lambda db: wipe.empty(db, ctx.rooms, by), "deleting")
+            ctx.daemon.jobs.begin_anew()
             data_folder, rooms = ctx.store.path.parent, ctx.rooms
             removed = await in_thread(
                 lambda tell: wipe.remove_files(data_folder, rooms, tell, copies=call.backups), ctx.progress

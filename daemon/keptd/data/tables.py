@@ -16,8 +16,9 @@ import apsw
 import msgspec
 
 from ..domain import Domain
+from ..store import ages, receipts
 
-NOT_CARRIED = frozenset({"migration", "receipt"})
+NOT_CARRIED = frozenset({"migration", receipts.TABLE, ages.LOOK})
 """The store's own tables that mean something on this machine alone."""
 
 SEQUENCES = "sqlite_sequence"

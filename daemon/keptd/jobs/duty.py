@@ -5,7 +5,7 @@ Other threads may read it (a self-report is told to readers).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -17,6 +17,7 @@ from ..clock import SECOND, Clock, to_time
 from ..domain import Job, Tell
 from ..schedule import parse
 from ..store.background import Answer
+from .ledger import Before
 from .schedule import Now, Timer
 from .work import Work
 
@@ -63,6 +64,12 @@ class Duty:
     def reschedule(self, setting: str, now: Now) -> None:
         """Go by this setting from now on."""
         self.timer = self.timer.changed(parse(setting), now)
+        self.look()
+
+    def know(self, before: Before) -> None:
+        """Go by this of its past, but for when it last ran."""
+        self.paused, self.last = before.paused, before.last
+        self.timer = replace(self.timer, failures=before.failures)
         self.look()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..domain import JobCtx, WriteCtx
-from ..store import receipts
+from ..store import ages, receipts
 from ..store.background import sweep
 from .declare import job
 
@@ -18,4 +18,4 @@ async def expire_receipts(ctx: JobCtx) -> str:
 
 def forget_receipts(ctx: WriteCtx, limit: int) -> int:
     """One step of the sweep."""
-    return receipts.sweep(ctx.db, ctx.clock.now() - ctx.config.storage.receipt_hours * _HOUR, limit)
+    return receipts.sweep(ctx.db, ages.before(ctx.db, ctx.clock, ctx.config.storage.receipt_hours * _HOUR), limit)

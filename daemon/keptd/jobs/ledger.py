@@ -1,7 +1,7 @@
 """The ledger: what the runner writes down of runs, and reads again at the next start.
 
-It goes through the writer like all else. What a full or failing disk refuses is kept in memory and written with the
-next run; the jobs run all the same.
+It goes through the writer like all else, with a look at the clocks for the count of time (`store.ages`). What a full
+or failing disk refuses is kept in memory and written with the next run; the jobs run all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kept.wire.errors import KeptError, NotFound
 from kept.wire.job import JobHistory, JobName, Run, RunId
 
 from ..clock import SECOND, Clock, to_micros
-from ..store import Store
+from ..store import Store, ages
 from ..store.background import read, write
 from ..store.database import FAULTS
 from ..store.writer import Written
@@ -70,6 +70,10 @@ class Ledger:
             log.warning("the history of a job can't be read", job=name, fault=type(fault).__name__)
             return Before()
 
+    def forget(self) -> None:
+        """Let go of the runs that wait to be written."""
+        self._unsaved.clear()
+
     async def settle(self) -> None:
         """At the start: mark what the last end of the daemon cut off."""
         await self._try_to_write(runs.settle)
@@ -104,6 +108,7 @@ class Ledger:
             for one in waiting:
                 runs.end(db, one)
             change(db)
+            ages.look(db, self._clock)
             return Written(b"", 0)
 
         try:

@@ -83,6 +83,13 @@ class Runner:
         for duty in self._duties.values():
             duty.reschedule(self._setting(duty.job), now)
 
+    def begin_anew(self) -> None:
+        """Go by what is written down now: all that was known of the jobs may have been deleted. When they are due stays
+        as it is."""
+        self._ledger.forget()
+        for name, duty in self._duties.items():
+            duty.know(self._ledger.before(name))
+
     def listed(self) -> list[Shown]:
         """Every job as it is, by name."""
         now = self._now()

@@ -8,6 +8,7 @@ from ..clock import DAY
 from ..domain import JobCtx, Tell
 from ..jobs.declare import job
 from ..offload import in_thread
+from ..store import ages
 from ..store.background import write
 from ..store.changes import ChangeLog
 from ..store.writer import Written
@@ -20,10 +21,10 @@ ROWS = 200
 @job("journal.archive", setting="journal_archive", timeout=3600)
 async def archive_actions(ctx: JobCtx) -> str:
     """Move old actions to monthly archives, where action.list goes on to find them."""
-    before = ctx.clock.now() - ctx.config.journal.archive_after_days * DAY
 
     def move_out(tell: Tell) -> list[store.Moved]:
         with ctx.store.snapshot() as db:
+            before = ages.before(db, ctx.clock, ctx.config.journal.archive_after_days * DAY)
             return store.move_out(db, before, lambda count: tell(count, 0, "archiving actions"))
 
     async with ctx.store.upkeep.hold():

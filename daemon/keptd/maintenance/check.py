@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
+import apsw
 import msgspec
 
 from kept.paths import REPORTS
@@ -17,11 +20,10 @@ from ..domain import Domain, SelfReport, Tell
 from ..store import Store, checksums
 from ..store.ballast import Ballast
 from ..store.changes import last_at
-from ..store.database import FAULTS, is_damage
+from ..store.database import FAULTS, integrity, is_damage, ticking
 from . import rules
 from . import store as sql
 
-_STEPS = 4
 _REPORTS = 100
 _REPORT_BYTES = 1024 * 1024
 
@@ -61,26 +63,25 @@ class Checker:
 
     def _database(self, tell: Tell) -> list[Finding]:
         """In one snapshot. Where the structure is damaged, what stands on it is not looked at."""
-        reading = "reading every page"
-        tell(0, _STEPS, reading)
         try:
             with self.store.snapshot() as db:
-                damage = sql.damage(db, lambda: tell(0, _STEPS, reading))
+                damage = integrity(db, tell)
                 if damage:
                     self.store.damage.found(f"the structure is damaged ({len(damage)} findings)")
                     return [rules.structure(damage)]
-                tell(1, _STEPS, "following references")
-                broken = rules.references(sql.broken_references(db))
-                tell(2, _STEPS, "comparing text indexes")
+                with _telling(db, tell, "following references"):
+                    broken = rules.references(sql.broken_references(db))
                 indexes = [index for room in self.rooms for index in room.indexes]
-                return [rules.structure(()), broken, rules.search(sql.unindexed(db, indexes))]
+                with _telling(db, tell, "comparing text indexes"):
+                    unindexed = rules.search(sql.unindexed(db, indexes))
+                return [rules.structure(()), broken, unindexed]
         except FAULTS as fault:
             if not is_damage(fault):
                 raise
             return [rules.structure([str(fault)])]
 
     def _files(self, tell: Tell) -> Finding:
-        tell(3, _STEPS, "reading the archives")
+        tell(0, 0, "reading the archives")
         checks = [room.damaged_files for room in self.rooms if room.damaged_files is not None]
         damaged = [name for check in checks for name in check(self.store.path.parent)]
         if damaged:
@@ -97,3 +98,9 @@ class Checker:
             except (OSError, msgspec.DecodeError):
                 unread += 1
         return tuple(sorted(found, key=lambda report: report.at, reverse=True)), unread
+
+
+def _telling(db: apsw.Connection, tell: Tell, text: str) -> AbstractContextManager[None]:
+    """Say now and meanwhile what is being done, where nobody knows how far it is."""
+    tell(0, 0, text)
+    return ticking(db, partial(tell, 0, 0, text))

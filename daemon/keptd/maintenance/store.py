@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import apsw
@@ -10,7 +10,6 @@ import apsw
 from kept.wire.maintenance import Size
 
 from ..domain import SearchIndex
-from ..store.database import integrity
 
 VACUUM_PAGES = 32
 MERGE_PAGES = 8
@@ -22,8 +21,6 @@ _ANALYZED_ROWS = 400
 FEWEST_ROWS = 1000
 """Rows from which on a table has statistics. What is true of a handful misleads when there are many: told that a table
 has one row, SQLite reads all of it where it could look one up, until the next statistics."""
-
-_PROGRESS_STEPS = 100_000
 
 
 class Pages(NamedTuple):
@@ -52,23 +49,6 @@ def sizes(db: apsw.Connection) -> tuple[Size, ...]:
         Size(name=str(name), bytes=cast("int", size), rows=_rows(db, str(name)) if name in tables else None)
         for name, size in found
     )
-
-
-def damage(db: apsw.Connection, tell: Callable[[], None]) -> list[str]:
-    """What the integrity check finds, in SQLite's words; it reads every page, of full-text indexes as well.
-
-    `tell` is called often meanwhile, in the same thread.
-    """
-
-    def progress() -> bool:
-        tell()
-        return False
-
-    db.set_progress_handler(progress, _PROGRESS_STEPS)
-    try:
-        return integrity(db)
-    finally:
-        db.set_progress_handler(None)
 
 
 def broken_references(db: apsw.Connection) -> dict[str, int]:

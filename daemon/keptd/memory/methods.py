@@ -77,7 +77,7 @@ def delete_memory(ctx: WriteCtx, call: DeleteMemory) -> Done:
     else:
         store.end(ctx.db, present, "deleted", now)
         gone = trash.Deleted("memory", present.id, present.label, snapshot(present))
-        trash.put(ctx.db, gone, now, ctx.config.trash.keep_days, ctx.caller.client)
+        trash.put(ctx.db, gone, trash.stay(ctx.db, ctx.clock, ctx.config.trash.keep_days), ctx.caller.client)
     ctx.changes.add("memory", present.id, present.label)
     return Done(id=present.id, label=present.label)
 

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import structlog
 
+from kept.paths import DAMAGED
 from kept.wire import Actor
 
 from ..clock import Clock
@@ -41,9 +42,6 @@ from .recover import Backup, Backups, Recovery, Sets, no_backups
 from .report import Report, summed_up
 
 log = structlog.get_logger(__name__)
-
-DAMAGED = 70
-"""The exit code of a run that met damage: EX_SOFTWARE of sysexits.h. Whoever starts it again has it recover."""
 
 
 class Start(NamedTuple):

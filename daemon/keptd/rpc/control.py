@@ -24,6 +24,10 @@ from .sinks import Sink
 class Jobs(Protocol):
     """What the runner of the jobs offers to handlers. Each raises `NotFound` for a job that there isn't."""
 
+    def begin_anew(self) -> None:
+        """Forget what was known of the jobs and is not written down any more."""
+        ...
+
     def listed(self) -> list[Job]:
         """Every job as it is, by name."""
         ...

@@ -29,6 +29,7 @@ from ..store.changes import ChangeLog
 from ..store.ids import new_id
 from ..store.writer import WriteJob, Written
 from ..transfers import Transfers
+from ..trash import store as trash
 from . import attendance, limits, staging, store
 from .document import session_row
 from .incoming import Document, Entry, Incoming
@@ -214,7 +215,8 @@ class _Import:
             staging.leave(db, self._staged)  # The same was asked twice at once.
             return first
         ticks = attendance.ticks(ctx.clock.monotonic())
-        log = staging.Log(now, ticks, ctx.peer.actor.client, changes.add, ctx.config.trash.keep_days)
+        stay = trash.stay(db, ctx.clock, ctx.config.trash.keep_days)
+        log = staging.Log(now, ticks, ctx.peer.actor.client, changes.add, stay)
         sessions, warnings = staging.publish(db, self._arrivals, self._call.on_conflict, log)
         total = sum(session.messages for session in sessions)
         result = _encode(ImportedSessions(sessions=sessions, messages=total, warnings=warnings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..clock import DAY
 from ..domain import JobCtx, WriteCtx
 from ..jobs.declare import job
+from ..store import ages
 from ..store.background import sweep
 from . import messages, rules, store
 
@@ -15,6 +16,10 @@ BYTES_WHEN_FULL = 128 * 1024
 """The same while the disk is full: what a step writes to the log must fit into the little that was held back, however
 small `storage.ballast_bytes` is, or it eats that up and nothing can make room any more."""
 
+SESSION_BYTES = 32 * 1024
+"""What a session without messages counts for: it stands in a page of each of its indexes, so that it takes about as
+long as this many bytes of messages."""
+
 
 @job("session.remove", setting="session_remove", timeout=3600)
 async def remove_sessions(ctx: JobCtx) -> str:
@@ -24,16 +29,25 @@ async def remove_sessions(ctx: JobCtx) -> str:
 
 
 def remove_some(ctx: WriteCtx, limit: int) -> int:
-    """One step of the sweep: some messages of one session, and where it has none left, itself."""
-    found = store.going(ctx.db)
-    if found is None:
-        return 0
-    removed = messages.remove(ctx.db, found.seq, limit, BYTES_WHEN_FULL if ctx.full else BYTES)
-    if removed:
-        return removed
-    store.erase(ctx.db, found)
-    ctx.changes.add("session", found.id, found.label)
-    return 1
+    """One step of the sweep: messages of one session after the other, and with the last of each, itself; as many as
+    `limit` and the bytes of a step allow, but at least one."""
+    room = BYTES_WHEN_FULL if ctx.full else BYTES
+    done = 0
+    while done < limit and (room > 0 or not done):
+        found = store.going(ctx.db)
+        if found is None:
+            break
+        removed = messages.remove(ctx.db, found.seq, limit - done, room, at_least=0 if done else 1)
+        done += removed.rows
+        room -= removed.bytes
+        if removed.is_all and (room > 0 or not done) and done < limit:
+            store.erase(ctx.db, found)
+            ctx.changes.add("session", found.id, found.label)
+            done += 1
+            room -= SESSION_BYTES + len(found.metadata) + len(found.summary or "")
+        elif not removed.is_all:
+            break
+    return done
 
 
 @job("session.archive", setting="session_archive", timeout=600)
@@ -50,7 +64,7 @@ def archive_some(ctx: WriteCtx, limit: int) -> int:
     if ctx.full:
         return 0
     now = ctx.clock.now()
-    idle = store.idle(ctx.db, now - ctx.config.sessions.archive_after_days * DAY, limit)
+    idle = store.idle(ctx.db, ages.before(ctx.db, ctx.clock, ctx.config.sessions.archive_after_days * DAY), limit)
     for row in idle:
         store.replace(ctx.db, row, rules.archived(row, now, ctx.caller.client))
         ctx.changes.add("session", row.id, row.label)

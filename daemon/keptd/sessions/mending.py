@@ -12,8 +12,9 @@ from typing import Any
 
 import apsw
 
+from ..clock import DAY
 from ..config import Trash
-from ..store import changes
+from ..store import ages, changes
 from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
@@ -91,7 +92,8 @@ def _place(db: apsw.Connection) -> None:
             _put(db, "here", [session_id])
         else:
             gone = store.trashed(session_id, title or session_id)
-            trash.put(db, gone, went.at, Trash().keep_days, actor)
+            until = max(ages.last(db) or 0, went.at) + Trash().keep_days * DAY
+            trash.put(db, gone, trash.Stay(went.at, until), actor)
 
 
 def _put(db: apsw.Connection, place: str, session_ids: Iterable[str]) -> None:

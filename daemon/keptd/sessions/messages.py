@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -125,18 +125,26 @@ def month_name(year: int, month: int) -> str:
     return f"month={year:04}-{month:02}"
 
 
-def remove(db: apsw.Connection, session: int, limit: int, most_bytes: int) -> int:
-    """Remove up to `limit` messages of a session for good, newest first; how many.
+class Removed(NamedTuple):
+    """How many messages went, how many bytes they took, and whether the session has none left."""
 
-    Fewer, but at least one, where they take more than `most_bytes`.
+    rows: int
+    bytes: int
+    is_all: bool
+
+
+def remove(db: apsw.Connection, session: int, limit: int, most_bytes: int, at_least: int = 1) -> Removed:
+    """Remove up to `limit` messages of a session for good, newest first.
+
+    Fewer, but `at_least` so many, where they take more than `most_bytes`.
     """
-    rows: list[tuple[Any, ...]] = db.execute(_LAST, (session, limit)).fetchall()
+    rows: list[tuple[Any, ...]] = db.execute(_LAST, (session, limit + 1)).fetchall()
     size = count = 0
-    for seq, own in rows:
-        size += own
-        if count and size > most_bytes:
+    for seq, own in rows[:limit]:
+        if count >= at_least and size + own > most_bytes:
             break
+        size += own
         MESSAGE_TEXT.remove(db, seq)
         db.execute("DELETE FROM message WHERE seq = ?", (seq,))
         count += 1
-    return count
+    return Removed(count, size, is_all=count == len(rows))

@@ -20,6 +20,7 @@ from kept.wire.session import (
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
 from ..store.versions import check_version
+from ..trash import store as trash
 from . import attendance, lists, rules, store
 from .rows import SessionRow
 
@@ -79,7 +80,7 @@ def delete_session(ctx: WriteCtx, call: DeleteSession) -> Done:
     check_version("session", present.version, call.if_version)
     now = ctx.clock.now()
     attendance.go_all(ctx.db, present, now, attendance.ticks(ctx.clock.monotonic()))
-    store.discard(ctx.db, present, now, ctx.config.trash.keep_days, ctx.caller.client)
+    store.discard(ctx.db, present, trash.stay(ctx.db, ctx.clock, ctx.config.trash.keep_days), ctx.caller.client)
     ctx.changes.add("session", present.id, present.label)
     return Done(id=present.id, label=present.label)
 

@@ -17,6 +17,7 @@ from kept.wire.session import SessionId
 from kept.wire.session_move import ImportedSession
 
 from ..store.ids import new_id
+from ..trash import store as trash
 from . import attendance, messages, store
 from .document import Extra, decode_extra, encode_extra
 from .incoming import Incoming
@@ -36,14 +37,14 @@ class Arrival(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Who imports, and when (microseconds, and by the monotonic clock), into whose change log; and how long the trash
-    keeps what is replaced."""
+    """Who imports, and when (microseconds, and by the monotonic clock), into whose change log; and how long what is
+    replaced stays in the trash."""
 
     at: int
     ticks: int
     actor: str
     add: Callable[[str, str, str], None]
-    keep_days: int
+    stay: trash.Stay
 
 
 class Published(NamedTuple):
@@ -175,7 +176,7 @@ def _replace(db: apsw.Connection, session_id: str, log: Log) -> None:
     former = store.find(db, session_id)
     renamed = _rename(db, session_id)
     attendance.go_all(db, former, log.at, log.ticks)
-    store.discard(db, former._replace(id=renamed), log.at, log.keep_days, log.actor)
+    store.discard(db, former._replace(id=renamed), log.stay, log.actor)
 
 
 def _parent(

@@ -141,10 +141,10 @@ def move(db: apsw.Connection, row: SessionRow, place: str) -> None:
         unindex(db, row)
 
 
-def discard(db: apsw.Connection, row: SessionRow, at: int, keep_days: int, actor: str) -> None:
-    """Put a session into the trash, at `at` (microseconds since 1970)."""
+def discard(db: apsw.Connection, row: SessionRow, stay: trash.Stay, actor: str) -> None:
+    """Put a session into the trash."""
     move(db, row, "trash")
-    trash.put(db, trashed(row.id, row.label), at, keep_days, actor)
+    trash.put(db, trashed(row.id, row.label), stay, actor)
 
 
 def trashed(session_id: str, label: str) -> trash.Deleted:

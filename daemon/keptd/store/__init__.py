@@ -1,4 +1,4 @@
-"""The store: the one database, its writer, its readers. Owns connections and the tables `change`, `receipt` and
+"""The store: the one database, its writer, its readers. Owns connections and the tables `age`, `change`, `receipt` and
 `migration`.
 
 Refuses to know any domain's tables: those come as migrations and handlers. `Store` is its face.
@@ -20,7 +20,7 @@ from kept.wire.component import Status
 from ..clock import Clock
 from ..config import Storage
 from ..domain import SelfReport
-from . import changes, receipts
+from . import ages, changes, receipts
 from .ballast import Ballast
 from .completions import Completions
 from .damage import Damage
@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 OWN: tuple[tuple[str, tuple[Migration, ...]], ...] = (
     ("changes", changes.MIGRATIONS),
     ("receipts", receipts.MIGRATIONS),
+    ("ages", ages.MIGRATIONS),
 )
 """The store's own migrations, which come before the rooms'."""
 

@@ -10,12 +10,13 @@ assumed), an SQLite without FTS5, and to write to a database with checksums wher
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
+from ..domain import Tell, to_nobody
 from ..home import sync_folder
 from . import checksums, search
 
@@ -38,6 +39,8 @@ FAULTS = (
 _DAMAGE = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS)
 _FINDINGS = 20
 """How many findings the check is asked for."""
+_TICK_STEPS = 1000
+"""Steps of SQLite between two ticks: a page of a tree, or a few rows, in each."""
 _CACHE_KIB = 16 * 1024
 _BUSY_MS = 5000
 _JOURNAL_BYTES = 64 * 1024 * 1024
@@ -88,11 +91,43 @@ class DamagedDatabase(UnusableDatabase):
     """The database was found damaged when it was opened: the next start recovers it."""
 
 
-def integrity(db: apsw.Connection) -> list[str]:
+def integrity(db: apsw.Connection, tell: Tell = to_nobody) -> list[str]:
     """What SQLite's check finds in all pages, text indexes included; none where all is well. Its words name tables and
-    pages, never a value. Raises what apsw raises, also for a page whose checksum is wrong."""
-    found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
+    pages, never a value. Raises what apsw raises, also for a page whose checksum is wrong.
+
+    It first follows every tree, which reads each page once: `tell` takes how many of how many. Then it looks each row
+    up in its indexes, and text indexes through; how often it comes back to a page for that nobody knows before, so
+    that only the pages that were read again are told.
+    """
+    pages = int(db.pragma("page_count")) - int(db.pragma("freelist_count"))
+    before, _ = db.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)
+
+    def tick() -> None:
+        read = db.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)[0] - before
+        if read < pages:
+            tell(read, pages, "reading every page")
+        else:
+            tell(read - pages, 0, "comparing rows with indexes")
+
+    tell(0, pages, "reading every page")
+    with ticking(db, tick):
+        found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_FINDINGS})")]
     return [] if found == ["ok"] else found
+
+
+@contextmanager
+def ticking(db: apsw.Connection, tick: Callable[[], None]) -> Iterator[None]:
+    """Call `tick` often while statements of a connection run, in the same thread. What it raises ends the statement."""
+
+    def ticked() -> bool:
+        tick()
+        return False
+
+    db.set_progress_handler(ticked, _TICK_STEPS, id=ticked)
+    try:
+        yield
+    finally:
+        db.set_progress_handler(None, id=ticked)
 
 
 @contextmanager

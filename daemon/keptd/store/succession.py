@@ -6,6 +6,8 @@ who repeat a write, are not misled.
 - Receipts go along: a write that was acknowledged before, and is repeated because its reply was lost, gets its first
   result and changes nothing. To go back was to undo it; it must not be done again by a retry that knows nothing of
   that.
+- The count of time goes on from the last look here, so that nothing in the trash has less time left than it had
+  (`ages`).
 - Tables that mean something on this machine alone stay as they are: a job that was paused is not resumed by going back,
   and one that has run is not due again. Those that say something of the connections of now, such as who is attached,
   say the same of what comes (`Domain.succession`).
@@ -22,7 +24,7 @@ from kept.wire import Actor
 from kept.wire.event import DATABASE
 
 from ..domain import Domain
-from . import receipts
+from . import ages, receipts
 from .changes import ChangeLog
 
 
@@ -41,6 +43,7 @@ def succeed(
         for table, seq in predecessor.execute("SELECT name, seq FROM sqlite_sequence"):
             _go_on(successor, str(table), int(seq))
         receipts.carry(predecessor, successor)
+        _carry(predecessor, successor, ages.LOOK)
         for room in rooms:
             if room.succession is not None:
                 room.succession(predecessor)(successor)

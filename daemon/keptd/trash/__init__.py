@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import jobs, methods
+from . import jobs, methods, store
 from .schema import MIGRATIONS
 
-DOMAIN = Domain("trash", MIGRATIONS, collect(methods), jobs=collect_jobs(jobs))
+DOMAIN = Domain("trash", MIGRATIONS, collect(methods), jobs=collect_jobs(jobs), derive=store.derive)

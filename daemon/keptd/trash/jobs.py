@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..domain import JobCtx, WriteCtx
 from ..jobs.declare import job
+from ..store import ages
 from ..store.background import sweep
 from . import store
 from .purge import let_go
@@ -20,8 +21,8 @@ async def empty_trash(ctx: JobCtx) -> str:
 
 
 def remove_due(ctx: WriteCtx, limit: int) -> int:
-    """One step of the sweep; one change of the trash in the log."""
-    gone = store.purge(ctx.db, ctx.clock.now(), limit)
+    """One step of the sweep, by counted time; one change of the trash in the log."""
+    gone = store.purge(ctx.db, ages.now(ctx.db, ctx.clock), limit)
     let_go(ctx, gone)
     if gone:
         ctx.changes.add("trash", "", f"{len(gone)} removed")

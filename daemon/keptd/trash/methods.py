@@ -9,20 +9,21 @@ from kept.wire.trash import Emptied, EmptyTrash, ListTrash, RestoreTrash, Trashe
 from ..clock import to_micros
 from ..domain import ReadCtx, WriteCtx
 from ..rpc.methods import serves
+from ..store import ages
 from . import store
 from .purge import let_go
 
 
 @serves
 def list_trash(ctx: ReadCtx, call: ListTrash) -> Page[Trashed]:
-    """One SELECT."""
-    return store.listed(ctx.db, call)
+    """One SELECT, and a row that says how far the clock is ahead."""
+    return store.listed(ctx.db, call, ages.ahead(ctx.db, ctx.clock))
 
 
 @serves
 def restore_trash(ctx: WriteCtx, call: RestoreTrash) -> Trashed:
     """The room that it came from brings it back, and records the change."""
-    removed = store.take(ctx.db, call.id)
+    removed = store.take(ctx.db, call.id, ages.ahead(ctx.db, ctx.clock))
     restore = ctx.restorers.get(removed.shown.entity)
     if restore is None:
         raise Conflict(
@@ -39,7 +40,7 @@ def empty_trash(ctx: WriteCtx, call: EmptyTrash) -> Emptied:
     if call.id is not None:
         if call.before is not None:
             raise InvalidParams("id and before exclude each other", hint="Send one of them, or none.", field="before")
-        removed = store.take(ctx.db, call.id).shown
+        removed = store.take(ctx.db, call.id, ages.ahead(ctx.db, ctx.clock)).shown
         let_go(ctx, [store.Gone(removed.entity, removed.entity_id)])
         ctx.changes.add("trash", removed.id, removed.label)
         return Emptied(removed=1)

@@ -1,4 +1,5 @@
-"""The trash's table. `seq` is the order of deletion, whatever the clock did."""
+"""The trash's table. `seq` is the order of deletion, whatever the clock did. `deleted_at` is a wall time; `purge_at` is
+counted time (`store.ages`): what a clock that leaps says is no reason to remove anything for good."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import apsw
@@ -11,7 +12,9 @@ from kept.wire import Page
 from kept.wire.errors import NotFound
 from kept.wire.trash import ListTrash, Trashed, TrashId
 
-from ..clock import DAY, to_time
+from ..clock import DAY, Clock, to_time
+from ..config import Trash
+from ..store import ages
 from ..store.ids import new_id
 from ..store.pages import Order, page
 
@@ -46,8 +49,21 @@ class Removed(NamedTuple):
     snapshot: str
 
 
-def put(db: apsw.Connection, what: Deleted, at: int, keep_days: int, actor: str) -> None:
-    """Keep what is being deleted, for so many days from `at` (microseconds) on."""
+class Stay(NamedTuple):
+    """When something came into the trash, by the wall clock, and until when it stays, by counted time (`store.ages`);
+    both in microseconds."""
+
+    at: int
+    until: int
+
+
+def stay(db: apsw.Connection, clock: Clock, keep_days: int) -> Stay:
+    """For what is deleted now."""
+    return Stay(clock.now(), ages.now(db, clock) + keep_days * DAY)
+
+
+def put(db: apsw.Connection, what: Deleted, stay: Stay, actor: str) -> None:
+    """Keep what is being deleted."""
     db.execute(
         "INSERT INTO trash (id, entity, entity_id, label, snapshot, deleted_at, purge_at, actor) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -57,18 +73,23 @@ def put(db: apsw.Connection, what: Deleted, at: int, keep_days: int, actor: str)
             what.entity_id,
             what.label,
             _encode(what.snapshot).decode(),
-            at,
-            at + keep_days * DAY,
+            stay.at,
+            stay.until,
             actor,
         ),
     )
 
 
-def listed(db: apsw.Connection, call: ListTrash) -> Page[Trashed]:
-    """A page, newest first. Raises `InvalidParams` naming `cursor`."""
+def listed(db: apsw.Connection, call: ListTrash, ahead: int) -> Page[Trashed]:
+    """A page, newest first; the wall clock is `ahead` of the count by so many microseconds.
+
+    Raises `InvalidParams` naming `cursor`.
+    """
     (before,) = _ORDER.after(call.cursor) or (_END,)
     sql, bindings = list_query(call.entity, before, call.limit + 1)
-    return page(db.execute(sql, bindings), call.limit, _trashed, lambda row: _ORDER.cursor(row[0]))
+    return page(
+        db.execute(sql, bindings), call.limit, partial(_trashed, ahead=ahead), lambda row: _ORDER.cursor(row[0])
+    )
 
 
 def list_query(entity: str | None, before: int, limit: int) -> tuple[str, dict[str, Any]]:
@@ -80,12 +101,12 @@ def list_query(entity: str | None, before: int, limit: int) -> tuple[str, dict[s
     )
 
 
-def take(db: apsw.Connection, trash_id: str) -> Removed:
-    """Take one out. Raises `NotFound`."""
+def take(db: apsw.Connection, trash_id: str, ahead: int) -> Removed:
+    """Take one out; `ahead` as in `listed`. Raises `NotFound`."""
     rows = db.execute(f"DELETE FROM trash WHERE id = ? RETURNING {_COLUMNS}, snapshot", (trash_id,)).fetchall()
     if not rows:
         raise NotFound("there is no such thing in the trash", hint="trash.list shows what can be restored.")
-    return Removed(_trashed(rows[0]), str(rows[0][-1]))
+    return Removed(_trashed(rows[0], ahead), str(rows[0][-1]))
 
 
 def empty(db: apsw.Connection, before: int | None) -> list[Gone]:
@@ -97,14 +118,22 @@ def empty(db: apsw.Connection, before: int | None) -> list[Gone]:
     return list(map(Gone._make, rows))
 
 
-def purge(db: apsw.Connection, now: int, limit: int) -> list[Gone]:
-    """Remove up to `limit` of those whose time has come; what they were."""
+def purge(db: apsw.Connection, counted: int, limit: int) -> list[Gone]:
+    """Remove up to `limit` of those whose time has come when so much is counted; what they were."""
     rows = db.execute(
         "DELETE FROM trash WHERE seq IN (SELECT seq FROM trash WHERE purge_at <= ? ORDER BY purge_at LIMIT ?) "
         "RETURNING entity, entity_id",
-        (now, limit),
+        (counted, limit),
     )
     return list(map(Gone._make, rows))
+
+
+def derive(db: apsw.Connection) -> None:
+    """Where a recovery lost the count of time, go on from when the oldest entry came: none leaves early."""
+    if ages.last(db) is not None:
+        return
+    for (until,) in db.execute("SELECT min(purge_at) FROM trash HAVING min(purge_at) IS NOT NULL"):
+        ages.resume(db, int(until) - Trash().keep_days * DAY)
 
 
 def held(db: apsw.Connection, entity: str) -> list[str]:
@@ -112,13 +141,13 @@ def held(db: apsw.Connection, entity: str) -> list[str]:
     return [str(entity_id) for (entity_id,) in db.execute("SELECT entity_id FROM trash WHERE entity = ?", (entity,))]
 
 
-def _trashed(row: tuple[Any, ...]) -> Trashed:
+def _trashed(row: tuple[Any, ...], ahead: int) -> Trashed:
     return Trashed(
         id=TrashId(row[1]),
         entity=row[2],
         entity_id=row[3],
         label=row[4],
         deleted_at=to_time(row[5]),
-        purge_at=to_time(row[6]),
+        purge_at=to_time(row[6] + ahead),
         actor=row[7],
     )

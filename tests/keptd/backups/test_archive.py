@@ -52,6 +52,7 @@ def test_a_backup_comes_back_as_it_was(made: Shelf, tmp_path: Path) -> None:
     assert [step.name for step in found.manifest.schema] == [
         "changes/001_change",
         "receipts/001_receipt",
+        "ages/001_age",
         "notes/001_note",
     ]
     assert found.bytes < (tmp_path / "back.db").stat().st_size == found.manifest.database_bytes

@@ -13,7 +13,7 @@ from keptd.backups.place import Place
 from keptd.backups.restore import check, prepare
 from keptd.backups.work import Work
 from keptd.config import Storage
-from keptd.store import Store
+from keptd.store import OWN, Store
 from keptd.store.database import UnusableDatabase
 from keptd.store.migrations import Migration, NewerDatabase
 from tests.rooms import FakeClock
@@ -55,7 +55,7 @@ def test_a_migration_of_a_database_with_something_in_it_is_backed_up_before(tmp_
 
 def test_a_start_that_is_tried_again_makes_no_second_backup(tmp_path: Path) -> None:
     broken = Migration("003_broken", "CREATE TABLE shelf (id INTEGER PRIMARY KEY) STRICT;")
-    sets = (*SETS[:2], ("notes", (*SETS[2][1], broken)))
+    sets = (*OWN, ("notes", (*SETS[-1][1], broken)))
     with shelf(tmp_path) as made:
         made.db.execute("CREATE TABLE shelf (id)")
     for _ in range(3):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
 import anyio
 import apsw
+import msgspec
 import pytest
 
 from kept.wire.errors import InvalidParams, StorageFailed, StorageFull
@@ -147,6 +149,24 @@ async def test_the_daemon_goes_on_empty_and_connections_stay(daemon: Daemon, hom
     assert [found["key"] for found in (await peer.result("memory.search", query="new"))["items"]] == ["k1"]
     assert (await done(peer, "maintenance.check"))["verdict"] != "problem"
     assert len((await peer.result("event.list"))["items"]) == 2
+
+
+async def test_jobs_that_were_paused_or_failed_begin_anew(daemon: Daemon, home: Path) -> None:
+    peer = await daemon.connect()
+    await peer.result("job.pause", name="memory.expire")
+    (job,) = (duty for name, duty in daemon.supervisor.jobs._duties.items() if name == "trash.empty")
+    await done(peer, "job.run", name="trash.empty")
+    assert job.last is not None
+    job.last = msgspec.structs.replace(job.last, result="failed")
+    job.timer = dataclasses.replace(job.timer, failures=3)
+    assert (await peer.result("daemon.status"))["jobs_failing"] == ["trash.empty"]
+
+    await done(peer, "data.delete_all", confirm=confirmation(home))
+    assert (await peer.result("daemon.status"))["jobs_failing"] == []
+    jobs = {each["name"]: each for each in (await peer.result("job.list"))["items"]}
+    assert not jobs["memory.expire"]["paused"]
+    assert (jobs["trash.empty"]["last_at"], jobs["trash.empty"]["failures"]) == (None, 0)
+    await done(peer, "job.run", name="memory.expire")
 
 
 async def seen_or_missing(peer: Peer) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def _with(daemon: Daemon, schedule: str) -> Any:
 
 async def test_a_stop_answers_who_waits_for_a_job(daemon: Daemon, peer: Peer) -> None:
     other = await daemon.connect()
-    with daemon.clock.holding("writer", passes=1):
+    with daemon.clock.holding("writer", passes=2):
         await peer.send(request(1, "job.run", name="memory.expire"))
         await daemon.clock.reached()
         await other.send(notification("daemon.stop"))

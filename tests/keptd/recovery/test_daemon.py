@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,12 @@ import anyio
 import msgspec
 import pytest
 
+from kept import connect
+from kept.paths import find
+from kept.start import start
+from kept.wire.daemon import Status, Stop
 from keptd.recovery import DAMAGED, Marker
+from keptd.store.database import open_reader
 from tests.harness import PATIENCE, Process, request, running
 
 KEYS = 60
@@ -89,6 +96,26 @@ def test_a_kill_leaves_an_unclean_end_and_a_sound_database_is_said_to_be_checked
         while not storage["is_checked"]:
             storage = ask(connection, "daemon.status")["result"]["storage"]
         assert stop(process) == 0
+
+
+def test_a_client_that_starts_a_daemon_on_damage_starts_the_one_that_recovers_as_well(home: Path) -> None:
+    filled(home)
+    paths, environ = find({"KEPT_HOME": str(home)}), {**os.environ, "KEPT_HOME": str(home)}
+    with closing(open_reader(home / "kept.db")) as db:
+        root = "SELECT rootpage FROM sqlite_schema WHERE name = 'session_by_status'"
+        number, page = int(db.execute(root).get), int(db.pragma("page_size"))
+    with (home / "kept.db").open("r+b") as database:
+        database.seek((number - 1) * page + page // 2)
+        database.write(b"\xff" * 64)
+    start(paths, environ=environ)
+    with connect(environ=environ) as client:
+        try:
+            assert client.call(Status()).storage.recovered
+        finally:
+            client.call(Stop())
+    said = Path(paths.log).read_text()
+    assert said.count("stopping for a recovery") == 1
+    assert "Traceback" not in said
 
 
 @pytest.mark.anyio

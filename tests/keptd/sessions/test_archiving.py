@@ -58,6 +58,30 @@ async def test_what_was_idle_for_so_long_is_archived_and_nothing_else_of_it_chan
         assert (await peer.result("session.reopen", id=old))["status"] == "active"
 
 
+@pytest.mark.parametrize("days", [60, -60])
+async def test_a_clock_that_is_set_puts_nothing_away(home: Path, days: int) -> None:
+    async with running(home, sessions__archive_after_days="5") as daemon:
+        peer = await daemon.connect()
+        old = await peer.result("session.create", title="old")
+        daemon.clock.advance(4 * DAY)
+        assert await run(peer, "session.archive") == "no session was idle for so long"
+        daemon.clock.put(days * DAY)
+        newer = await peer.result("session.create", title="newer")
+        assert await run(peer, "session.archive") == "no session was idle for so long"
+        daemon.clock.advance(DAY)
+        assert await run(peer, "session.archive") == "no session was idle for so long"
+        daemon.clock.advance(3 * DAY)
+        await run(peer, "session.archive")
+        assert (await peer.result("session.get", id=newer["id"]))["status"] == "active"
+        daemon.clock.advance(2 * DAY)
+        await run(peer, "session.archive")
+        assert (await peer.result("session.get", id=newer["id"]))["status"] == "archived"
+        # What seems to be from the future waits until it is past.
+        daemon.clock.advance(60 * DAY)
+        await run(peer, "session.archive")
+        assert {(await peer.result("session.get", id=one["id"]))["status"] for one in (old, newer)} == {"archived"}
+
+
 def _attend(path: str, session_id: str) -> None:
     """Somebody is there, without having done anything."""
     with closing(open_writer(Path(path))) as db:

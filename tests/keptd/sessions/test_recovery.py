@@ -18,6 +18,7 @@ from keptd.sessions.rows import New
 from keptd.sessions.schema import MESSAGE_TEXT, SESSION_TEXT
 from keptd.store.changes import ChangeLog
 from keptd.store.ids import new_id
+from keptd.trash.store import Stay
 from tests.keptd.house import House
 from tests.rooms import ACTOR
 
@@ -65,7 +66,7 @@ def bring(house: House, session_id: str, content: str) -> None:
         new = Incoming(None, New("user", None, content, "null"), now, None, None)
         staging.fill(rooms.writer, seq, [new], now, ACTOR.client)
         arrival = staging.Arrival(seq, session_id, None)
-        staging.publish(rooms.writer, [arrival], "new_id", staging.Log(now, 0, ACTOR.client, log.add, 30))
+        staging.publish(rooms.writer, [arrival], "new_id", staging.Log(now, 0, ACTOR.client, log.add, Stay(now, now)))
 
 
 def everything(count: int) -> list[tuple[int, str]]:

@@ -146,8 +146,38 @@ def test_large_messages_are_removed_a_few_at_a_time(rooms: Rooms, monkeypatch: p
     monkeypatch.setattr(jobs, "BYTES", 1000)
     log = ChangeLog(rooms.writer, rooms.clock.now(), ACTOR, "session.remove")
     ctx = WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log)
-    assert [jobs.remove_some(ctx, 500) for _ in range(7)] == [2, 1, 1, 2, 1, 0, 0]
+    assert [jobs.remove_some(ctx, 500) for _ in range(6)] == [2, 1, 1, 3, 0, 0]
     assert MESSAGE_TEXT.search(rooms.reader, "x") == []
+
+
+def test_many_small_sessions_go_in_one_step_and_no_more_than_it_may_hold(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        made = rooms(CreateSession(title=f"Kite {number}"))
+        if number < 3:
+            rooms(SendMessage(session_id=made.id, content="hello"))
+        rooms(DeleteSession(id=made.id))
+    rooms(EmptyTrash())
+    log = ChangeLog(rooms.writer, rooms.clock.now(), ACTOR, "session.remove")
+    ctx = WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log)
+    monkeypatch.setattr(jobs, "BYTES", 4 * jobs.SESSION_BYTES)
+    steps = [jobs.remove_some(ctx, 500) for _ in range(4)]
+    assert (sum(steps), steps[-1]) == (13, 0)
+    assert max(steps) >= 4, "a commit for each"
+    assert len([change for change in rooms.changes() if change[0] == "session.remove"]) == 10
+
+
+def test_a_step_ends_with_its_last_row_wherever_that_is(rooms: Rooms) -> None:
+    for _ in range(3):
+        made = rooms(CreateSession(title="Kite"))
+        said = tuple(NewMessage(role="user", content="hello") for _ in range(2))
+        rooms(SendMessage(session_id=made.id, messages=said))
+        rooms(DeleteSession(id=made.id))
+    rooms(EmptyTrash())
+    log = ChangeLog(rooms.writer, rooms.clock.now(), ACTOR, "session.remove")
+    ctx = WriteCtx(rooms.writer, rooms.clock, ACTOR, rooms.config, log)
+    assert [jobs.remove_some(ctx, 2) for _ in range(6)] == [2, 2, 2, 2, 1, 0]
 
 
 def test_no_step_of_a_removal_writes_the_index_anew(rooms: Rooms) -> None:

@@ -25,6 +25,7 @@ from keptd.sessions.prose import Markdown, Plain
 from keptd.sessions.rows import MessageRow, SessionRow
 from keptd.sessions.staging import Arrival
 from keptd.store.ids import new_id
+from keptd.trash.store import Stay
 from tests.rooms import Rooms
 
 JSON = st.recursive(
@@ -101,7 +102,7 @@ def take(rooms: Rooms, text: bytes) -> None:
             for batch, _ in _batches(found.messages(entry)):
                 staging.fill(db, seq, batch, now, "tester")
             arrivals.append(Arrival(seq, part.id, part.parent_id))
-        told = staging.publish(db, arrivals, "new_id", staging.Log(now, 0, "tester", lambda *_: None, 30))
+        told = staging.publish(db, arrivals, "new_id", staging.Log(now, 0, "tester", lambda *_: None, Stay(now, now)))
     assert not told.warnings
 
 
@@ -121,7 +122,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(whole=trees(), indent=st.none() | st.integers(0, 3), sort_keys=st.booleans())
 def test_what_is_imported_is_exported_again(whole: dict[str, Any], indent: int | None, sort_keys: bool) -> None:
     with home() as rooms:
@@ -143,7 +144,7 @@ def test_what_is_imported_is_exported_again(whole: dict[str, Any], indent: int |
         assert {**again, **{name: value for name, value in whole.items() if name.startswith("x")}} == again
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(whole=trees())
 def test_an_export_into_an_empty_home_is_exported_byte_for_byte(whole: dict[str, Any]) -> None:
     with home() as first, home() as second:

@@ -18,7 +18,7 @@ import msgspec
 from kept.wire import Read
 from kept.wire.errors import Conflict
 from keptd.config import Storage
-from keptd.store import changes, receipts
+from keptd.store import OWN, receipts
 from keptd.store.changes import ChangeLog
 from keptd.store.completions import Completions
 from keptd.store.database import open_reader, open_writer
@@ -28,7 +28,7 @@ from tests.faulty_vfs import DEADLINE
 from tests.rooms import ACTOR, FakeClock
 
 TABLES = Migration("001_entry", "CREATE TABLE entry (name TEXT NOT NULL, text TEXT NOT NULL) STRICT;")
-SETS = [("changes", changes.MIGRATIONS), ("receipts", receipts.MIGRATIONS), ("entries", (TABLES,))]
+SETS = [*OWN, ("entries", (TABLES,))]
 
 SMALL = Storage(ballast_bytes=0)
 

@@ -179,7 +179,7 @@ def test_a_store_starts_on_a_full_file_system(tmp_path: Path, left: int) -> None
         with desk(tmp_path, config=config) as work:
             work.write("before")
         room.fill(left)
-        store = Store(tmp_path / "kept.db", SETS[2:], config, FakeClock(), lambda _seq: None)
+        store = Store(tmp_path / "kept.db", SETS[-1:], config, FakeClock(), lambda _seq: None)
         store.close()
         with desk(tmp_path, config=config) as work:
             assert work.entries() == {"before": 1}

@@ -23,7 +23,7 @@ QUICK = Storage(ballast_bytes=0, checkpoint_frames=100, checkpoint_seconds=0.01)
 
 @contextmanager
 def open_store(folder: Path, disk: Disk, committed: Callable[[int], None] = lambda _seq: None) -> Iterator[Store]:
-    store = Store(folder / "kept.db", SETS[2:], QUICK, FakeClock(), committed, disk.name)
+    store = Store(folder / "kept.db", SETS[-1:], QUICK, FakeClock(), committed, disk.name)
     try:
         yield store
     finally:
@@ -109,7 +109,7 @@ async def test_the_component_says_how_the_storage_is_and_since_when(tmp_path: Pa
 def test_a_close_answers_what_is_queued(tmp_path: Path, disk: Disk) -> None:
     from keptd.store.writer import WriteJob
 
-    store = Store(tmp_path / "kept.db", SETS[2:], QUICK, FakeClock(), lambda _seq: None, disk.name)
+    store = Store(tmp_path / "kept.db", SETS[-1:], QUICK, FakeClock(), lambda _seq: None, disk.name)
     outcomes: list[object] = []
     for number in range(10):
         store.writer.submit(WriteJob(put(f"n{number}"), outcomes.append, 1e9, 1))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from keptd.clock import to_time
 from keptd.trash import jobs
-from tests.harness import Peer, request, running
+from tests.harness import Daemon, Peer, request, running
+from tests.working import done
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +52,68 @@ async def test_the_days_are_a_setting_and_count_from_the_deletion(home: Path) ->
         await forget(peer, "k")
         daemon.clock.advance(2 * DAY)
         assert await run(peer) == "1 removed for good"
+
+
+@pytest.mark.parametrize("days", [60, -60])
+async def test_a_clock_that_is_set_empties_nothing_and_the_days_go_on_being_counted(home: Path, days: int) -> None:
+    async with running(home) as daemon:
+        peer = await daemon.connect()
+        await forget(peer, "old")
+        daemon.clock.advance(10 * DAY)
+        assert await run(peer) == "nothing was due"
+        daemon.clock.put(days * DAY)
+        assert await run(peer) == "nothing was due"
+        await forget(peer, "newer")
+        old, newer = reversed([await kept_for(daemon, item) for item in (await peer.result("trash.list"))["items"]])
+        assert (old, newer) == (20, 30)
+        daemon.clock.advance(20 * DAY - 1)
+        assert await run(peer) == "nothing was due"
+        daemon.clock.advance(1)
+        assert await run(peer) == "1 removed for good"
+        daemon.clock.put(-days * DAY)
+        assert await run(peer) == "nothing was due"
+        daemon.clock.advance(10 * DAY)
+        assert await run(peer) == "1 removed for good"
+
+
+async def kept_for(daemon: Daemon, item: dict[str, Any]) -> float:
+    """Days from now until something is due, as the list has it."""
+    left = datetime.fromisoformat(item["purge_at"]) - to_time(daemon.clock.now())
+    return left / timedelta(days=1)
+
+
+async def test_a_machine_that_was_off_for_40_days_has_aged_by_one(home: Path) -> None:
+    async with running(home) as daemon:
+        peer = await daemon.connect()
+        await forget(peer, "old")
+        daemon.clock.advance(10 * DAY)
+        assert await run(peer) == "nothing was due"
+        clock = daemon.clock
+    clock.pause(40 * DAY, "second")
+    async with running(home, None, clock) as daemon:
+        peer = await daemon.connect()
+        assert await run(peer) == "nothing was due"
+        [item] = (await peer.result("trash.list"))["items"]
+        assert await kept_for(daemon, item) == 19
+        daemon.clock.advance(19 * DAY - 1)
+        assert await run(peer) == "nothing was due"
+        daemon.clock.advance(1)
+        assert await run(peer) == "1 removed for good"
+
+
+async def test_what_comes_back_with_a_backup_has_as_much_time_left_as_it_had(home: Path) -> None:
+    async with running(home) as daemon:
+        peer = await daemon.connect()
+        await forget(peer, "old")
+        daemon.clock.advance(10 * DAY)
+        assert await run(peer) == "nothing was due"
+        backup = await done(peer, "backup.create")
+        daemon.clock.advance(25 * DAY)
+        assert await run(peer) == "1 removed for good"
+        await done(peer, "backup.restore", id=backup["id"])
+        assert await run(peer) == "nothing was due"
+        [item] = (await peer.result("trash.list"))["items"]
+        assert await kept_for(daemon, item) == 20
 
 
 async def test_much_is_removed_in_several_writes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,8 +89,9 @@ def test_a_refused_restore_leaves_it_in_the_trash(rooms: Rooms) -> None:
 
 
 def test_an_entity_of_a_room_that_is_not_there_stays_in_the_trash(rooms: Rooms) -> None:
+    stay = store.stay(rooms.writer, rooms.clock, 30)
     with rooms.writer:
-        store.put(rooms.writer, store.Deleted("session", "1", "chat", {}), rooms.clock.now(), 30, ACTOR.client)
+        store.put(rooms.writer, store.Deleted("session", "1", "chat", {}), stay, ACTOR.client)
     (item,) = rooms(ListTrash()).items
 
     with pytest.raises(Conflict):
