@@ -4,7 +4,8 @@ it, while writes go on.
 Compressing and counting take many times as long as copying, and every write waits for the step. So all that is done
 within it is a copy of the pages, on the disk before anything is replaced. It has the name of the backup that it
 becomes, and a note (`present.json`) which says that it is not one yet: until that note is gone the backup is listed
-with this as its problem. A crash, or a caller that gives up, leaves the copy; the next start or the next backup makes it whole.
+with this as its problem. A crash, or a caller that gives up, leaves the copy; the next start or the next backup makes
+it whole.
 
 A read snapshot held over the step would cost nothing in it, but a crash would lose what is only in the snapshot.
 """
