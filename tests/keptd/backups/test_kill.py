@@ -24,8 +24,8 @@ from tests.crash.homes import Home, home
 from tests.faulty_vfs import DEADLINE
 
 MOMENTS = (".partial-restore", ".partial-2", "2", ".partial-check")
-"""What comes into the folder, one after the other: the copy that is checked, the copy of the present state in the making
-and done (then the database is replaced, and the copy made into a backup), and its check (then it has been)."""
+"""What comes into the folder, one after the other: the copy that is checked, the copy of the present state in the
+making and done (then the database is replaced, and the copy made into a backup), and its check (then it has been)."""
 
 ROUNDS = 8
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kept.wire.errors import Conflict, StorageFailed, StorageFull
-from keptd.backups import present, restore, swap
+from keptd.backups import archive, present, restore, swap
+from keptd.backups.copy import open_copy
 from keptd.backups.place import UNFINISHED, Found, Place
 from keptd.backups.present import finish, finish_all, finish_left, keep
 from keptd.backups.work import Stopped, Work
@@ -204,7 +205,7 @@ async def test_a_step_that_finds_no_room_leaves_nothing_behind(
     daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backup = await peer.result("backup.create")
-    honest, calls = restore.need_room, []
+    honest, calls = archive.need_room, list[int]()
 
     def full(place: Path, size: int) -> None:
         calls.append(size)
@@ -241,5 +242,5 @@ def test_files_that_change_places_are_on_the_disk_before_the_commit(
 def test_a_copy_has_checksums_where_the_database_has(tmp_path: Path) -> None:
     with shelf(tmp_path) as made:
         folder = made.place.folder / kept(made)
-        with closing(restore.open_copy(folder / "kept.db", Work(made.clock))) as db:
+        with closing(open_copy(folder / "kept.db", Work(made.clock))) as db:
             assert db.reserve_bytes() == made.db.reserve_bytes()
