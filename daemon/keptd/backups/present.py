@@ -12,7 +12,6 @@ A read snapshot held over the step would cost nothing in it, but a crash would l
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -104,7 +103,6 @@ def finish(place: Place, backup_id: str, original: Original, work: Work) -> Foun
             sync_folder(folder)
         (folder / UNFINISHED).unlink(missing_ok=True)
         sync_folder(folder)
-    os.utime(place.folder)  # What is in it has changed for who looks at the folder's time.
     log.info("backup made", backup=backup_id, kind="before_restore")
     return look(folder)
 
