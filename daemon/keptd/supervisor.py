@@ -153,7 +153,7 @@ class Supervisor:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
             place = Place(Path(self._paths.backups))
-            clear_backups(place, self._clock)
+            clear_backups(place, self._clock, Path(self._paths.database), DOMAINS)
             rooms = [(domain.name, domain.migrations) for domain in DOMAINS]
             self._found = recovery.at_start(
                 Path(self._paths.database),

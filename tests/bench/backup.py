@@ -7,7 +7,10 @@ backup took, and how large the write-ahead log is after it. Aim: a ratio of 2 at
 gone back to, and the longest that a write waited meanwhile is printed: the replacement is one step, with a backup of
 what it replaces inside.
 
-    python -m tests.bench.backup [--bytes N] [--clients N] [--rounds N] [--home FOLDER]
+With `--restore`, only going back is measured: one backup, and what the longest waits of writes were while it was gone
+back to.
+
+    python -m tests.bench.backup [--bytes N] [--clients N] [--rounds N] [--home FOLDER] [--restore]
 """
 
 from __future__ import annotations
@@ -147,6 +150,20 @@ def percentile(latencies: list[float], percent: float) -> float:
     return sorted(latencies)[int(len(latencies) * percent / 100)] * 1000
 
 
+def measure_restore(home: Path, clients: int) -> None:
+    """One backup, gone back to while clients write."""
+    with daemon(home, "jobs.backup_create=off", "jobs.maintenance_check=off") as path, ExitStack() as stack:
+        load = Clients(path, clients, stack)
+        _, _, made = load.during(_CREATE)
+        load.for_seconds(6)
+        began = time.perf_counter()
+        held, phases, _ = load.during(_RESTORE % str(made["id"]).encode())
+        told = ", ".join(f"{text} {spent:.1f} s" for text, spent in phases.items())
+        print(f"  restore: {time.perf_counter() - began:.1f} s ({told}), {len(held)} writes, none refused")
+        longest = " ".join(f"{seconds:.2f}" for seconds in sorted(held)[: -clients - 3 : -1])
+        print(f"  longest waits of writes, in seconds: {longest}; p99 {percentile(held, 99):.1f} ms")
+
+
 def measure(home: Path, clients: int, rounds: int) -> None:
     """Alternate, print."""
     wal = home / "kept.db-wal"
@@ -192,6 +209,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=1_000_000_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--restore", action="store_true", help="measure going back alone")
     parser.add_argument("--home", type=Path, help="a folder to build the database in and keep, or one that has it")
     options = parser.parse_args()
     print(machine())
@@ -202,7 +220,10 @@ def main() -> None:
             began = time.perf_counter()
             build(home, options.bytes)
             print(f"built {(home / 'kept.db').stat().st_size:,} bytes in {time.perf_counter() - began:.0f} s")
-        measure(home, options.clients, options.rounds)
+        if options.restore:
+            measure_restore(home, options.clients)
+        else:
+            measure(home, options.clients, options.rounds)
     finally:
         if options.home is None:
             shutil.rmtree(home)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -177,18 +178,22 @@ def _is_what_it_was(path: Path, file: BesideFile, work: Work) -> bool:
 
 
 def _digest(path: Path, work: Work) -> tuple[int, str]:
-    return _hashed(_pieces(path, work))
+    with closing(_pieces(path, work)) as pieces:
+        return _hashed(pieces)
 
 
 def _copy(source: Path, target: Path, work: Work) -> tuple[int, str]:
     with steady(target) as file:
 
-        def copied() -> Iterator[bytes]:
-            for piece in _pieces(source, work):
-                file.write(piece)
-                yield piece
+        def copied() -> Generator[bytes, None, None]:
+            # Closed here and not when the generators happen to be collected: a fault's traceback holds them.
+            with closing(_pieces(source, work)) as pieces:
+                for piece in pieces:
+                    file.write(piece)
+                    yield piece
 
-        return _hashed(copied())
+        with closing(copied()) as passed:
+            return _hashed(passed)
 
 
 def _hashed(pieces: Iterable[bytes]) -> tuple[int, str]:
@@ -199,7 +204,7 @@ def _hashed(pieces: Iterable[bytes]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _pieces(path: Path, work: Work) -> Iterator[bytes]:
+def _pieces(path: Path, work: Work) -> Generator[bytes, None, None]:
     with path.open("rb", buffering=0) as file:
         while piece := file.read(PIECE):
             yield piece

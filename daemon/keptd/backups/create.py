@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from kept.wire.backup import Kind
 from kept.wire.errors import KeptError, StorageFailed
 
 from .. import VERSION
-from ..clock import Clock, to_time
+from ..clock import Clock
 from ..domain import Domain
 from ..store import changes
 from ..store.damage import Damage
@@ -25,6 +24,7 @@ from .archive import FORMAT, BadBackup, Manifest, need_room, pack, write_manifes
 from .beside import Original, gather
 from .copy import copy, facts, file_bytes, open_copy, tick_within
 from .place import Attempt, Found, Place, look, storage_faults
+from .present import finish_all, finish_left, new_id
 from .restore import check
 from .retention import Kept, thin
 from .work import Work
@@ -51,7 +51,7 @@ def make(place: Place, wanted: Wanted, clock: Clock, work: Work) -> Found:
     Raises `StorageFull` or `StorageFailed`, with nothing left behind, or `Stopped`.
     """
     now = clock.now()
-    backup_id = f"{to_time(now):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    backup_id = new_id(now)
     with storage_faults("the backup"), place.aside(backup_id) as aside:
         plain = aside / "kept.db"
         with _reading(wanted):
@@ -89,6 +89,7 @@ def make_and_verify(place: Place, wanted: Wanted, sets: Sets, clock: Clock, work
     problem) or `Stopped`.
     """
     with place.alone(), _attempt(place, clock):
+        finish_all(place, wanted.original, work)
         made = verify(place, make(place, wanted, clock, work).id, sets, clock, work)
         if made.problem:
             _look_at_database(wanted, work)
@@ -165,14 +166,15 @@ def before_migration(place: Place, rooms: Sequence[Domain], sets: Sets, clock: C
         ) from None
 
 
-def clear(place: Place, clock: Clock) -> None:
-    """At start: remove what a crash left, and have a backup that it cut off count as the last attempt, which failed.
-    Raises `OSError` or `UnusableHome`."""
+def clear(place: Place, clock: Clock, database: Path, rooms: Sequence[Domain]) -> None:
+    """At start: remove what a crash left, have a backup that it cut off count as the last attempt, which failed, and
+    make a backup of a state that a restore had replaced. Raises `OSError` or `UnusableHome`."""
     for backup_id in place.clear():
         log.warning("backup cut off", backup=backup_id)
         place.record_attempt(
             Attempt(clock.now(), f"the daemon ended before the backup {backup_id} was made and checked")
         )
+    finish_left(place, database, rooms, clock)
 
 
 def thin_out(place: Place, clock: Clock) -> list[str]:

@@ -35,6 +35,9 @@ LAST = ".last"
 
 CHECK = "check.json"
 
+UNFINISHED = "present.json"
+"""In a folder that is to become a backup: the state that a restore replaced (`present`)."""
+
 _PARTIAL = ".partial-"
 
 _LAST_BYTES = 512
@@ -157,6 +160,10 @@ class Place:
         found = [look(self.folder / name) for name in names]
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
 
+    def unfinished(self) -> list[str]:
+        """The ids of those that are not backups yet: states that a restore replaced, oldest first."""
+        return sorted(path.parent.name for path in self.folder.glob(f"[0-9]*/{UNFINISHED}"))
+
     def find(self, backup_id: str) -> Found:
         """One backup. Raises `NotFound`."""
         folder = self.folder / backup_id
@@ -222,6 +229,8 @@ def _identify(folder: Path, name: str) -> tuple[Manifest | None, str | None]:
     try:
         if folder.is_symlink() or not folder.is_dir():
             return None, "it is no folder"
+        if (folder / UNFINISHED).exists():
+            return None, "it is not finished: the next backup, or the next start of the daemon, makes it whole"
         manifest = read_manifest(folder)
         size = (folder / ARCHIVE).stat().st_size
     except BadBackup as bad:

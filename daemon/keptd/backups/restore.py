@@ -1,9 +1,9 @@
 """Going back to a backup: the check before anything is replaced, the copy that is made ready aside, and the one step.
 
-The step runs on the writer's connection, which then has the database to itself. It keeps the present state as a backup,
-and copies the prepared file into the live database with SQLite's backup API: in WAL mode that is one commit of the log,
-so that readers go on with the old state until they look again and then see the new one, and a crash leaves one of the
-two.
+The step runs on the writer's connection, which then has the database to itself. It keeps the present state (see
+`present`: a copy of the pages, which becomes a backup after the step, since every write waits for it), and copies the
+prepared file into the live database with SQLite's backup API: in WAL mode that is one commit of the log, so that
+readers go on with the old state until they look again and then see the new one, and a crash leaves one of the two.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..store.writer import Written
 from .archive import BadBackup, Manifest, need_room, unpack
 from .beside import check_files
 from .copy import facts, file_bytes, open_copy
-from .place import Found, storage_faults
+from .place import storage_faults
 from .work import Work
 
 
@@ -100,7 +100,7 @@ class Replacement:
         self,
         backup_id: str,
         prepared: apsw.Connection,
-        keep_present: Callable[[], Found],
+        keep_present: Callable[[apsw.Connection], str],
         files: Replacing | None,
         rooms: Sequence[Domain],
         clock: Clock,
@@ -113,7 +113,8 @@ class Replacement:
         self._rooms = rooms
         self._clock = clock
         self._actor = actor
-        self.undo: Found | None = None
+        self.undo: str | None = None
+        """The id of the backup that the present state becomes, once it is kept."""
         self.seq = 0
 
     def run(self, live: apsw.Connection) -> Written:
@@ -123,7 +124,7 @@ class Replacement:
         """
         _agree(live, self._prepared)
         if self.undo is None:
-            self.undo = self._keep_present()
+            self.undo = self._keep_present(live)
         with storage_faults("the restore"):
             if not self.seq:
                 log = (self._clock.now(), self._actor, RestoreBackup.method)

@@ -1,11 +1,12 @@
-"""Going back to a backup in the running daemon: check, prepare, one exclusive step of the writer, and a check of the
-way back. Everybody else is served meanwhile, but for the step itself, during which writes wait."""
+"""Going back to a backup in the running daemon: check, prepare, one exclusive step of the writer, and then the way
+back, which is made into a backup and checked. Everybody else is served meanwhile, but for the step itself, during which
+writes wait.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import structlog
 
 from kept.paths import QUARANTINE
 from kept.wire import Actor
-from kept.wire.errors import Conflict, KeptError
+from kept.wire.errors import Conflict, KeptError, StorageFailed
 
 from ..clock import Clock
 from ..domain import Domain, Tell
@@ -24,8 +25,9 @@ from ..store.background import read, write_alone
 from ..store.replacing import Replacing, took_effect
 from .archive import BadBackup, Manifest
 from .beside import FOLDER, Original, bring_back, is_on_line, lay
-from .create import Wanted, make, verify
+from .create import SHARE, verify
 from .place import Found, Place, storage_faults
+from .present import finish, keep
 from .restore import Replacement, check, prepare
 from .work import Work, on_thread
 
@@ -63,21 +65,34 @@ async def go_back(
                 store.completions, work := Work(clock, tell), lambda: _checked(store, found, database, work)
             )
             with closing(await anyio.to_thread.run_sync(prepare, database, store.migrations, clock.now())) as prepared:
-                present = Wanted(Original.of(store, rooms), "before_restore", f"before {backup_id}")
                 files = await _files(store, rooms, found, clock)
-                keep_present = partial(make, place, present, clock, Work(clock, tell))
+                original = Original.of(store, rooms)
+
+                def keep_present(live: apsw.Connection) -> str:
+                    with_files, work = files is not None, Work(clock, tell)
+                    return keep(place, live, original, f"before {backup_id}", clock, work, with_files=with_files)
+
                 step = Replacement(backup_id, prepared, keep_present, files, rooms, clock, actor)
+                # What is in the log need not be moved, or read from there, while writes wait.
+                await store.checkpoint()
                 try:
                     await write_alone(store, clock, step.run)
+                except KeptError as refusal:
+                    if step.undo is not None and not isinstance(refusal, StorageFailed):
+                        # Nothing was replaced, so that there is nothing to undo.
+                        place.delete(step.undo)
+                    raise
                 finally:
                     with anyio.CancelScope(shield=True):
                         await _settle(store, files, clock)
-        undo = step.undo
-        assert undo is not None
+        assert step.undo is not None
+        undo = place.find(step.undo)
         log.warning("restored", backup=backup_id, undo=undo.id, seq=step.seq)
         try:
             await replaced()
-            undo = await _verified(store, place, undo, clock, tell)
+            # Away from the path of writes: the log is as large as the database.
+            await store.checkpoint()
+            undo = await _verified(store, place, original, undo, clock, tell)
         except anyio.get_cancelled_exc_class():
             # It has happened: whoever gave up is told that at once. Nothing is awaited after this.
             log.warning("the backup from before the restore was not checked", backup=undo.id, reason="cancelled")
@@ -147,11 +162,16 @@ def _refusal(problem: str) -> Conflict:
     )
 
 
-async def _verified(store: Store, place: Place, undo: Found, clock: Clock, tell: Tell) -> Found:
-    """Check the way back. That it is bad, as of a database that was damaged, undoes no restore."""
-    work = Work(clock, tell)
+async def _verified(store: Store, place: Place, original: Original, undo: Found, clock: Clock, tell: Tell) -> Found:
+    """Make the way back a backup, and check it. That it is bad, as of a damaged database, undoes no restore."""
+    work = Work(clock, tell, SHARE)
+
+    def run() -> Found:
+        finish(place, undo.id, original, work)
+        return verify(place, undo.id, store.migrations, clock, work)
+
     try:
-        return await on_thread(store.completions, work, lambda: verify(place, undo.id, store.migrations, clock, work))
+        return await on_thread(store.completions, work, run)
     except KeptError as fault:
         log.warning("the backup from before the restore was not checked", backup=undo.id, reason=fault.type)
         return undo

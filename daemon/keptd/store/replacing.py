@@ -17,7 +17,7 @@ import apsw
 from kept.paths import QUARANTINE
 from kept.wire.event import DATABASE
 
-from ..home import make_private
+from ..home import make_private, sync_folder
 
 PREFIXES = ("import-", "restore-")
 
@@ -45,7 +45,9 @@ class Replacing:
         return self._new / folder / name
 
     def swap(self) -> None:
-        """Put the new folders into the places of the old ones."""
+        """Put the new folders into the places of the old ones. On the disk when it returns, since the commit that
+        counts on it comes next. Raises `OSError`."""
+        self._sync()
         for new in sorted(self._new.iterdir()):
             present = self._home / new.name
             if present.exists():
@@ -53,6 +55,7 @@ class Replacing:
             else:
                 make_private(self._old / new.name)
             new.rename(present)
+        self._sync()
 
     def end(self, *, took_effect: bool) -> None:
         """Put the old folders back, as far as `swap` had come; or into the quarantine, where the import took effect."""
@@ -68,13 +71,20 @@ class Replacing:
                 if present.exists():
                     present.rename(self._new / old.name)
                 old.rename(present)
+            # What a power cut brings back must not lack what tells of it.
+            self._sync()
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _keep(self) -> None:
         if self._old.exists() and any(True for old in self._old.iterdir() for _ in old.iterdir()):
             make_private(self._home / QUARANTINE)
             self._old.rename(self._home / QUARANTINE / self._work.name)
+            sync_folder(self._home / QUARANTINE)
         shutil.rmtree(self._work, ignore_errors=True)
+
+    def _sync(self) -> None:
+        for folder in (self._new, self._old, self._work, self._home):
+            sync_folder(folder)
 
 
 def settle(data_folder: Path, db: apsw.Connection) -> None:

@@ -48,6 +48,8 @@ _RETRY_MS = 1000
 _PAGE_BYTES = 4096
 _SHRINK_PAGES = 512
 """Pages given back in one transaction: few enough for the room that the log has."""
+HELD_SECONDS = 600.0
+"""By how much at most the deadline of a write moves for work that had the writer to itself meanwhile."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
@@ -78,6 +80,8 @@ class WriteJob:
     cancelled: bool = False
     name: str = "write"
     """What is being done, for the log: the method."""
+    held_before: float = 0.0
+    """Seconds for which others had had the writer to themselves when it was submitted. Kept by the writer."""
 
     def cancel(self) -> None:
         """Give it up, unless its work has begun to count."""
@@ -129,6 +133,7 @@ class Writer:
         self._db = open_writer(path, vfs)
         self._watch_wal()
         self._checkpoint_at = self._frames_limit()
+        self._held = 0.0
         self._pause = _FIRST_PAUSE
         self._next_try = 0.0
         self._thread = threading.Thread(target=self._serve, name="keptd-writer", daemon=True)
@@ -144,10 +149,11 @@ class Writer:
 
     def submit(self, job: WriteJob) -> None:
         """Queue a request behind all that were submitted before."""
+        job.held_before = self._held
         self._queue.put(job)
 
     def nudge(self) -> None:
-        """Have an idle thread move its pulse. Writes nothing."""
+        """Have an idle thread move its pulse."""
         self._queue.put("nudge")
 
     def queued(self) -> int:
@@ -279,6 +285,7 @@ class Writer:
         """Raises what the storage raised."""
         if obstacle := self._not_now(job):
             return obstacle
+        began = self._clock.monotonic()
         try:
             with self.pulse.slow():
                 return job.run(self._db)
@@ -290,12 +297,16 @@ class Writer:
             return unforeseen(job.name, mistake)
         finally:
             self._rollback()
+            self._held += self._clock.monotonic() - began
+            # The log may be as large as the database now: moving it here would make writes wait once more.
+            self._checkpoint_at = self._frames_limit() + _size(f"{self._path}-wal") // _PAGE_BYTES
 
     def _not_now(self, job: WriteJob) -> KeptError | None:
         """Why a job is not even begun, if so."""
         if job.cancelled:
             return Cancelled("cancelled before it was written")
-        if self._clock.monotonic() > job.deadline:
+        # Who waited while somebody else had the writer was queued, not lost.
+        if self._clock.monotonic() > job.deadline + min(self._held - job.held_before, HELD_SECONDS):
             return DeadlinePassed("the deadline passed while the request was queued")
         if self.stats.state == "full" and not job.frees_space:
             return StorageFull("the disk is full")
@@ -486,7 +497,4 @@ def _locked() -> Busy:
 
 
 def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
+    return os.stat(path).st_size if os.path.exists(path) else 0

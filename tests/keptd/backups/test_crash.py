@@ -71,7 +71,7 @@ class Desk:
         return [int(seq) for (seq,) in self.reader.execute(self.statement)]
 
     def replace(self) -> Written | Exception:
-        step = Replacement("b", self.prepared, lambda: None, None, (), self.clock, ACTOR)  # type: ignore[arg-type, return-value]
+        step = Replacement("b", self.prepared, lambda _live: "b", None, (), self.clock, ACTOR)
         self.outcomes.clear()
         deadline = self.clock.monotonic() + 60
         self.writer.submit(WriteJob(step.run, self.outcomes.append, deadline, 0, frees_space=True, alone=True))

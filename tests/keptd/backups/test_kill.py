@@ -14,7 +14,7 @@ import pytest
 
 from kept.faults import Fault
 from kept.wire import Call
-from kept.wire.backup import CreateBackup, ListBackups, RestoreBackup
+from kept.wire.backup import CreateBackup, ListBackups, RestoreBackup, VerifyBackup
 from kept.wire.component import GetComponent
 from kept.wire.errors import KeptError
 from kept.wire.event import ListEvents
@@ -24,8 +24,8 @@ from tests.crash.homes import Home, home
 from tests.faulty_vfs import DEADLINE
 
 MOMENTS = (".partial-restore", ".partial-2", "2", ".partial-check")
-"""What comes into the folder, one after the other: the copy that is checked, the backup of the present state in the
-making and done (then the database is replaced), and its check (then it has been)."""
+"""What comes into the folder, one after the other: the copy that is checked, the copy of the present state in the
+making and done (then the database is replaced, and the copy made into a backup), and its check (then it has been)."""
 
 ROUNDS = 8
 
@@ -73,6 +73,10 @@ def test_sigkill_leaves_the_old_state_or_the_new_and_nothing_aside(tmp_path: Pat
                 assert seqs == sorted(set(seqs))
             names = [path.name for path in (tmp_path / "backups").iterdir()]
             assert [name for name in names if name.startswith((".partial", ".deleted"))] == []
+            assert list(tmp_path.glob("backups/*/present.json")) == []
+        with place.connect() as client:
+            for item in client.call(ListBackups()).items:
+                assert client.call(VerifyBackup(id=item.id)).problem is None
 
 
 @pytest.mark.crash

@@ -11,7 +11,7 @@ import pytest
 
 from kept.wire.errors import Busy, Cancelled, Conflict, DeadlinePassed, InternalError, StorageFailed
 from keptd.config import Storage
-from keptd.store.writer import Outcome, Writer, Written
+from keptd.store.writer import HELD_SECONDS, Outcome, WriteJob, Writer, Written
 from tests.faulty_vfs import DEADLINE, Disk, Gate
 from tests.rooms import FakeClock
 
@@ -134,6 +134,28 @@ def test_a_request_whose_deadline_has_passed_writes_nothing(tmp_path: Path, disk
         gate.open()
         assert [type(outcome) for outcome in work.settle("late", "in time")] == [DeadlinePassed, Written]
         assert work.entries() == {"first": 1, "in time": 1}
+
+
+@pytest.mark.parametrize("held", [40.0, HELD_SECONDS + 40])
+def test_time_for_which_somebody_had_the_writer_alone_does_not_count_up_to_a_limit(
+    tmp_path: Path, disk: Disk, held: float
+) -> None:
+    clock = FakeClock()
+    with desk(tmp_path, vfs=disk.name, clock=clock) as work:
+        gate = hold_up(work, disk)
+
+        def long(_db: apsw.Connection) -> Written:
+            clock.advance(held)
+            return Written(b"null", 0)
+
+        work.writer.submit(WriteJob(long, lambda _outcome: None, clock.monotonic() + 60, size=0, alone=True))
+        work.submit("waiting", put("waiting"), seconds=30)
+        gate.open()
+        expected = Written if held < HELD_SECONDS else DeadlinePassed
+        assert [type(outcome) for outcome in work.settle("waiting")] == [expected]
+        # What came after it has only its own time.
+        work.submit("late", put("late"), seconds=-1)
+        assert [type(outcome) for outcome in work.settle("late")] == [DeadlinePassed]
 
 
 def raising(error: type[Exception]) -> Run:
