@@ -2,7 +2,7 @@
 
 What narrows a search is a facet of the index where it can be: role, speaker and month of a message, and its session. A
 project or a tag stands for its sessions, up to `SESSIONS` of them; for more, and for exact times, the hits are looked
-at one by one before they are ranked.
+at one by one, in an index of what is asked of them, before they are ranked.
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ def found_messages(db: apsw.Connection, call: SearchMessages) -> Iterator[FoundM
     if narrow is None:
         return
     gathered = MESSAGE_TEXT.gather(db, call.query, syntax=call.syntax, narrow=narrow)
-    ranked = _ranked(db, call, gathered)
-    for seq, score in ranked[call.offset : call.offset + call.limit]:
+    for seq, score in _ranked(db, call, gathered)[call.offset : call.offset + call.limit]:
         for session_id, *row in db.execute(_MESSAGE, (seq,)):
             yield _found(db, MessageRow._make(row), str(session_id), score, call)
 
@@ -146,8 +145,11 @@ def _facets(db: apsw.Connection, sql: str, given: dict[str, str | None]) -> tupl
 def _exists(where: Sequence[str]) -> str:
     if not where:
         return ""
-    joined = " JOIN session AS s ON s.seq = m.session" if any("s." in one for one in where) else ""
-    return f"EXISTS (SELECT 1 FROM message AS m{joined} WHERE m.seq = {{table}}.rowid AND {' AND '.join(where)})"
+    joined = " CROSS JOIN session AS s ON s.seq = m.session" if any("s." in one for one in where) else ""
+    return (
+        f"EXISTS (SELECT 1 FROM message AS m INDEXED BY message_in_brief{joined} "
+        f"WHERE m.seq = {{table}}.rowid AND {' AND '.join(where)})"
+    )
 
 
 def _belongs(db: apsw.Connection, own: int, call: SearchMessages) -> bool:
@@ -186,9 +188,8 @@ def _sessions_that_count(call: SearchSessions) -> Narrow:
 
 def _ranked(db: apsw.Connection, call: SearchMessages, gathered: Gathered) -> Sequence[Ranked]:
     """The hits, and what a conversation's structure makes of the best of them where a question is asked."""
-    plain = [Ranked(hit.rowid, hit.score) for hit in gathered.hits]
     if call.syntax != "words" or not ranking.is_question(call.query, len(gathered.words)):
-        return plain
+        return [Ranked(hit.rowid, hit.score) for hit in gathered.hits[: call.offset + call.limit]]
     asked = Asked(
         call.query,
         [word.idf for word in gathered.words],
@@ -206,7 +207,8 @@ def _ranked(db: apsw.Connection, call: SearchMessages, gathered: Gathered) -> Se
     best = [one for one in best if one.seq in shown]
     last = best[-1].score if best else 0.0
     ranked = {one.seq for one in best}
-    return best + [Ranked(one.seq, min(one.score, last)) for one in plain if one.seq not in ranked]
+    rest = (hit for hit in gathered.hits if hit.rowid not in ranked)
+    return best + [Ranked(hit.rowid, min(hit.score, last)) for hit in rest]
 
 
 def _turns(db: apsw.Connection, gathered: Gathered) -> list[Turn]:
