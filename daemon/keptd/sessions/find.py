@@ -2,7 +2,7 @@
 
 What narrows a search is a facet of the index where it can be: role, speaker and month of a message, and its session. A
 project or a tag stands for its sessions, up to `SESSIONS` of them; for more, and for exact times, the hits are looked
-at one by one, in an index of what is asked of them, before they are ranked.
+at one by one before they are ranked.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ _MESSAGE = (
     f"SELECT s.id, {MESSAGE} FROM message AS m JOIN session AS s ON s.seq = m.session "
     "WHERE m.seq = ? AND s.place = 'here'"
 )
+_OF_SESSION = (
+    "EXISTS (SELECT 1 FROM message AS m INDEXED BY message_in_brief CROSS JOIN session AS s ON s.seq = m.session "
+    "WHERE m.seq = {{table}}.rowid AND {where})"
+)
 _SESSION = f"SELECT {SESSION} FROM session AS s WHERE s.seq = ? AND s.place = 'here'"
 
 _encode = msgspec.json.Encoder().encode
@@ -106,13 +110,15 @@ def messages_that_count(db: apsw.Connection, call: SearchMessages) -> Narrow | N
         groups.append((messages.role_facet(call.role),))
     if call.speaker is not None:
         groups.append((messages.speaker_facet(call.speaker),))
-    where = [within.where] if within.where else []
+    where = [_OF_SESSION.format(where=within.where)] if within.where else []
     given = [*within.given]
     for bound, compares in ((call.since, ">="), (call.until, "<")):
         if bound is not None:
-            where.append(f"m.created_at {compares} ?")
+            where.append(
+                f"EXISTS (SELECT 1 FROM message AS m WHERE m.seq = {{table}}.rowid AND m.created_at {compares} ?)"
+            )
             given.append(to_micros(bound))
-    return Narrow(tuple(groups), within.without, _exists(where), tuple(given))
+    return Narrow(tuple(groups), within.without, " AND ".join(where), tuple(given))
 
 
 def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
@@ -140,16 +146,6 @@ def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
 def _facets(db: apsw.Connection, sql: str, given: dict[str, str | None]) -> tuple[str, ...]:
     rows: list[tuple[Any, ...]] = db.execute(sql, given).fetchall()
     return tuple(messages.session_facet(seq) for (seq,) in rows)
-
-
-def _exists(where: Sequence[str]) -> str:
-    if not where:
-        return ""
-    joined = " CROSS JOIN session AS s ON s.seq = m.session" if any("s." in one for one in where) else ""
-    return (
-        f"EXISTS (SELECT 1 FROM message AS m INDEXED BY message_in_brief{joined} "
-        f"WHERE m.seq = {{table}}.rowid AND {' AND '.join(where)})"
-    )
 
 
 def _belongs(db: apsw.Connection, own: int, call: SearchMessages) -> bool:

@@ -9,7 +9,6 @@ import pytest
 
 from kept.wire.message import NewMessage, SearchMessages, SendMessage
 from kept.wire.session import CloseSession, CreateSession, ListSessions
-from keptd.clock import to_time
 from keptd.sessions import counts, find, lists, store, tree
 from tests.keptd.plans import growing, plan
 from tests.rooms import Rooms
@@ -82,9 +81,7 @@ def test_what_is_looked_up_beside_lists_has_its_index(
     assert index in lines[0]
 
 
-@pytest.mark.parametrize(
-    "filters", [{"project": "p"}, {"tag": "t"}, {"project": "p", "tag": "t"}, {"since": to_time(0)}]
-)
+@pytest.mark.parametrize("filters", [{"project": "p"}, {"tag": "t"}, {"project": "p", "tag": "t"}])
 def test_no_row_of_a_message_is_read_to_see_whether_a_search_is_about_it(
     db: apsw.Connection, monkeypatch: pytest.MonkeyPatch, filters: dict[str, Any]
 ) -> None:
