@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from ..wire import Cursor, Id, Limit, Name, Page, Project, Query, Syntax, Tag, Time
+from ..wire import Cursor, Id, Limit, Name, Page, Passed, Project, Query, Syntax, Tag, Time
 from ..wire.errors import NotFound
 from ..wire.message import FoundMessage, Role, SearchMessages
 from ..wire.session import (
@@ -74,6 +74,7 @@ class Search(Struct, frozen=True, kw_only=True):
     until: Annotated[Time, Meta(tz=True, description="Only what was said before this time.")] | None = None
     syntax: Syntax = "words"
     limit: Limit = 10
+    offset: Passed = 0
 
 
 class _SessionRow(Row, frozen=True, kw_only=True):
@@ -181,6 +182,7 @@ def _search_messages(wanted: Search, query: str, call: Caller) -> Page[FoundMess
             until=wanted.until,
             syntax=wanted.syntax,
             limit=wanted.limit,
+            offset=wanted.offset,
         )
     )
 
@@ -197,6 +199,7 @@ def _search_titles(wanted: Search, query: str, call: Caller) -> Page[FoundSessio
             status=wanted.status,
             syntax=wanted.syntax,
             limit=wanted.limit,
+            offset=wanted.offset,
         )
     )
 

@@ -89,7 +89,8 @@ def found_sessions(db: apsw.Connection, call: SearchSessions) -> Iterator[FoundS
     """Up to `call.limit` sessions that fit, best first. Raises `InvalidParams` for a bad FTS5 expression."""
     facets = () if call.project is None else (store.project_facet(call.project),)
     narrow = _sessions_that_count(call)
-    hits = SESSION_TEXT.search(db, call.query, syntax=call.syntax, facets=facets, narrow=narrow)[: call.limit]
+    found = SESSION_TEXT.search(db, call.query, syntax=call.syntax, facets=facets, narrow=narrow)
+    hits = found[call.offset : call.offset + call.limit]
     there = store.attached(db, [hit.rowid for hit in hits])
     for seq, score, _ in hits:
         for row in map(SessionRow._make, db.execute(_SESSION, (seq,))):

@@ -185,6 +185,14 @@ def test_a_session_is_found_by_its_present_title_alone(rooms: Rooms) -> None:
     assert titles(rooms, "new") == ["new"]
 
 
+def test_a_search_of_sessions_goes_on_behind_what_was_shown(rooms: Rooms) -> None:
+    for number in range(3):
+        rooms(CreateSession(title=f"harbour {number}"))
+
+    assert titles(rooms, "harbour", limit=2) == ["harbour 2", "harbour 1"]
+    assert titles(rooms, "harbour", limit=2, offset=2) == ["harbour 0"]
+
+
 def test_a_bad_expression_is_refused(rooms: Rooms) -> None:
     with pytest.raises(InvalidParams):
         rooms(SearchMessages(query='"', syntax="fts5"))
