@@ -2,9 +2,10 @@
 
 Reads conversations in LoCoMo's public format (https://github.com/snap-research/locomo): a JSON file, or a folder of
 them, with a list of samples, each with `conversation` (`session_1`, `session_1_date_time`, ... whose turns have
-`dia_id`, `speaker`, `text`) and `qa` (`question`, `evidence`, `category`). Each question is searched for within its
-conversation, by plain FTS5 (any word, BM25), by FTS5 with stems and without stop words, and by kept's `message.search`.
-Without a folder, conversations are made up (see `conversations`).
+`dia_id`, `speaker`, `text`) and `qa` (`question`, `evidence`, `category`). What is not of that form is passed over and
+counted; so is a question whose evidence names no turn. Each other question is searched for within its conversation, by
+plain FTS5 (any word, BM25), by FTS5 with stems and without stop words, and by kept's `message.search`. Without a
+folder, conversations are made up (see `conversations`).
 
     python -m tests.bench.retrieval [FOLDER] [--seed N]
 """
@@ -15,7 +16,7 @@ import argparse
 import json
 import re
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -35,7 +36,8 @@ DEPTH = 10
 MADE = 10
 QUERY_CHARACTERS = 1000
 _TIMES = ("%I:%M %p on %d %B, %Y", "%I:%M %p on %d %B %Y")
-_TURN = re.compile(r"D\d+:\d+")
+_TURN = re.compile(r"\bD(\d+):(\d+)\b(?!:)")
+"""Also where several stand in one string, but not `D:11:26`, of which nobody can tell which turn is meant."""
 
 
 class Turn(NamedTuple):
@@ -66,48 +68,82 @@ Search = Callable[[str, str], Sequence[str]]
 """From a sample's name and a question to the ids of turns, best first."""
 
 
-def load(folder: Path | None, seed: int) -> list[Sample]:
-    """The samples of a file or a folder, or made-up ones."""
+def load(folder: Path | None, seed: int, skipped: Counter[str]) -> list[Sample]:
+    """The samples of a file or a folder, or made-up ones; `skipped` counts what was passed over, by its kind."""
     if folder is None:
         raw = conversations.samples(MADE, seed)
     else:
         raw = []
         for path in sorted(folder.rglob("*.json")) if folder.is_dir() else [folder]:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            raw += [one for one in (found if isinstance(found, list) else [found]) if _is_sample(one)]
+            raw += _raw(path, skipped)
     if not raw:
         raise SystemExit(f"{folder} has no conversation in LoCoMo's format")
-    return [_sample(f"{place}", one) for place, one in enumerate(raw)]
+    return [_sample(f"{place}", one, skipped) for place, one in enumerate(raw)]
+
+
+def _raw(path: Path, skipped: Counter[str]) -> list[dict[str, Any]]:
+    """The samples of a file: a list of them, one alone, or an object with one under each name."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError:
+        skipped["files that are no JSON"] += 1
+        return []
+    if isinstance(found, dict) and not _is_sample(found):
+        found = list(found.values())
+    several = found if isinstance(found, list) else [found]
+    samples = [one for one in several if _is_sample(one)]
+    skipped["samples without a conversation or questions"] += len(several) - len(samples)
+    return samples
 
 
 def _is_sample(one: Any) -> bool:
     return isinstance(one, dict) and isinstance(one.get("conversation"), dict) and isinstance(one.get("qa"), list)
 
 
-def _sample(name: str, raw: dict[str, Any]) -> Sample:
+def _sample(name: str, raw: dict[str, Any], skipped: Counter[str]) -> Sample:
     talk = raw["conversation"]
     sessions = []
-    for number in range(1, len(talk)):
-        turns = talk.get(f"session_{number}")
-        if isinstance(turns, list) and turns:
-            said = [Turn(str(turn["dia_id"]), str(turn["speaker"]), _text(turn)) for turn in turns]
-            sessions.append((str(talk.get(f"session_{number}_date_time", "")), said))
-    ids = {turn.id for _, turns in sessions for turn in turns}
-    questions = [
-        Question(str(one["question"]), _evidence(one) & ids, str(one.get("category", ""))) for one in raw["qa"]
-    ]
-    return Sample(name, sessions, [one for one in questions if one.evidence])
+    ids: set[str] = set()
+    for number in sorted(int(key[8:]) for key in talk if re.fullmatch(r"session_\d{1,6}", key)):
+        turns = talk[f"session_{number}"]
+        said = [turn for turn in map(_said, turns if isinstance(turns, list) else []) if turn and turn.id not in ids]
+        skipped["turns without an id or a text"] += (len(turns) if isinstance(turns, list) else 0) - len(said)
+        ids.update(turn.id for turn in said)
+        if said:
+            sessions.append((str(talk.get(f"session_{number}_date_time") or ""), said))
+    questions = []
+    for one in raw["qa"]:
+        text = one.get("question") if isinstance(one, dict) else None
+        evidence = _evidence(one) if isinstance(one, dict) else frozenset()
+        if not isinstance(text, str) or not text.strip():
+            skipped["questions without a text"] += 1
+        elif not evidence & ids:
+            skipped["questions whose evidence names no turn"] += 1
+        else:
+            skipped["turns of evidence that are not there"] += len(evidence - ids)
+            questions.append(Question(text, evidence & ids, str(one.get("category", ""))))
+    return Sample(name, sessions, questions)
 
 
-def _text(turn: dict[str, Any]) -> str:
+def _said(turn: Any) -> Turn | None:
+    """A turn, with what is said to be on its picture; None where there is nothing to find, or no way to name it."""
+    if not isinstance(turn, dict):
+        return None
     caption = turn.get("blip_caption")
-    return f"{turn.get('text', '')} [{caption}]" if caption else str(turn.get("text", ""))
+    text = f"{turn.get('text') or ''}{f' [{caption}]' if caption else ''}".strip().replace("\0", "")
+    named = next(iter(_named(turn.get("dia_id"))), None)
+    speaker = " ".join(str(turn.get("speaker") or "").split()) or "unknown"
+    return Turn(named, speaker, text) if named and text else None
 
 
 def _evidence(raw: dict[str, Any]) -> frozenset[str]:
-    """The turns that are named, also where several are in one string or a number has a zero before it."""
-    named = _TURN.findall(" ".join(map(str, raw.get("evidence") or ())))
-    return frozenset(re.sub(r":0+(?=\d)", ":", one) for one in named)
+    """The turns that are named: `["D1:3", "D8:6; D9:17"]`, a string instead of a list, or a zero before a number."""
+    named = raw.get("evidence")
+    return _named(" ".join(map(str, named)) if isinstance(named, list) else named)
+
+
+def _named(text: Any) -> frozenset[str]:
+    return frozenset(f"D{int(session)}:{int(place)}" for session, place in _TURN.findall(str(text or "")))
 
 
 def plain(samples: Iterable[Sample], tokenizer: str, *, stop: bool) -> Search:
@@ -183,9 +219,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    samples = load(options.folder, options.seed)
+    skipped: Counter[str] = Counter()
+    samples = load(options.folder, options.seed, skipped)
     if options.folder is None:
         print("No folder was given: these conversations are made up, and say nothing about others.")
+    for what, count in skipped.items():
+        if count:
+            print(f"passed over: {count:,} {what}")
     with tempfile.TemporaryDirectory(prefix="kept-") as folder, closing(Rooms(Path(folder), [DOMAIN])) as rooms:
         ways = {
             "FTS5": plain(samples, "unicode61", stop=False),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ..wire import Id, Limit, Name, Page, Project, Query, Syntax, Tag, Time
+from ..wire import Id, Limit, Name, Page, Passed, Project, Query, Syntax, Tag, Time
 from ..wire.errors import NotFound
 from ..wire.message import FoundMessage, Role, SearchMessages
 from ..wire.session import (
@@ -46,6 +46,7 @@ class Search(Struct, frozen=True, kw_only=True):
     until: Annotated[Time, Meta(tz=True, description="Only what was said before this time.")] | None = None
     syntax: Syntax = "words"
     limit: Limit = 10
+    offset: Passed = 0
 
 
 def search(wanted: Search, call: Caller, surface: Surface) -> int:
@@ -91,6 +92,7 @@ def _search_messages(wanted: Search, query: str, call: Caller) -> Page[FoundMess
             until=wanted.until,
             syntax=wanted.syntax,
             limit=wanted.limit,
+            offset=wanted.offset,
         )
     )
 
@@ -107,6 +109,7 @@ def _search_titles(wanted: Search, query: str, call: Caller) -> Page[FoundSessio
             status=wanted.status,
             syntax=wanted.syntax,
             limit=wanted.limit,
+            offset=wanted.offset,
         )
     )
 

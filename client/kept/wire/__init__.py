@@ -66,6 +66,17 @@ GLOBAL = "global"
 """The scope of what belongs to no project."""
 
 Limit = Annotated[int, Meta(ge=1, le=1000, description="How many items at most, 1 to 1000.")]
+Passed = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2000,
+        description="Pass over so many of the best first: as many as were shown before. A search has no cursor, and "
+        "`next_cursor` is always null: how well one fits depends on all others, so any write may change the order.",
+    ),
+]
+"""How a search goes on. A cursor would promise that nothing is shown twice or left out; ranks can't keep that."""
+
 Cursor = Annotated[str, Meta(max_length=2000, description="`next_cursor` of the page before; opaque.")]
 Version = Annotated[int, Meta(ge=1, description="Refuse the change unless the entity has this version.")]
 VersionOrNone = Annotated[

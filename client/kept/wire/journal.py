@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import Meta, Struct
 
-from . import Cursor, Id, Limit, Name, Page, Project, Query, Read, Syntax, Text, Time, Value, Version, Write
+from . import Cursor, Id, Limit, Name, Page, Passed, Project, Query, Read, Syntax, Text, Time, Value, Version, Write
 from .errors import Conflict, NotFound
 
 ActionId = NewType("ActionId", str)
@@ -165,6 +165,7 @@ class SearchDecisions(Read[Page[FoundDecision]], frozen=True, kw_only=True):
     project: Project | None = None
     syntax: Syntax = "words"
     limit: Limit = 20
+    offset: Passed = 0
 
 
 class RecordError(Write[RecordedError], frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from . import (
     Limit,
     Name,
     Page,
+    Passed,
     Query,
     Read,
     Syntax,
@@ -166,6 +167,7 @@ class SearchMemories(Read[Page[FoundMemory]], frozen=True, kw_only=True):
     category: Category | None = None
     syntax: Syntax = "words"
     limit: Limit = 20
+    offset: Passed = 0
 
 
 class MemoryHistory(Read[Page[FormerValue]], frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NewType
 
 from msgspec import Meta, Struct
 
-from . import Cursor, Id, Limit, Name, Page, Project, Query, Read, Syntax, Tag, Time, Value, Write
+from . import Cursor, Id, Limit, Name, Page, Passed, Project, Query, Read, Syntax, Tag, Time, Value, Write
 from .errors import Conflict, InvalidParams, NotFound, QuotaExceeded, TooLarge
 from .session import SessionId
 
@@ -202,4 +202,4 @@ class SearchMessages(Read[Page[FoundMessage]], frozen=True, kw_only=True):
     until: Annotated[Time, Meta(tz=True, description="Only messages sent before this time.")] | None = None
     syntax: Syntax = "words"
     limit: Limit = 20
-    offset: Annotated[int, Meta(ge=0, le=2000, description="Pass over so many of the best first.")] = 0
+    offset: Passed = 0

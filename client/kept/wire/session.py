@@ -14,6 +14,7 @@ from . import (
     Limit,
     Name,
     Page,
+    Passed,
     Project,
     Query,
     Read,
@@ -334,3 +335,4 @@ class SearchSessions(Read[Page[FoundSession]], frozen=True, kw_only=True):
     tag: Annotated[Tag, Meta(description="Only sessions with this tag.")] | None = None
     syntax: Syntax = "words"
     limit: Limit = 20
+    offset: Passed = 0

@@ -125,7 +125,7 @@ def search(db: apsw.Connection, call: SearchDecisions) -> Page[FoundDecision]:
     """The best of what fits. Raises `InvalidParams` naming `query` where it is to be FTS5 and is none."""
     facets = () if call.project is None else (f"project={call.project}",)
     hits = DECISION_SEARCH.search(db, call.query, syntax=call.syntax, facets=facets)
-    return Page(items=fit(_found(db, hit, call) for hit in hits[: call.limit]))
+    return Page(items=fit(_found(db, hit, call) for hit in hits[call.offset : call.offset + call.limit]))
 
 
 def open_ones(db: apsw.Connection, project: str | None, limit: int) -> list[Decision]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from heapq import nlargest
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -128,20 +129,24 @@ def sweep(db: apsw.Connection, now: int, limit: int, *, keep: bool = True) -> li
 
 
 def search(db: apsw.Connection, call: SearchMemories, now: int) -> Iterator[FoundMemory]:
-    """Up to `call.limit` live entries that fit, best first. Raises `InvalidParams` for a bad FTS5 expression."""
+    """Up to `call.limit` live entries that fit, best first, behind `call.offset` of them.
+
+    Raises `InvalidParams` for a bad FTS5 expression.
+    """
     facets = []
     if call.scope is not None:
         facets.append(_scope_facet(call.scope))
     if call.category is not None:
         facets.append(_category_facet(call.category))
-    left = call.limit
-    for seq, score, _ in TEXT.search(db, call.query, syntax=call.syntax, facets=facets):
-        for row in map(Row._make, db.execute(_BY_SEQ, (seq,))):
-            if not row.expired(now):
-                yield _found(db, row, score, call.query, call.syntax)
-                left -= 1
-        if not left:
-            return
+    hits = TEXT.search(db, call.query, syntax=call.syntax, facets=facets)
+    live = (
+        (row, score)
+        for seq, score, _ in hits
+        for row in map(Row._make, db.execute(_BY_SEQ, (seq,)))
+        if not row.expired(now)
+    )
+    for row, score in islice(live, call.offset, call.offset + call.limit):
+        yield _found(db, row, score, call.query, call.syntax)
 
 
 def top(db: apsw.Connection, scopes: Iterable[str], now: int, limit: int) -> list[Memory]:

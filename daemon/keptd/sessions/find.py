@@ -62,6 +62,10 @@ _MESSAGE = (
     f"SELECT s.id, {MESSAGE} FROM message AS m JOIN session AS s ON s.seq = m.session "
     "WHERE m.seq = ? AND s.place = 'here'"
 )
+_OF_SESSION = (
+    "EXISTS (SELECT 1 FROM message AS m INDEXED BY message_in_brief CROSS JOIN session AS s ON s.seq = m.session "
+    "WHERE m.seq = {{table}}.rowid AND {where})"
+)
 _SESSION = f"SELECT {SESSION} FROM session AS s WHERE s.seq = ? AND s.place = 'here'"
 
 _encode = msgspec.json.Encoder().encode
@@ -76,8 +80,7 @@ def found_messages(db: apsw.Connection, call: SearchMessages) -> Iterator[FoundM
     if narrow is None:
         return
     gathered = MESSAGE_TEXT.gather(db, call.query, syntax=call.syntax, narrow=narrow)
-    ranked = _ranked(db, call, gathered)
-    for seq, score in ranked[call.offset : call.offset + call.limit]:
+    for seq, score in _ranked(db, call, gathered)[call.offset : call.offset + call.limit]:
         for session_id, *row in db.execute(_MESSAGE, (seq,)):
             yield _found(db, MessageRow._make(row), str(session_id), score, call)
 
@@ -86,7 +89,8 @@ def found_sessions(db: apsw.Connection, call: SearchSessions) -> Iterator[FoundS
     """Up to `call.limit` sessions that fit, best first. Raises `InvalidParams` for a bad FTS5 expression."""
     facets = () if call.project is None else (store.project_facet(call.project),)
     narrow = _sessions_that_count(call)
-    hits = SESSION_TEXT.search(db, call.query, syntax=call.syntax, facets=facets, narrow=narrow)[: call.limit]
+    found = SESSION_TEXT.search(db, call.query, syntax=call.syntax, facets=facets, narrow=narrow)
+    hits = found[call.offset : call.offset + call.limit]
     there = store.attached(db, [hit.rowid for hit in hits])
     for seq, score, _ in hits:
         for row in map(SessionRow._make, db.execute(_SESSION, (seq,))):
@@ -107,13 +111,15 @@ def messages_that_count(db: apsw.Connection, call: SearchMessages) -> Narrow | N
         groups.append((messages.role_facet(call.role),))
     if call.speaker is not None:
         groups.append((messages.speaker_facet(call.speaker),))
-    where = [within.where] if within.where else []
+    where = [_OF_SESSION.format(where=within.where)] if within.where else []
     given = [*within.given]
     for bound, compares in ((call.since, ">="), (call.until, "<")):
         if bound is not None:
-            where.append(f"m.created_at {compares} ?")
+            where.append(
+                f"EXISTS (SELECT 1 FROM message AS m WHERE m.seq = {{table}}.rowid AND m.created_at {compares} ?)"
+            )
             given.append(to_micros(bound))
-    return Narrow(tuple(groups), within.without, _exists(where), tuple(given))
+    return Narrow(tuple(groups), within.without, " AND ".join(where), tuple(given))
 
 
 def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
@@ -141,13 +147,6 @@ def _sessions_of(db: apsw.Connection, call: SearchMessages) -> Narrow | None:
 def _facets(db: apsw.Connection, sql: str, given: dict[str, str | None]) -> tuple[str, ...]:
     rows: list[tuple[Any, ...]] = db.execute(sql, given).fetchall()
     return tuple(messages.session_facet(seq) for (seq,) in rows)
-
-
-def _exists(where: Sequence[str]) -> str:
-    if not where:
-        return ""
-    joined = " JOIN session AS s ON s.seq = m.session" if any("s." in one for one in where) else ""
-    return f"EXISTS (SELECT 1 FROM message AS m{joined} WHERE m.seq = {{table}}.rowid AND {' AND '.join(where)})"
 
 
 def _belongs(db: apsw.Connection, own: int, call: SearchMessages) -> bool:
@@ -186,9 +185,8 @@ def _sessions_that_count(call: SearchSessions) -> Narrow:
 
 def _ranked(db: apsw.Connection, call: SearchMessages, gathered: Gathered) -> Sequence[Ranked]:
     """The hits, and what a conversation's structure makes of the best of them where a question is asked."""
-    plain = [Ranked(hit.rowid, hit.score) for hit in gathered.hits]
     if call.syntax != "words" or not ranking.is_question(call.query, len(gathered.words)):
-        return plain
+        return [Ranked(hit.rowid, hit.score) for hit in gathered.hits[: call.offset + call.limit]]
     asked = Asked(
         call.query,
         [word.idf for word in gathered.words],
@@ -206,7 +204,8 @@ def _ranked(db: apsw.Connection, call: SearchMessages, gathered: Gathered) -> Se
     best = [one for one in best if one.seq in shown]
     last = best[-1].score if best else 0.0
     ranked = {one.seq for one in best}
-    return best + [Ranked(one.seq, min(one.score, last)) for one in plain if one.seq not in ranked]
+    rest = (hit for hit in gathered.hits if hit.rowid not in ranked)
+    return best + [Ranked(hit.rowid, min(hit.score, last)) for hit in rest]
 
 
 def _turns(db: apsw.Connection, gathered: Gathered) -> list[Turn]:

@@ -57,6 +57,9 @@ SHORT = 0.25
 SHORT_CHARACTERS = 40
 """Taken from a turn that has little room for an answer."""
 
+ENDING = 200
+"""Characters at the end of a turn in which a question counts as put to the next one: people add a sentence to it."""
+
 _QUESTION = re.compile(
     r"^\W*(who|whom|whose|what|when|where|which|why|how|did|does|do|is|are|was|were|has|have|had|can|could|would|will)\b"
     r"|\?\s*$",
@@ -270,7 +273,7 @@ def _borrowed(view: _View, turn: Turn) -> float:
 
 def _part(near: Turn, turn: Turn, distance: int) -> float:
     if distance == -1:
-        return AFTER_QUESTION if asks(near) and speaker_of(near) != speaker_of(turn) else BEFORE
+        return AFTER_QUESTION if _puts_question(near) and speaker_of(near) != speaker_of(turn) else BEFORE
     return AFTER if distance == 1 else FURTHER
 
 
@@ -294,6 +297,11 @@ def _pairs(view: _View, turn: Turn) -> int:
 def asks(turn: Turn) -> bool:
     """Whether a turn ends in a question."""
     return turn.text.rstrip().endswith(("?", "\uff1f"))
+
+
+def _puts_question(turn: Turn) -> bool:
+    """Whether a turn has a question that the next may answer: unlike `asks`, something may follow it."""
+    return any(mark in turn.text[-ENDING:] for mark in ("?", "\uff1f"))
 
 
 def speaker_of(turn: Turn) -> str | None:

@@ -11,6 +11,10 @@ The counts of a session (`messages`, `bytes`, `tokens`, `said_...`) are kept wit
 takes seconds. `session_gone` has the `seq` of each session that was removed for good, so that messages which a recovery
 finds without their session can be told from those of one that was lost.
 
+`message_in_brief` repeats what a search asks of each of many hits: whose it is. Their rows lie on as many pages, each
+of which would have to be read for it, while 290 entries lie on one. With `created_at` it would be 180, and those of a
+common word would no longer fit a connection's cache: twice the time.
+
 `session_attachment` has a row while a connection is in a session. `ticks` is the monotonic clock, in microseconds,
 when it came: it means something to this run of the daemon alone.
 """
@@ -101,6 +105,7 @@ MIGRATIONS = (
             extra TEXT
         ) STRICT;
         CREATE UNIQUE INDEX message_by_session ON message (session, number);
+        CREATE INDEX message_in_brief ON message (seq, session);
 
         {MESSAGE_TEXT.create_sql()}
         {MESSAGE_TEXT.size_sql()}

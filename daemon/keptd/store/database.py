@@ -18,7 +18,7 @@ import apsw
 
 from ..domain import Tell, to_nobody
 from ..home import sync_folder
-from . import checksums, search
+from . import checksums, okapi
 
 WAL_FRAMES_LIMIT = 10_000
 """Frames after which the writer itself checkpoints between two batches: the safety net behind the maintenance task."""
@@ -194,4 +194,4 @@ def _tune(db: apsw.Connection) -> None:
     db.pragma("secure_delete", True)
     db.pragma("cache_size", -_CACHE_KIB)
     db.pragma("journal_size_limit", _JOURNAL_BYTES)
-    search.prepare(db)
+    okapi.prepare(db)

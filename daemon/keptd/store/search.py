@@ -8,7 +8,8 @@ without looking at all of them. Three things keep the cost of a word independent
 - filters are exact tokens in a column of their own (`facets`), so that they run inside the index, not on fetched rows;
 - FTS5's own `bm25()` counts every hit of every phrase for its inverse document frequency (21 ms for a word in 400,000
   rows, and again for each facet); here it is estimated from how densely the newest hits lie, and `kept_rank` does the
-  rest.
+  rest. Of one term alone it is the same for every hit, so that those which are ranked give it, and it is looked for
+  once: a beginning of two letters is expensive, as FTS5 joins all of its words before it gives the first row.
 
 The table keeps no copy of the text (`content=''`); a removed row's tokens go when FTS5 merges the segment that they are
 in. How a text is cut into words is said by `scripts` and `queries`, what a query means by `queries`.
@@ -19,14 +20,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import apsw
 
 from kept.wire.errors import InvalidParams
 
-from . import queries, scripts
+from . import okapi, queries, scripts
 from .queries import Term
 
 if TYPE_CHECKING:
@@ -43,19 +44,8 @@ SCANNED = 40_000
 
 _SAMPLE = 200
 
-# Okapi BM25 with the constants of FTS5 (https://www.sqlite.org/fts5.html, section 5.1.1).
-_K1 = 1.2
-LENGTH_SHARE = 0.75
-
-# A rank is a whole number: the score in units of 2^-20, up to 2^31 of them, above one bit for each term.
-_MASK_BITS = 32
-_MASK = 2**_MASK_BITS - 1
-_UNITS = 2.0**20
-_MOST = 2**31 - 1
-_SCALE = (_K1 + 1) * _UNITS
-
-_score = attrgetter("score")
 _hits = attrgetter("hits")
+_rank_of = itemgetter(1)
 
 
 class Hit(NamedTuple):
@@ -64,6 +54,34 @@ class Hit(NamedTuple):
     rowid: int
     score: float
     terms: int = 0
+
+
+class Hits(Sequence[Hit]):
+    """Hits, best first. Each is made when it is looked at: mostly a few of the `CANDIDATES` are."""
+
+    __slots__ = ("_factor", "_ranks")
+
+    def __init__(self, ranks: Sequence[tuple[int, int]] = (), factor: float = 1.0) -> None:
+        """`ranks` are row ids with what `okapi` gives, best first; `factor` is what their scores are multiplied by."""
+        self._ranks = ranks
+        self._factor = factor / okapi.UNITS
+
+    def __len__(self) -> int:
+        return len(self._ranks)
+
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Hit]: ...
+
+    def __getitem__(self, place: int | slice) -> Hit | list[Hit]:
+        if isinstance(place, slice):
+            return [self._hit(*one) for one in self._ranks[place]]
+        return self._hit(*self._ranks[place])
+
+    def _hit(self, rowid: int, rank: int) -> Hit:
+        return Hit(rowid, (rank >> okapi.TERM_BITS) * self._factor, rank & okapi.TERMS)
 
 
 class Word(NamedTuple):
@@ -97,20 +115,6 @@ class Narrow(NamedTuple):
 ALL = Narrow()
 
 
-class _Ranking(NamedTuple):
-    """What `kept_rank` needs for every row of one search: the phrases, those of one term together, by number."""
-
-    terms: tuple[tuple[float, tuple[int, ...]], ...]
-    weights: tuple[float, ...]
-    length_share: float
-    mean_size: float
-
-
-def prepare(db: apsw.Connection) -> None:
-    """Teach a connection `kept_rank`. Once for each connection that searches."""
-    db.register_fts5_function("kept_rank", _rank)
-
-
 def renew(db: apsw.Connection, name: str, create: str) -> None:
     """Make an index anew, empty: a deletion would leave its tokens until they are merged."""
     # Emptied first: to drop it as it is, SQLite would hold all of its pages in memory, in case the statement fails.
@@ -138,7 +142,7 @@ class Index:
         self,
         name: str,
         columns: Mapping[str, float],
-        length_share: float = LENGTH_SHARE,
+        length_share: float = okapi.LENGTH_SHARE,
         *,
         removed_in_bulk: bool = False,
     ) -> None:
@@ -201,7 +205,7 @@ class Index:
         syntax: str = "words",
         facets: Iterable[str] = (),
         narrow: Narrow = ALL,
-    ) -> list[Hit]:
+    ) -> Hits:
         """The newest `CANDIDATES` rows that fit and have all `facets`: best first, newest first where they fit alike.
 
         With `words` and `prefix`, rows with all of the terms are looked for; where there are none, rows with any of
@@ -212,28 +216,34 @@ class Index:
         narrow = narrow._replace(facets=(*narrow.facets, *((facet,) for facet in facets)))
         if syntax == "fts5":
             return self._expression(db, narrow, query)
-        words = self._words(db, narrow, queries.terms(db, query, syntax))
-        hits = self._with_all(db, narrow, words)
-        return hits if hits or len(words) < 2 else self._with_any(db, narrow, words)
+        terms = queries.terms(db, query, syntax)
+        if len(terms) == 1:
+            return self._one(db, narrow, terms[0])[1]
+        words = self._words(db, narrow, terms)
+        return self._with_all(db, narrow, words) or self._with_any(db, narrow, words)
 
     def gather(self, db: apsw.Connection, query: str, *, syntax: str, narrow: Narrow) -> Gathered:
         """As `search`, for a second ranking: where fewer than `ENOUGH` rows have all of the terms, those with any of
         them are there as well. With `fts5` there are no words."""
         if syntax == "fts5":
             return Gathered((), self._expression(db, narrow, query))
-        words = self._words(db, narrow, queries.terms(db, query, syntax))
+        terms = queries.terms(db, query, syntax)
+        if len(terms) == 1:
+            word, hits = self._one(db, narrow, terms[0])
+            return Gathered((word,), hits)
+        words = self._words(db, narrow, terms)
         hits = self._with_all(db, narrow, words)
-        if len(words) < 2 or len(hits) >= ENOUGH:
+        if len(hits) >= ENOUGH:
             return Gathered(words, hits)
         found = {hit.rowid: hit for hit in (*self._with_any(db, narrow, words), *hits)}
         return Gathered(words, sorted(found.values(), key=lambda hit: (-hit.score, -hit.rowid)))
 
-    def _expression(self, db: apsw.Connection, narrow: Narrow, expression: str) -> list[Hit]:
+    def _expression(self, db: apsw.Connection, narrow: Narrow, expression: str) -> Hits:
         expression = scripts.in_expression(expression.replace("\0", " "))
         try:
             # Alone first: in the parentheses that confine it to the text columns, `a) OR facets : (b` would be valid.
             db.execute(self._parse, (expression,)).fetchall()
-            return self._ranked(db, narrow, expression, "")
+            return _best_first(self._newest(db, narrow, expression, ""))
         except apsw.SQLError:
             raise InvalidParams(
                 "query is no FTS5 expression",
@@ -241,18 +251,30 @@ class Index:
                 field="query",
             ) from None
 
-    def _with_all(self, db: apsw.Connection, narrow: Narrow, words: Sequence[Word]) -> list[Hit]:
-        if not words or not all(word.hits for word in words):
-            return []
-        return self._ranked(db, narrow, " AND ".join(word.term.expression for word in words), _weighed(words, words))
+    def _one(self, db: apsw.Connection, narrow: Narrow, term: Term) -> tuple[Word, Hits]:
+        """A single term, looked for once: how rare it is changes the scores, and not the order."""
+        found = self._newest(db, narrow, term.expression, f"1.0:{len(term.forms)}")
+        rows = self._count(db)
+        hits = _about(len(found), CANDIDATES, found[-1][0] if found else 0, rows)
+        word = Word(term, hits, math.log(1 + max(rows, hits) / max(hits, 1)))
+        found.sort(key=_rank_of, reverse=True)  # All have the same term, so that ranks compare as scores do.
+        return word, Hits(found, word.idf)
 
-    def _with_any(self, db: apsw.Connection, narrow: Narrow, words: Sequence[Word]) -> list[Hit]:
+    def _with_all(self, db: apsw.Connection, narrow: Narrow, words: Sequence[Word]) -> Hits:
+        if not words or not all(word.hits for word in words):
+            return Hits()
+        expression = " AND ".join(word.term.expression for word in words)
+        return _best_first(self._newest(db, narrow, expression, _weighed(words, words)))
+
+    def _with_any(self, db: apsw.Connection, narrow: Narrow, words: Sequence[Word]) -> Hits:
         telling = _telling(words)
         if not telling:
-            return []
-        return self._ranked(db, narrow, " OR ".join(word.term.expression for word in telling), _weighed(telling, words))
+            return Hits()
+        expression = " OR ".join(word.term.expression for word in telling)
+        return _best_first(self._newest(db, narrow, expression, _weighed(telling, words)))
 
-    def _ranked(self, db: apsw.Connection, narrow: Narrow, expression: str, weighed: str) -> list[Hit]:
+    def _newest(self, db: apsw.Connection, narrow: Narrow, expression: str, weighed: str) -> list[tuple[int, int]]:
+        """The newest `CANDIDATES` rows that fit, newest first, with their ranks."""
         match = self._match(narrow, f"{self._texts} ({expression})")
         facets = sum(map(len, narrow.facets))
         options = f"{facets};{len(narrow.without)};{self._options};{weighed}"
@@ -263,9 +285,8 @@ class Index:
                 f" AND {self.name}.rowid >= {oldest[0] if oldest else 0} AND {narrow.where.format(table=self.name)} "
             )
             sql = sql.replace(" ORDER BY ", f"{where}ORDER BY ")
-        hits = [Hit(rowid, (rank >> _MASK_BITS) / _UNITS, rank & _MASK) for rowid, rank in db.execute(sql, given)]
-        hits.sort(key=_score, reverse=True)
-        return hits
+        rows: list[Any] = db.execute(sql, given).fetchall()
+        return rows
 
     def _match(self, narrow: Narrow, texts: str = "") -> str:
         """The FTS5 expression for rows within the filters that are facets, and with `texts`."""
@@ -274,21 +295,41 @@ class Index:
         return f"({match}) NOT {_any(narrow.without)}" if narrow.without and match else match
 
     def _words(self, db: apsw.Connection, narrow: Narrow, terms: Iterable[Term]) -> list[Word]:
-        [(rows,)] = db.execute(self._rows)
-        rows = max(rows, 1)
+        rows = self._count(db)
         # `without` and `where` keep out few, as a rule, and would have to be looked up for every word.
         narrow = Narrow(narrow.facets)
-        within = self._about(db, self._match(narrow), rows) if narrow.facets else rows
+        within = self._estimate(db, self._match(narrow), rows) if narrow.facets else rows
         words = []
         for term in terms:
-            hits = self._about(db, self._match(narrow, f"{self._texts} {term.expression}"), rows)
+            hits = self._estimate(db, self._match(narrow, f"{self._texts} {term.expression}"), rows)
             words.append(Word(term, hits, math.log(1 + max(within, hits) / max(hits, 1))))
         return words
 
-    def _about(self, db: apsw.Connection, match: str, rows: int) -> float:
-        """How many rows match: counted where they are few, else by how densely the newest lie among all row ids."""
+    def _count(self, db: apsw.Connection) -> int:
+        """How many rows there are, with those that were removed since."""
+        [(rows,)] = db.execute(self._rows)
+        return max(int(rows), 1)
+
+    def _estimate(self, db: apsw.Connection, match: str, rows: int) -> float:
+        """About how many rows match."""
         [(count, oldest)] = db.execute(self._density, (match,))
-        return float(count if count < _SAMPLE else count * rows / (rows - oldest + 1))
+        return _about(count, _SAMPLE, oldest, rows)
+
+
+def _about(count: int, most: int, oldest: int, rows: int) -> float:
+    """How many rows match, where up to `most` of the newest were counted: if there may be more, by how densely those
+    lie among all row ids."""
+    return float(count if count < most else count * rows / (rows - oldest + 1))
+
+
+def _best_first(found: list[tuple[int, int]]) -> Hits:
+    """Rows with their ranks, newest first, as hits."""
+    found.sort(key=_score_of, reverse=True)
+    return Hits(found)
+
+
+def _score_of(found: tuple[int, int]) -> int:
+    return found[1] >> okapi.TERM_BITS
 
 
 def json_text(value: Any) -> str:
@@ -310,48 +351,6 @@ def _collect(value: Any, parts: list[str]) -> None:
             _collect(item, parts)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         parts.append(str(value))
-
-
-def _rank(api: apsw.FTS5ExtensionApi, /, *options: apsw.SQLiteValue) -> int:
-    """BM25 of the current row, and which terms it has. The frequency of a term is weighed by its columns, as FTS5's
-    `bm25()` does with a phrase's."""
-    ranking = api.aux_data
-    if ranking is None:
-        ranking = api.aux_data = _ranking(api, str(options[0]))
-    terms, weights, length_share, mean_size = ranking
-    columns, offsets = api.phrase_columns, api.phrase_column_offsets
-    norm = _K1 * (1 - length_share + length_share * api.column_size() / mean_size)
-    score, mask, bit = 0.0, 0, 1
-    for idf, phrases in terms:
-        frequency = 0.0
-        for phrase in phrases:
-            for column in columns(phrase):
-                frequency += weights[column] * len(offsets(phrase, column))
-        if frequency:
-            score += idf * frequency / (frequency + norm)
-            mask |= bit
-        bit <<= 1
-    units = min(int(score * _SCALE), _MOST)
-    packed: int = units << _MASK_BITS | mask & _MASK
-    return packed
-
-
-def _ranking(api: apsw.FTS5ExtensionApi, options: str) -> _Ranking:
-    """`options` are: phrases of facets before and after those of the query; weights; share of the length; and for each
-    term its inverse document frequency and how many phrases it has, where a phrase is not a term that counts as 1."""
-    before, after, weights, length_share, weighed = options.split(";")
-    phrase, end = int(before), api.phrase_count - int(after)
-    terms: list[tuple[float, tuple[int, ...]]] = []
-    for word in weighed.split() or ["1.0:1"] * (end - phrase):
-        idf, _, count = word.partition(":")
-        terms.append((float(idf), tuple(range(phrase, phrase + int(count)))))
-        phrase += int(count)
-    return _Ranking(
-        terms=tuple(terms),
-        weights=tuple(map(float, weights.split())),
-        length_share=float(length_share),
-        mean_size=max(api.column_total_size() / max(api.row_count, 1), 1.0),
-    )
 
 
 def _weighed(chosen: Sequence[Word], words: Sequence[Word]) -> str:

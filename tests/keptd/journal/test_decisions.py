@@ -205,7 +205,8 @@ def test_a_search_gives_the_best_first_with_a_score_and_the_place_that_fits(room
     assert (best.decision, second.decision) == ("watch whales", "paint it blue")
     assert best.score > second.score
     assert "whales" in second.snippet
-    assert len(rooms(SearchDecisions(query="whales", limit=1)).items) == 1
+    assert rooms(SearchDecisions(query="whales", limit=1)).items == [best]
+    assert rooms(SearchDecisions(query="whales", offset=1)).items == [second]
 
 
 def test_words_of_a_search_are_never_syntax_unless_that_is_asked_for(rooms: Rooms) -> None:

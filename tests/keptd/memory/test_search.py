@@ -84,6 +84,16 @@ def test_no_more_than_the_limit_come_back_and_an_expired_one_takes_no_place(room
     assert found(rooms, "word", limit=2) == ["k3", "k2"]
 
 
+def test_a_search_goes_on_behind_what_was_shown(rooms: Rooms) -> None:
+    for number in range(5):
+        rooms(SetMemory(key=f"k{number}", value="needle", ttl=1 if number == 3 else None))
+    rooms.clock.advance(2)
+
+    assert found(rooms, "needle", limit=2) == ["k4", "k2"]
+    assert found(rooms, "needle", limit=2, offset=2) == ["k1", "k0"]
+    assert found(rooms, "needle", offset=4) == []
+
+
 def test_results_are_cut_to_what_a_message_holds(rooms: Rooms) -> None:
     for number in range(10):
         rooms(SetMemory(key=f"k{number}", value="word " + "x" * 1_000_000))

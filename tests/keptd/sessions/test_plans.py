@@ -7,9 +7,9 @@ from typing import Any
 import apsw
 import pytest
 
-from kept.wire.message import NewMessage, SendMessage
+from kept.wire.message import NewMessage, SearchMessages, SendMessage
 from kept.wire.session import CloseSession, CreateSession, ListSessions
-from keptd.sessions import counts, lists, store, tree
+from keptd.sessions import counts, find, lists, store, tree
 from tests.keptd.plans import growing, plan
 from tests.rooms import Rooms
 
@@ -79,3 +79,20 @@ def test_what_is_looked_up_beside_lists_has_its_index(
     lines = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
     assert growing(lines) == []
     assert index in lines[0]
+
+
+@pytest.mark.parametrize("filters", [{"project": "p"}, {"tag": "t"}, {"project": "p", "tag": "t"}])
+def test_no_row_of_a_message_is_read_to_see_whether_a_search_is_about_it(
+    db: apsw.Connection, monkeypatch: pytest.MonkeyPatch, filters: dict[str, Any]
+) -> None:
+    """Rows of many hits are on as many pages, while three hundred entries of the index share one."""
+    monkeypatch.setattr(find, "SESSIONS", 0)
+    narrow = find.messages_that_count(db, SearchMessages(query="m", **filters))
+    assert narrow is not None
+    where = narrow.where.format(table="message_text")
+    sql = f"SELECT rowid FROM message_text WHERE message_text MATCH 'm' AND {where} ORDER BY rowid DESC"
+    lines = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", narrow.given)]
+
+    assert [line for line in growing(lines) if "VIRTUAL TABLE INDEX" not in line] == []
+    [look] = [line for line in lines if line.startswith("SEARCH m ")]
+    assert look.endswith("USING COVERING INDEX message_in_brief (seq=?)")

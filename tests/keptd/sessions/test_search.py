@@ -82,6 +82,19 @@ def test_the_answer_to_a_question_is_found_though_it_has_none_of_its_words(rooms
     )
 
 
+def test_a_question_that_is_followed_by_a_sentence_still_leads_to_its_answer(rooms: Rooms) -> None:
+    answer = "It was harder than it looked but I am proud of how it turned out."
+    talk(
+        rooms,
+        *[("Ann", f"The pottery class is in week {number}, they say.") for number in range(5)],
+        ("Ann", "Bob, how did the pottery class go? The bus was late again, so I read half of my book."),
+        ("Bob", answer),
+        ("Ann", "I see, and the pottery class is a long way off. I would never have gone there."),
+    )
+
+    assert answer in found(rooms, "How did Bob like the pottery class?", limit=1)
+
+
 def test_who_is_named_in_a_question_comes_before_who_repeats_it(rooms: Rooms) -> None:
     talk(
         rooms,
@@ -183,6 +196,14 @@ def test_a_session_is_found_by_its_present_title_alone(rooms: Rooms) -> None:
 
     assert titles(rooms, "old") == []
     assert titles(rooms, "new") == ["new"]
+
+
+def test_a_search_of_sessions_goes_on_behind_what_was_shown(rooms: Rooms) -> None:
+    for number in range(3):
+        rooms(CreateSession(title=f"harbour {number}"))
+
+    assert titles(rooms, "harbour", limit=2) == ["harbour 2", "harbour 1"]
+    assert titles(rooms, "harbour", limit=2, offset=2) == ["harbour 0"]
 
 
 def test_a_bad_expression_is_refused(rooms: Rooms) -> None:

@@ -102,6 +102,33 @@ def test_how_common_a_word_is_comes_from_the_density_of_its_newest_hits(db: apsw
     assert hits["seldom"] > 2 * hits["often"]
 
 
+def test_a_single_word_is_looked_for_once(db: apsw.Connection) -> None:
+    """FTS5 joins all words with a beginning before it gives the first row, whatever is asked of it then."""
+    fill(db, "word", "wording", "other")
+    looks: list[str] = []
+
+    def note(_: object, sql: str, __: object) -> bool:
+        looks.extend([sql] * ("MATCH" in sql))
+        return True
+
+    db.exec_trace = note
+    hits = INDEX.search(db, "wo", syntax="prefix", facets=["scope=global"]), INDEX.search(db, "wo", syntax="prefix")
+    db.exec_trace = None
+
+    assert [len(found) for found in hits] == [0, 2]
+    assert len(looks) == 2
+
+
+def test_hits_are_a_sequence_whose_parts_agree(db: apsw.Connection) -> None:
+    fill(db, "red word", "word", "red word word", "red")
+    for query in ("word", "red word"):
+        hits = INDEX.search(db, query)
+
+        assert list(hits) == hits[:] == [hits[place] for place in range(len(hits))]
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        assert hits[-1:] == [hits[len(hits) - 1]]
+
+
 def test_facets_narrow_a_search_and_are_never_words(db: apsw.Connection) -> None:
     INDEX.add(db, 1, ("", "word"), ["scope=global", "category=a b"])
     INDEX.add(db, 2, ("", "word"), ["scope=project"])
