@@ -178,9 +178,7 @@ class Client:
         while True:
             try:
                 link = self._reach(seconds)
-                if holds:
-                    self._hold_again(link)
-                return link
+                return self._holding(link) if holds else link
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 nobody = NoDaemon(f"no daemon answers at {self.paths.socket}; start it with: kept daemon start")
             except Broken as lost:
@@ -197,20 +195,24 @@ class Client:
                 raise nobody
             time.sleep(pause)
 
-    def _hold_again(self, link: Link) -> None:
-        """Make the calls again that say what the connection holds. Raises `Broken`, `Busy`, or a `Fault`."""
-        again = [Ticket(call, plan(type(call))) for call in self._held.calls()]
+    def _holding(self, link: Link) -> Link:
+        """The connection, which holds what the one before it held. Raises `Broken`, `Busy`, or a `Fault`."""
         try:
-            link.pipeline(again, self._settings.reply_seconds)
-            for one in again:
-                if isinstance(one.outcome, (Busy, Fault)):
-                    raise one.outcome
-            for one in again:
-                if isinstance(one.outcome, KeptError):
-                    self._held.refuse(one.call, one.outcome)
+            self._hold_again(link)
         except BaseException:
             link.close()
             raise
+        return link
+
+    def _hold_again(self, link: Link) -> None:
+        again = [Ticket(call, plan(type(call))) for call in self._held.calls()]
+        link.pipeline(again, self._settings.reply_seconds)
+        for one in again:
+            if isinstance(one.outcome, (Busy, Fault)):
+                raise one.outcome
+        for one in again:
+            if isinstance(one.outcome, KeptError):
+                self._held.refuse(one.call, one.outcome)
 
     def _reach(self, seconds: float) -> Link:
         try:

@@ -1,5 +1,4 @@
-"""What a client's connection holds, such as its place in a session, so that the connection which takes its place holds the
-same.
+"""What a client's connection holds, such as its place in a session, so that the one after it holds the same.
 
 Owns which calls those are: each says of itself whether it takes hold of something (`Call.holds`) or lets it go
 (`Call.lets_go`). Knows no socket: the clients make the calls again, before anything else that they were asked for.

@@ -6,7 +6,7 @@ from ..clock import DAY
 from ..domain import JobCtx, WriteCtx
 from ..jobs.declare import job
 from ..store.background import sweep
-from . import messages, rules, store
+from . import messages, rules, store, traces
 
 BYTES = 4 * 1024 * 1024
 """Bytes of messages removed in one write: they are overwritten, and nobody else should wait for long."""
@@ -14,6 +14,9 @@ BYTES = 4 * 1024 * 1024
 BYTES_WHEN_FULL = 128 * 1024
 """The same while the disk is full: what a step writes to the log must fit into the little that was held back, however
 small `storage.ballast_bytes` is, or it eats that up and nothing can make room any more."""
+
+TRACES = 100
+"""How much of what is said of a session elsewhere is removed in one write, when it has no messages any more."""
 
 
 @job("session.remove", setting="session_remove", timeout=3600)
@@ -29,10 +32,12 @@ def remove_some(ctx: WriteCtx, limit: int) -> int:
     if found is None:
         return 0
     removed = messages.remove(ctx.db, found.seq, limit, BYTES_WHEN_FULL if ctx.full else BYTES)
-    if removed:
-        return removed
+    # With each message goes what is said of it; in the end, what is said of the session.
+    more = traces.remove(ctx.db, found.id, removed or TRACES)
+    if removed or more:
+        return removed or 1
     store.erase(ctx.db, found)
-    ctx.changes.add("session", found.id, found.label)
+    ctx.changes.add("session", found.id)
     return 1
 
 

@@ -17,7 +17,7 @@ from ..store import changes
 from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
-from . import counts, messages, store
+from . import counts, messages, store, traces
 from .rules import title_from
 
 _ORPHANED = """
@@ -38,6 +38,7 @@ def mend(db: apsw.Connection) -> None:
     """Set everything right but the indexes."""
     db.execute("DELETE FROM message WHERE session IN (SELECT seq FROM session_gone)")
     db.execute("DELETE FROM session WHERE seq IN (SELECT seq FROM session_gone)")
+    traces.settle(db)
     orphaned: list[tuple[Any, ...]] = db.execute(_ORPHANED).fetchall()
     for seq, content, at in orphaned:
         db.execute(_ADOPT, {"seq": seq, "id": new_id(), "title": title_from(content), "at": at})

@@ -17,7 +17,7 @@ from kept.wire.session import SessionId
 from kept.wire.session_move import ImportedSession
 
 from ..store.ids import new_id
-from . import attendance, messages, store
+from . import attendance, messages, store, traces
 from .document import Extra, decode_extra, encode_extra
 from .incoming import Incoming
 from .rows import SESSION, MessageRow, SessionRow
@@ -167,6 +167,7 @@ def _rename(db: apsw.Connection, session_id: str) -> str:
     """Give a session another id, so that this one is free."""
     renamed = new_id()
     db.execute("UPDATE session SET id = ? WHERE id = ?", (renamed, session_id))
+    traces.rename(db, session_id, renamed)
     return renamed
 
 

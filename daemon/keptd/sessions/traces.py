@@ -1,0 +1,34 @@
+"""What is said of a session outside of the room's own tables: labels in the change log, results in receipts.
+
+When a session is removed for good, so is what its title was, and what was said in it. What stays is that something
+happened: when, by whom, and to which id.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from ..store import changes, receipts
+
+_MANY = 100_000
+
+
+def remove(db: apsw.Connection, session_id: str, limit: int) -> bool:
+    """Remove up to `limit` changes' labels, and as many receipts' results; whether there may be more."""
+    labels = changes.anonymize(db, session_id, limit)
+    results = receipts.empty(db, session_id, limit)
+    return max(labels, results) == limit
+
+
+def rename(db: apsw.Connection, former: str, session_id: str) -> None:
+    """Let what is said of a session follow it to another id."""
+    changes.rename(db, former, session_id)
+    receipts.rename(db, former, session_id)
+
+
+def settle(db: apsw.Connection) -> None:
+    """Remove what a backup has brought back of sessions that were removed for good."""
+    there = {str(id_) for (id_,) in db.execute("SELECT id FROM session")}
+    for gone in changes.recorded(db, "session.remove", changes.SESSION).keys() - there:
+        while remove(db, gone, _MANY):
+            continue
