@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..clock import DAY
 from ..domain import JobCtx, WriteCtx
 from ..jobs.declare import job
-from ..store.background import sweep
+from ..store.background import cut_log, sweep
 from . import messages, rules, store, traces
 
 BYTES = 4 * 1024 * 1024
@@ -23,7 +23,10 @@ TRACES = 100
 async def remove_sessions(ctx: JobCtx) -> str:
     """Remove for good the sessions that left the trash, a few messages at a time."""
     rows = await sweep(ctx, "session.remove", remove_some)
-    return f"{rows} sessions and messages removed" if rows else "nothing was to be removed"
+    if not rows:
+        return "nothing was to be removed"
+    left = "" if await cut_log(ctx.store, ctx.clock) else "; the log still has them, since something reads it"
+    return f"{rows} sessions and messages removed{left}"
 
 
 def remove_some(ctx: WriteCtx, limit: int) -> int:

@@ -136,6 +136,11 @@ def _place(db: apsw.Connection, arrival: Arrival, on_conflict: str, log: Log, wa
     """Decide under which id a session is to be shown, and make the id free."""
     wanted = arrival.former_id
     if not arrival.seq:
+        if _place_of(db, wanted) != "here":
+            raise Conflict(
+                "a session that was to be skipped, because it was here, has been deleted meanwhile",
+                hint="Nothing was imported. Import it again.",
+            )
         return ImportedSession(id=SessionId(wanted or ""), former_id=wanted, action="skipped", messages=0)
     row = _staged(db, arrival.seq)
     place = _place_of(db, wanted)

@@ -1,7 +1,8 @@
 """What is said of a session outside of the room's own tables: labels in the change log, results in receipts.
 
 When a session is removed for good, so is what its title was, and what was said in it. What stays is that something
-happened: when, by whom, and to which id.
+happened: when, by whom, and to which id. Single words stay in the text indexes' files until `maintenance.optimize`
+merges them, once a day; backups that were made before have all of it.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ _DAMAGE = (apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS)
 _FINDINGS = 20
 """How many findings the check is asked for."""
 _CACHE_KIB = 16 * 1024
-_BUSY_MS = 5000
+BUSY_MS = 5000
 _JOURNAL_BYTES = 64 * 1024 * 1024
 
 
@@ -54,7 +54,7 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     Raises `UnusableDatabase`, or what apsw raises where the disk fails.
     """
     db = apsw.Connection(str(path), vfs=_vfs_for(path, vfs))
-    db.set_busy_timeout(_BUSY_MS)
+    db.set_busy_timeout(BUSY_MS)
     if db.pragma("page_count") == 0:
         # Only for a new one: on any other this is a write, which a full disk or a newer database must not see. The
         # reserve comes first; once there is anything else, it has no effect.
@@ -78,7 +78,7 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
 def open_reader(path: Path, vfs: str = "") -> apsw.Connection:
     """A connection that can't write. The database must exist."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=_vfs_for(path, vfs, reads=True))
-    db.set_busy_timeout(_BUSY_MS)
+    db.set_busy_timeout(BUSY_MS)
     _tune(db)
     db.pragma("query_only", True)
     return db
