@@ -40,7 +40,7 @@ def remove_some(ctx: WriteCtx, limit: int) -> int:
     if removed or more:
         return removed or 1
     store.erase(ctx.db, found)
-    ctx.changes.add("session", found.id)
+    ctx.changes.add("session", found.id, number=found.seq)
     return 1
 
 

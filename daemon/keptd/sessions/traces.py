@@ -7,11 +7,17 @@ merges them, once a day; backups that were made before have all of it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 
 from ..store import changes, receipts
 
 _MANY = 100_000
+_STRAY = """
+    SELECT session FROM (SELECT session FROM change WHERE label <> '' UNION SELECT session FROM receipt)
+    WHERE session IS NOT NULL AND session NOT IN (SELECT id FROM session)
+"""
 
 
 def remove(db: apsw.Connection, session_id: str, limit: int) -> bool:
@@ -28,8 +34,8 @@ def rename(db: apsw.Connection, former: str, session_id: str) -> None:
 
 
 def settle(db: apsw.Connection) -> None:
-    """Remove what a backup has brought back of sessions that were removed for good."""
-    there = {str(id_) for (id_,) in db.execute("SELECT id FROM session")}
-    for gone in changes.recorded(db, "session.remove", changes.SESSION).keys() - there:
-        while remove(db, gone, _MANY):
+    """After a recovery: remove what a backup has brought back of sessions that are no more."""
+    found: list[tuple[Any, ...]] = db.execute(_STRAY).fetchall()
+    for (session_id,) in found:
+        while remove(db, session_id, _MANY):
             continue

@@ -5,7 +5,8 @@ to any subscriber. It holds no value: a label is the entity's key or name, or th
 or went wrong. Like the names of the actor, it has been looked through for credentials on its way in.
 
 `session` is the session that a change is about, and `number` the message's place in it. When a session is removed for
-good, its rows lose both with their labels: that something happened stays, what it was called does not.
+good, its rows lose both with their labels: that something happened stays, what it was called does not. The change that
+says so has no label, and as its number the session's own in its table, for a recovery.
 """
 
 from __future__ import annotations
@@ -108,10 +109,11 @@ class ChangeLog:
 
 
 def anonymize(db: apsw.Connection, session: str, limit: int) -> int:
-    """Take from up to `limit` changes that are about a session what they say of it; how many."""
+    """Take from up to `limit` changes that are about a session what they say of it; how many. One that says nothing
+    stays as it is."""
     db.execute(
         "UPDATE change SET session = NULL, number = NULL, label = '' WHERE seq IN "
-        "(SELECT seq FROM change WHERE session = ? LIMIT ?)",
+        "(SELECT seq FROM change WHERE session = ? AND label <> '' LIMIT ?)",
         (session, limit),
     )
     return db.changes()
@@ -146,8 +148,7 @@ def after(db: apsw.Connection, seq: int, topics: Sequence[str] | None, limit: in
     # Each part comes from its index in order, so that SQLite merges them and stops at the limit.
     parts = [f"SELECT seq FROM change WHERE {_column(topic)} = ? AND seq > ?" for topic in wanted]
     rows = db.execute(
-        f"SELECT {_ROW} FROM change WHERE seq IN "
-        f"({' UNION '.join(parts)} ORDER BY seq LIMIT ?) ORDER BY seq",
+        f"SELECT {_ROW} FROM change WHERE seq IN ({' UNION '.join(parts)} ORDER BY seq LIMIT ?) ORDER BY seq",
         (*(value for topic in wanted for value in (_value(topic), seq)), limit),
     )
     return [_change(row) for row in rows]
@@ -155,7 +156,9 @@ def after(db: apsw.Connection, seq: int, topics: Sequence[str] | None, limit: in
 
 def has(db: apsw.Connection, topic: str) -> bool:
     """Whether any change is of this topic, as one of an earlier version may be."""
-    return db.execute(f"SELECT 1 FROM change WHERE {_column(topic)} = ? LIMIT 1", (_value(topic),)).fetchone() is not None
+    return (
+        db.execute(f"SELECT 1 FROM change WHERE {_column(topic)} = ? LIMIT 1", (_value(topic),)).fetchone() is not None
+    )
 
 
 class Recorded(NamedTuple):
@@ -197,5 +200,5 @@ def _change(row: tuple[int, int, str, str, str, str, str, str | None, int | None
         label=row[6],
         event=events().get(row[3]),
         session_id=row[7],
-        number=row[8],
+        number=None if row[4] == SESSION else row[8],
     )

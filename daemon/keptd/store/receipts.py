@@ -88,9 +88,7 @@ def find(db: apsw.Connection, key: str, mark: bytes) -> bytes | None:
     return zlib.decompress(result) if result.startswith(_COMPRESSED) else result
 
 
-def keep(
-    db: apsw.Connection, key: str, mark: bytes, result: bytes, now: int, session: str | None = None
-) -> None:
+def keep(db: apsw.Connection, key: str, mark: bytes, result: bytes, now: int, session: str | None = None) -> None:
     """Remember the first result of a key; `session` is the id of the session that it speaks of."""
     kept = zlib.compress(result, _LEVEL) if len(result) > PLAIN_BYTES else result
     db.execute(
