@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 import kept
 from kept.stream import AsyncClient
 from kept.wire.event import Event
-from kept.wire.message import ListMessages, NewMessage, SendMessage
+from kept.wire.message import ListMessages, Message, NewMessage, SendMessage
 from kept.wire.session import AttachSession, CreateSession, GetSession
 from tests.harness import Process, patience
 
@@ -51,8 +51,7 @@ async def test_the_batches_of_each_are_whole_and_in_order_and_who_dies_is_there_
     with Process(home):
         async with connected(home, "watcher") as watcher:
             session = (await watcher.call(CreateSession(title="work"))).id
-            victim = [sys.executable, "-c", AGENT, str(home), "victim", session]
-            with subprocess.Popen(victim) as process, patience("three agents at work"):
+            with _victim(home, session) as process, patience("three agents at work"):
                 async with connected(home, "one") as one, connected(home, "two") as two:
                     async with watcher.subscribe([f"session:{session}"], since=0) as changes:
                         async with anyio.create_task_group() as tasks:
@@ -72,7 +71,7 @@ async def test_the_batches_of_each_are_whole_and_in_order_and_who_dies_is_there_
                                 break
                     there = (await watcher.call(GetSession(id=session))).attached
                     assert {who.client for who in there} == {"one", "two"}
-            found = []
+            found: list[Message] = []
             while page := (await watcher.call(ListMessages(session_id=session, after=len(found), limit=1000))).items:
                 found += page
     assert [one.number for one in found] == list(range(1, len(found) + 1))
@@ -84,6 +83,10 @@ async def test_the_batches_of_each_are_whole_and_in_order_and_who_dies_is_there_
         # Nobody comes between those of one batch.
         firsts = [one.number for one in own[::SIZE]]
         assert [one.number for one in own] == [first + part for first in firsts for part in range(SIZE)]
+
+
+def _victim(home: Path, session: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", AGENT, str(home), "victim", session])
 
 
 def _begin(tasks: TaskGroup, session: str, **agents: AsyncClient) -> None:
