@@ -121,7 +121,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(whole=trees(), indent=st.none() | st.integers(0, 3), sort_keys=st.booleans())
 def test_what_is_imported_is_exported_again(whole: dict[str, Any], indent: int | None, sort_keys: bool) -> None:
     with home() as rooms:
@@ -143,7 +143,7 @@ def test_what_is_imported_is_exported_again(whole: dict[str, Any], indent: int |
         assert {**again, **{name: value for name, value in whole.items() if name.startswith("x")}} == again
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(whole=trees())
 def test_an_export_into_an_empty_home_is_exported_byte_for_byte(whole: dict[str, Any]) -> None:
     with home() as first, home() as second:
@@ -209,7 +209,7 @@ def read_markdown(text: str) -> list[Shown]:
     return found
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(title=NAME, summary=st.none() | HOSTILE, said=st.lists(st.tuples(st.none() | NAME, HOSTILE), max_size=4))
 def test_nothing_that_was_said_breaks_out_of_the_markdown(
     title: str, summary: str | None, said: list[tuple[str | None, str]]
@@ -234,7 +234,7 @@ MARKED = st.sampled_from(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(title=NAME | MARKED, speaker=NAME | MARKED)
 def test_names_are_plain_text_in_a_heading(title: str, speaker: str) -> None:
     tokens = MarkdownIt("commonmark").parse(written(Markdown(), title, None, [(speaker, "x")]))
@@ -246,7 +246,7 @@ def test_names_are_plain_text_in_a_heading(title: str, speaker: str) -> None:
         assert " ".join("".join(child.content for child in children).split()) == shown
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(summary=st.none() | HOSTILE, said=st.lists(st.tuples(st.none() | NAME, HOSTILE), max_size=4))
 def test_nothing_that_was_said_reaches_the_margin_of_the_text(
     summary: str | None, said: list[tuple[str | None, str]]
