@@ -53,9 +53,10 @@ class Plan(Struct, frozen=True):
     decode_result: Callable[[msgspec.Raw], Any]
     is_write: bool
     repeatable: bool
-    """Whether it may be sent again when the connection is lost before the reply: reads, and writes (by their key).
+    """Whether it may be sent again when the connection is lost before the reply: reads, writes (by their key), and
+    what a connection holds or lets go, since that ended with it.
 
-    Not so a control call that does something, such as `daemon.stop`."""
+    Not so another control call that does something, such as `daemon.stop`."""
 
 
 @cache
@@ -68,7 +69,7 @@ def plan(call: type[Call[Any]]) -> Plan:
         decode=msgspec.json.Decoder(reply[result]).decode,
         decode_result=msgspec.json.Decoder(result).decode,
         is_write=issubclass(call, Write),
-        repeatable=not issubclass(call, Control) or call in _HARMLESS,
+        repeatable=not issubclass(call, Control) or call in _HARMLESS or bool(call.holds or call.lets_go),
     )
 
 

@@ -14,6 +14,7 @@ from anyio.abc import SocketAttribute, UNIXSocketStream
 from .calls import REPLY_BYTES, Plan
 from .faults import BadReply, NoReply
 from .frames import Splitter, decode_incoming, encode_notification
+from .held import Held
 from .link import WINDOW, Broken, Follow, Ticket, take
 from .trust import check_peer, check_socket
 from .wire import Call, Progress
@@ -37,8 +38,8 @@ class _Waiting(Ticket):
 
     __slots__ = ("_news", "_told")
 
-    def __init__(self, call: Call[Any], how: Plan, size: int, follow: Follow | None) -> None:
-        super().__init__(call, how, size, follow)
+    def __init__(self, call: Call[Any], how: Plan, size: int, follow: Follow | None, held: Held) -> None:
+        super().__init__(call, how, size, follow, held)
         self._news = anyio.Event()
         self._told: Progress | None = None
 
@@ -65,10 +66,12 @@ class _Waiting(Ticket):
 
 
 class Channel:
-    """A connection in use. `run` has to run in some task, until it returns."""
+    """A connection in use. `run` has to run in some task, until it returns. `held` learns what it holds as soon as
+    the reply has come, so that it knows all of it when the connection ends."""
 
-    def __init__(self, stream: UNIXSocketStream) -> None:
+    def __init__(self, stream: UNIXSocketStream, held: Held) -> None:
         self.broken = False
+        self._held = held
         self._stream = stream
         self._number = 0
         self._outbox: list[bytes] = []
@@ -92,7 +95,7 @@ class Channel:
         async with self._room:
             if self.broken:
                 raise Broken("the connection has ended", sent=False)
-            waiting = self._waiting[number] = _Waiting(call, how, len(line), follow)
+            waiting = self._waiting[number] = _Waiting(call, how, len(line), follow, self._held)
             self._send(line)
             try:
                 await waiting.wait(seconds)

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from .calls import plan, with_key
 from .faults import ConnectionLost, Fault, NoDaemon
+from .held import Held
 from .holder import elsewhere
 from .link import Broken, Follow, Link, Ticket
 from .paths import Paths
@@ -41,6 +42,7 @@ class Client:
         self._settings = settings
         self._lock = threading.Lock()
         self._link: Link | None = None
+        self._held = Held(settings.on_let_go)
 
     def __enter__(self) -> Self:
         return self
@@ -51,9 +53,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End the connection. A later call opens a new one."""
+        """End the connection, and all that it held. A later call opens a new one."""
         with self._lock:
             self._drop()
+            self._held.clear()
 
     def open(self) -> None:
         """Connect now, starting the daemon where that is allowed. Where it is not, and there is none, raises
@@ -61,7 +64,7 @@ class Client:
         with self._lock:
             if self._link is None:
                 patience = Patience(self._settings.patience, await_daemon=self._settings.start)
-                self._link = self._connect(patience)
+                self._renew(patience)
 
     def call(self, call: Call[R], *, progress: Follow | None = None) -> R:
         """The result of a call. A write without an idempotency key gets one.
@@ -89,8 +92,9 @@ class Client:
                     self._drop()
                     raise
                 else:
+                    self._held.note(call)
                     return result
-            pending = Ticket(call, how, follow=progress)
+            pending = Ticket(call, how, follow=progress, held=self._held)
             if refusal is not None:
                 pending.settle(refusal)
             self._settle([pending])
@@ -106,7 +110,7 @@ class Client:
         carried out even where one is refused; then the first refusal is raised, or, with `return_errors`, each stands
         in the place of its result.
         """
-        pending = [Ticket(with_key(call), plan(type(call))) for call in calls]
+        pending = [Ticket(with_key(call), plan(type(call)), held=self._held) for call in calls]
         with self._lock:
             self._settle(pending)
         if not return_errors:
@@ -160,16 +164,21 @@ class Client:
         if self._link is not None and not all(one.plan.repeatable for one in waiting) and self._link.ended():
             # The daemon ended while nothing was asked: noticed now, what can't be repeated is not put at risk.
             self._drop()
-        if self._link is None:
-            self._link = self._connect(patience)
-        self._link.pipeline(waiting, self._settings.reply_seconds)
+        link = self._link or self._renew(patience)
+        link.pipeline(waiting, self._settings.reply_seconds)
 
-    def _connect(self, patience: Patience, reply_seconds: float | None = None) -> Link:
+    def _renew(self, patience: Patience) -> Link:
+        """The connection that takes the place of the one before, and holds what that held."""
+        self._link = self._connect(patience, holds=True)
+        return self._link
+
+    def _connect(self, patience: Patience, reply_seconds: float | None = None, *, holds: bool = False) -> Link:
         """A new connection, as soon as there is somebody to connect to, and room."""
         seconds = self._settings.reply_seconds if reply_seconds is None else reply_seconds
         while True:
             try:
-                return self._reach(seconds)
+                link = self._reach(seconds)
+                return self._holding(link) if holds else link
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 nobody = NoDaemon(f"no daemon answers at {self.paths.socket}; start it with: kept daemon start")
             except Broken as lost:
@@ -185,6 +194,25 @@ class Client:
             if pause is None:
                 raise nobody
             time.sleep(pause)
+
+    def _holding(self, link: Link) -> Link:
+        """The connection, which holds what the one before it held. Raises `Broken`, `Busy`, or a `Fault`."""
+        try:
+            self._hold_again(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _hold_again(self, link: Link) -> None:
+        again = [Ticket(call, plan(type(call))) for call in self._held.calls()]
+        link.pipeline(again, self._settings.reply_seconds)
+        for one in again:
+            if isinstance(one.outcome, (Busy, Fault)):
+                raise one.outcome
+        for one in again:
+            if isinstance(one.outcome, KeptError):
+                self._held.refuse(one.call, one.outcome)
 
     def _reach(self, seconds: float) -> Link:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .client import Client
+from .held import LetGo, warn
 from .paths import find
 from .settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
 from .wire.daemon import Hello
@@ -26,6 +27,7 @@ def connect(
     start: bool = True,
     patience: float = PATIENCE_SECONDS,
     reply_seconds: float = REPLY_SECONDS,
+    on_let_go: LetGo = warn,
 ) -> Client:
     """A client, connected.
 
@@ -34,9 +36,15 @@ def connect(
     seconds a call goes on when the connection is lost or the daemon is busy, `reply_seconds` how long one reply may
     take.
 
+    A connection that was lost is made anew by the next call, and then is again in the sessions that it was attached to
+    before that call is sent. `on_let_go` is told, with the call and the daemon's refusal, of those that it could not
+    enter again; left out, it is a Python warning.
+
     Raises `kept.faults.NoDaemon`, `kept.trust.Untrusted`, or `kept.paths.BadPlace`.
     """
-    settings = Settings(environ=environ, start=start, patience=patience, reply_seconds=reply_seconds)
+    settings = Settings(
+        environ=environ, start=start, patience=patience, reply_seconds=reply_seconds, on_let_go=on_let_go
+    )
     found = Client(find(environ), _hello(client, version, user, project, session), settings)
     found.open()
     return found
@@ -53,11 +61,14 @@ def connect_async(
     start: bool = True,
     patience: float = PATIENCE_SECONDS,
     reply_seconds: float = REPLY_SECONDS,
+    on_let_go: LetGo = warn,
 ) -> AsyncClient:
     """The same for asyncio and trio, as a context: `async with kept.connect_async() as client`."""
     from .stream import AsyncClient  # noqa: PLC0415 - anyio is no dependency of the blocking client
 
-    settings = Settings(environ=environ, start=start, patience=patience, reply_seconds=reply_seconds)
+    settings = Settings(
+        environ=environ, start=start, patience=patience, reply_seconds=reply_seconds, on_let_go=on_let_go
+    )
     return AsyncClient(find(environ), _hello(client, version, user, project, session), settings)
 
 

@@ -18,6 +18,7 @@ import msgspec
 from .calls import REPLY_BYTES, Plan, Reply, check_protocol, plan, request, unexpected
 from .faults import BadReply, NoReply
 from .frames import Incoming, Splitter, decode_incoming
+from .held import Held
 from .trust import check_peer, check_socket
 from .wire import Call, Progress
 from .wire.daemon import Hello
@@ -50,12 +51,15 @@ class Broken(Exception):
 
 class Ticket:
     """A call on its way: `outcome` is its result, the daemon's refusal, or a fault; `done` says whether there is
-    one. `size` is that of the line which asks for it, once that was made."""
+    one. `size` is that of the line which asks for it, once that was made; `held` learns of what was carried out."""
 
-    __slots__ = ("call", "done", "follow", "outcome", "plan", "sent", "size")
+    __slots__ = ("call", "done", "follow", "held", "outcome", "plan", "sent", "size")
 
-    def __init__(self, call: Call[Any], how: Plan, size: int = 0, follow: Follow | None = None) -> None:
+    def __init__(
+        self, call: Call[Any], how: Plan, size: int = 0, follow: Follow | None = None, held: Held | None = None
+    ) -> None:
         self.follow = follow
+        self.held = held
         self.call = call
         self.plan = how
         self.size = size
@@ -70,6 +74,8 @@ class Ticket:
 
     def settle(self, outcome: Any) -> None:
         """Note what came of it."""
+        if self.held is not None and not isinstance(outcome, Exception):
+            self.held.note(self.call)
         self.outcome = outcome
         self.done = True
 

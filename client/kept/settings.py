@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from .held import LetGo, warn
+
 PATIENCE_SECONDS = 30.0
 REPLY_SECONDS = 60.0
 
@@ -22,6 +24,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many seconds a call goes on while the connection is lost or the daemon is busy."""
     reply_seconds: float = REPLY_SECONDS
     """How long one reply may take."""
+    on_let_go: LetGo = warn
+    """Told what could not be held on to when a connection was lost."""
 
 
 DEFAULTS = Settings()

@@ -2,8 +2,8 @@
 
 Owns what `kept.client` owns for blocking programs: reads, and writes under the same idempotency key, are repeated
 until a deadline when the connection is lost. Each call repeats its own request; whoever comes first connects again for
-all. Calls that are made one after another are applied in that order; of calls made at the same time, the order is
-open.
+all, and enters again the sessions that the connection before was attached to. Calls that are made one after another
+are applied in that order; of calls made at the same time, the order is open.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 from .calls import Plan, check_protocol, plan, request, with_key
 from .channel import Channel, open_stream
 from .faults import ConnectionLost, NoDaemon
+from .held import Held
 from .holder import elsewhere
 from .link import Broken, Follow
 from .paths import Paths
@@ -46,6 +47,7 @@ class AsyncClient:
         self._tasks: TaskGroup | None = None
         self._channel: Channel | None = None
         self._connecting = anyio.Lock()
+        self._held = Held(settings.on_let_go)
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -63,6 +65,7 @@ class AsyncClient:
         await self._end()
 
     async def _end(self) -> None:
+        self._held.clear()
         # The group is told of no exception, so that the caller's own arrives as it is and not inside a group.
         tasks, self._tasks = self._tasks, None
         if tasks is not None:
@@ -126,18 +129,29 @@ class AsyncClient:
             return self._channel
 
     async def _introduced(self, patience: Patience) -> Channel:
-        """A new connection that knows who calls. Raises `Broken`, as `connect`, and the refusal of the hello."""
+        """A new connection that knows who calls, and holds what the one before held. Raises `Broken`, as `connect`,
+        and the refusal of the hello."""
         if self._tasks is None:
             raise RuntimeError("the client is used outside of its `async with`")
-        channel = Channel(await self.connect(patience))
+        channel = Channel(await self.connect(patience), self._held)
         self._tasks.start_soon(channel.run)
-        if self._hello is not None:
-            try:
+        try:
+            if self._hello is not None:
                 check_protocol(await self._exchange(channel, self._hello, plan(Hello)))
-            except BaseException:
-                await channel.close()
-                raise
+            for call in self._held.calls():
+                await self._hold_again(channel, call)
+        except BaseException:
+            await channel.close()
+            raise
         return channel
+
+    async def _hold_again(self, channel: Channel, call: Call[Any]) -> None:
+        try:
+            await self._exchange(channel, call, plan(type(call)))
+        except Busy:
+            raise
+        except KeptError as refusal:
+            self._held.refuse(call, refusal)
 
     async def connect(self, patience: Patience) -> anyio.abc.UNIXSocketStream:
         """A new connected stream, as soon as there is somebody to connect to."""

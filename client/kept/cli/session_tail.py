@@ -16,6 +16,9 @@ from .transcript import messages, show_messages
 
 _ALL = 2**53
 
+_ENDS = ("session.closed", "session.reopened", "session.deleted")
+"""What whoever follows a session is told of it."""
+
 
 class TailSession(Struct, frozen=True, kw_only=True):
     """Show the newest messages of a conversation; with -f those that come as well, until Ctrl-C.
@@ -52,12 +55,10 @@ class _Reader:
         self._number = max(session.messages - last, 0)
         self._call = call
         self._surface = surface
-        self._shown: set[str] = set()
-        """Messages whose own change has not come yet."""
 
     def follow(self, here: Here, attends: bool) -> int:
         """Show what comes until the session is deleted."""
-        topics = ("message.sent", "session.closed", "session.deleted")
+        topics = (f"session:{self._id}",)
         first = (AttachSession(id=self._id),) if attends else ()
         for event in here.follow(topics, None, self._begin, first):
             if not self._heed(event):
@@ -66,25 +67,22 @@ class _Reader:
 
     def _begin(self, _: int) -> None:
         self._read()
-        self._shown.clear()
         self._surface.note("following; Ctrl-C ends")
 
     def _heed(self, event: Event | Lost) -> bool:
         """Take a change in; whether there is more to come."""
         if isinstance(event, Lost):
-            self._shown.clear()
             self._read()
         elif event.change.entity == DATABASE:
             # All of the state may be that of an earlier time.
             self._number = min(self._number, self._call(GetSession(id=self._id)).messages)
             self._read()
         elif event.change.entity == "message":
-            if event.change.entity_id in self._shown:
-                self._shown.discard(event.change.entity_id)
-            else:
+            # Those of one call come one by one, when all of them have been shown.
+            if event.change.number is None or event.change.number > self._number:
                 self._read()
-        elif event.change.entity_id == self._id:
-            self._surface.note(f"the session was {(event.change.event or 'session.changed').partition('.')[2]}")
+        elif event.change.event in _ENDS:
+            self._surface.note(f"the session was {event.change.event.partition('.')[2]}")
             return event.change.event != "session.deleted"
         return True
 
@@ -92,7 +90,6 @@ class _Reader:
         for message in messages(self._call, self._id, self._number, _ALL):
             show_messages((message,), self._surface)
             self._number = message.number
-            self._shown.add(message.id)
 
 
 SESSION_TAIL = Command(

@@ -110,6 +110,11 @@ class Call(Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=
     """What its changes are called in the change log beside the method, as what happened: `message.sent`."""
     notices: ClassVar[tuple[str, ...]] = ()
     """Names in the method's place, under which it may record a further change that a subscriber should hear of."""
+    holds: ClassVar[str | None] = None
+    """The parameter that names what the call takes hold of until its connection ends. A client makes the call again on
+    a connection that takes the place of one that was lost."""
+    lets_go: ClassVar[type[Call[Any]] | None] = None
+    """The call whose hold this one ends, where the parameter that names it is the same."""
 
 
 class Read(Call[R], Generic[R], frozen=True, kw_only=True):

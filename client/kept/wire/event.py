@@ -18,9 +18,10 @@ Topic = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
-        pattern="^[a-z_]+(\\.[a-z_]+)?$",
-        description="`memory`, one method: `memory.set`, or one event: `message.sent`.",
+        max_length=80,
+        pattern="^([a-z_]+(\\.[a-z_]+)?|session:[A-Za-z0-9-]{1,64})$",
+        description="`memory`, one method: `memory.set`, one event: `message.sent`, or all that happens in one "
+        "session: `session:` and its id.",
     ),
 ]
 Topics = Annotated[tuple[Topic, ...], Meta(max_length=32, description="Only changes of these; all where left out.")]
@@ -40,6 +41,10 @@ class Change(Struct, frozen=True, kw_only=True):
     """A short name for people, such as the key."""
     event: str | None = None
     """What happened, where the method has a name for it: `message.sent` for `message.send`."""
+    session_id: str | None = None
+    """The session that it is about, until that is removed for good; then no label is left either."""
+    number: int | None = None
+    """A message's number in that session."""
 
 
 class Event(Struct, frozen=True, kw_only=True):

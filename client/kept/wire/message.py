@@ -77,7 +77,7 @@ class SendMessage(Write[Sent], frozen=True, kw_only=True):
     errors = (NotFound, Conflict, InvalidParams, QuotaExceeded, TooLarge)
 
     session_id: SessionRef
-    role: Role = "user"
+    role: Annotated[Role, Meta(description="Who speaks, by their part in it; `user` where left out.")] | None = None
     content: Content | None = None
     speaker: Speaker | None = None
     metadata: Value = None

@@ -292,11 +292,13 @@ class AttachSession(Control[Session], frozen=True, kw_only=True):
     """Say that this connection is in a session, until it detaches or ends. A second time changes nothing.
 
     Several may be in one session, and one connection in up to 100. Closing a session leaves them there; deleting it
-    detaches them. A client that connects again is a new connection, and attaches again.
+    detaches them. A connection that takes the place of a lost one has to attach again; the libraries do so by
+    themselves.
     """
 
     method = "session.attach"
     event = "session.attached"
+    holds = "id"
     errors = (NotFound, QuotaExceeded, StorageFull)
 
     id: Id
@@ -307,6 +309,7 @@ class DetachSession(Control[Session], frozen=True, kw_only=True):
 
     method = "session.detach"
     event = "session.detached"
+    lets_go = AttachSession
     errors = (NotFound,)
 
     id: Id

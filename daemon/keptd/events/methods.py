@@ -76,10 +76,22 @@ def _check(topics: Sequence[str], known: frozenset[str], db: apsw.Connection) ->
     for place, topic in enumerate(topics):
         if topic in known or changes.has(db, topic):
             continue
-        close = difflib.get_close_matches(topic, sorted(known), 1)
-        entities = ", ".join(sorted(name for name in known if "." not in name))
+        if ":" in topic:
+            raise InvalidParams(
+                f"topics[{place}] is no session that there is",
+                hint="session.list shows those that there are.",
+                field=f"topics[{place}]",
+            )
         raise InvalidParams(
-            f"topics[{place}] is neither an entity nor a method that changes one",
-            hint=f"Did you mean {close[0]}?" if close else f"The entities are {entities}.",
+            f"topics[{place}] is neither an entity, nor a method that changes one, nor an event",
+            hint=_nearest(topic, known),
             field=f"topics[{place}]",
         )
+
+
+def _nearest(topic: str, known: frozenset[str]) -> str:
+    """What may have been meant: up to three names that read alike, else all entities."""
+    alike = difflib.get_close_matches(topic, sorted(known), 3)
+    if alike:
+        return f"Did you mean {' or '.join(alike)}?"
+    return f"The entities are {', '.join(sorted(name for name in known if '.' not in name))}."

@@ -14,7 +14,7 @@ from kept.wire.maintenance import Optimized
 from ..clock import Clock
 from ..domain import Domain, Tell
 from ..store import Store
-from ..store.background import read, write
+from ..store.background import cut_log, read, write
 from ..store.search import remake
 from ..store.writer import Written
 from . import store as sql
@@ -49,7 +49,7 @@ class _Optimizing:
             for index in await self._step(sql.text_indexes):
                 await self._merge(index)
             await self._vacuum()
-            await self._store.checkpoint()
+            await (cut_log(self._store, self._clock) if self._did else self._store.checkpoint())
             after = await self._step(sql.pages)
         return Optimized(did=tuple(self._did) or ("nothing was to do",), freed_bytes=max(0, before.bytes - after.bytes))
 

@@ -253,7 +253,7 @@ class Dispatcher:
         context = WriteCtx(db, self._clock, actor, self.config, changes, full, self._restorers, self._purgers)
         result = _encode(method.run(context, call))
         if key is not None:
-            receipts.keep(db, key, mark, result, now)
+            receipts.keep(db, key, mark, result, now, changes.session)
         return Written(result, changes.last_seq)
 
     def _control(self, peer: Peer, work: Task, sink: Sink) -> None:

@@ -58,6 +58,10 @@ def _method(call: type[Call[Any]], schema: Mapping[str, Any], result: Mapping[st
         described["x-event"] = call.event
     if call.notices:
         described["x-notices"] = list(call.notices)
+    if call.holds is not None:
+        described["x-holds"] = call.holds
+    if call.lets_go is not None:
+        described["x-lets-go"] = call.lets_go.method
     if rest:
         described["description"] = " ".join(rest.split())
     return described

@@ -59,10 +59,15 @@ def _method_lines(method: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _told(method: Mapping[str, Any]) -> str:
-    """The names by which its changes can be followed, beside its own."""
+    """The names by which its changes can be followed, beside its own, and what it is to the connection."""
     own = f" Event: `{method['x-event']}`." if "x-event" in method else ""
     notices = ", ".join(f"`{name}`" for name in method.get("x-notices", ()))
-    return f"{own} May also record {notices}." if notices else own
+    told = f"{own} May also record {notices}." if notices else own
+    if "x-holds" in method:
+        told += f" Held by the connection, for each `{method['x-holds']}`."
+    if "x-lets-go" in method:
+        told += f" Lets go what `{method['x-lets-go']}` holds."
+    return told
 
 
 def _type_lines(name: str, schema: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,8 @@ Where things are; the handlers of each are in the `methods` of the same line:
 - `export` with `document` and `prose` (`move_methods`): sessions as JSON (FORMAT.md), and for people
 - `importing` with `scan`, `incoming`, `document` and `staging` (`move_methods`): JSON a piece at a time, a document
   that is looked through, and its sessions on their way in
-- `jobs`: what is removed or put away in time; `mending`: after a recovery
+- `jobs`: what is removed or put away in time, `traces`: also from the change log and receipts; `mending`: after a
+  recovery
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Knows no table.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
@@ -91,13 +92,15 @@ class Document:
         self._size = size
         self._policy = policy
         self._deepest = deepest
+        self._begin = 0
         self._document: dict[str, Any] = {}
         self.entries: tuple[Entry, ...] = ()
 
     def survey(self, tell: Tell) -> None:
         """Look at everything in it, and find its sessions. Raises `InvalidParams`, `Conflict` for a newer version,
         `SecretFound` and `TooLarge`, which all say where."""
-        scanner = self._scanner(0)
+        self._pass_mark()
+        scanner = self._scanner(self._begin)
         with _told():
             self._check_form()
             entries: list[Entry] = []
@@ -151,7 +154,7 @@ class Document:
 
     def _check_form(self) -> None:
         """Before anything else is looked at, wherever it stands: a later version may look different everywhere."""
-        scanner = self._scanner(0)
+        scanner = self._scanner(self._begin)
         found: dict[str, Any] = {}
         for name in scanner.members():
             if name in ("format", "version"):
@@ -173,7 +176,18 @@ class Document:
                 hint="Nothing was imported. Install the version of kept that wrote it, or a later one.",
                 version=version,
             )
+        self._source.seek(self._begin)
+
+    def _pass_mark(self) -> None:
+        """Editors on Windows put a mark of the encoding in front of a text. That of UTF-8 is passed over, as RFC 8259
+        allows; in another the text is no JSON to anybody."""
         self._source.seek(0)
+        first = self._source.read(len(codecs.BOM_UTF8))
+        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise InvalidParams(
+                "the document is in UTF-16, and JSON is in UTF-8", hint="Nothing was imported. Save it as UTF-8."
+            )
+        self._begin = len(first) if first == codecs.BOM_UTF8 else 0
 
     def _survey_entry(self, scanner: Scanner, number: int, tell: Tell) -> Entry:
         seen = _Once(scanner)

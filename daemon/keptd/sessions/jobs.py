@@ -6,8 +6,8 @@ from ..clock import DAY
 from ..domain import JobCtx, WriteCtx
 from ..jobs.declare import job
 from ..store import ages
-from ..store.background import sweep
-from . import messages, rules, store
+from ..store.background import cut_log, sweep
+from . import messages, rules, store, traces
 
 BYTES = 4 * 1024 * 1024
 """Bytes of messages removed in one write: they are overwritten, and nobody else should wait for long."""
@@ -20,12 +20,18 @@ SESSION_BYTES = 32 * 1024
 """What a session without messages counts for: it stands in a page of each of its indexes, so that it takes about as
 long as this many bytes of messages."""
 
+TRACES = 100
+"""How much of what is said of a session elsewhere is removed in one write, when it has no messages any more."""
+
 
 @job("session.remove", setting="session_remove", timeout=3600)
 async def remove_sessions(ctx: JobCtx) -> str:
     """Remove for good the sessions that left the trash, a few messages at a time."""
     rows = await sweep(ctx, "session.remove", remove_some)
-    return f"{rows} sessions and messages removed" if rows else "nothing was to be removed"
+    if not rows:
+        return "nothing was to be removed"
+    left = "" if await cut_log(ctx.store, ctx.clock) else "; the log still has them, since something reads it"
+    return f"{rows} sessions and messages removed{left}"
 
 
 def remove_some(ctx: WriteCtx, limit: int) -> int:
@@ -40,13 +46,18 @@ def remove_some(ctx: WriteCtx, limit: int) -> int:
         removed = messages.remove(ctx.db, found.seq, limit - done, room, at_least=0 if done else 1)
         done += removed.rows
         room -= removed.bytes
-        if removed.is_all and (room > 0 or not done) and done < limit:
+        # With each message goes what is said of it elsewhere; in the end, what is said of the session.
+        more = traces.remove(ctx.db, found.id, max(removed.rows, TRACES))
+        if not removed.is_all:
+            break
+        if more:
+            done += 1
+            room -= SESSION_BYTES
+        elif (room > 0 or not done) and done < limit:
             store.erase(ctx.db, found)
-            ctx.changes.add("session", found.id, found.label)
+            ctx.changes.add("session", found.id, number=found.seq)
             done += 1
             room -= SESSION_BYTES + len(found.metadata) + len(found.summary or "")
-        elif not removed.is_all:
-            break
     return done
 
 

@@ -18,7 +18,7 @@ from ..store import ages, changes
 from ..store.changes import Recorded
 from ..store.ids import new_id
 from ..trash import store as trash
-from . import counts, messages, store
+from . import counts, messages, store, traces
 from .rules import title_from
 
 _ORPHANED = """
@@ -32,13 +32,20 @@ _ADOPT = (
     "SELECT :seq, :id, :title, 'active', 'null', '[]', max(created_at), :at, :at, 'keptd' FROM message "
     "WHERE session = :seq"
 )
+_GONE = """
+    INSERT OR IGNORE INTO session_gone
+    SELECT number FROM change WHERE method = 'session.remove' AND number IS NOT NULL
+"""
 _GAPS = "SELECT session FROM message GROUP BY session HAVING max(number) <> count(*)"
 
 
 def mend(db: apsw.Connection) -> None:
     """Set everything right but the indexes."""
+    # Each of the two may be older than the other.
+    db.execute(_GONE)
     db.execute("DELETE FROM message WHERE session IN (SELECT seq FROM session_gone)")
     db.execute("DELETE FROM session WHERE seq IN (SELECT seq FROM session_gone)")
+    traces.settle(db)
     orphaned: list[tuple[Any, ...]] = db.execute(_ORPHANED).fetchall()
     for seq, content, at in orphaned:
         db.execute(_ADOPT, {"seq": seq, "id": new_id(), "title": title_from(content), "at": at})

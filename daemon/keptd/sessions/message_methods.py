@@ -27,7 +27,7 @@ def send_message(ctx: WriteCtx, call: SendMessage) -> Sent:
     if title != session.title:
         store.entitle(ctx.db, session, title)
     for one in said:
-        ctx.changes.add("message", one.id, title or session.id)
+        ctx.changes.add("message", one.id, title or session.id, session=session.id, number=one.number)
     for passed in limits.passed(before, after, ctx.config.sessions):
         ctx.changes.add("session", session.id, f"{passed.text}: {title or session.id}", limits.NEAR_LIMIT)
     last = msgspec.structs.asdict(message(said[-1], session.id))

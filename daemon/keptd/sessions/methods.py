@@ -106,6 +106,7 @@ def purge_session(ctx: WriteCtx, session_id: str) -> None:
 
 def _replaced(ctx: WriteCtx, present: SessionRow, wanted: SessionRow | None) -> Session:
     if wanted is None:
+        ctx.changes.session = present.id
         return store.shown(ctx.db, present)
     store.replace(ctx.db, present, wanted)
     ctx.changes.add("session", wanted.id, wanted.label)

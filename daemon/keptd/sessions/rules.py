@@ -92,11 +92,15 @@ def new_messages(call: SendMessage) -> list[New]:
     if call.messages is None:
         if call.content is None:
             raise InvalidParams("there is no content", hint="Send content, or messages.", field="content")
-        one = New(call.role, call.speaker, call.content, encode_value("metadata", call.metadata))
+        one = New(call.role or "user", call.speaker, call.content, encode_value("metadata", call.metadata))
         return [one]
-    if call.content is not None or call.speaker is not None or call.metadata is not None:
-        given = "content" if call.content is not None else "speaker" if call.speaker is not None else "metadata"
-        raise InvalidParams(f"messages and {given} exclude each other", hint="Send one of them.", field=given)
+    for field in ("role", "content", "speaker", "metadata"):
+        if getattr(call, field) is not None:
+            raise InvalidParams(
+                f"messages and {field} exclude each other",
+                hint=f"Each of messages has its own {field}." if field != "content" else "Send one of them.",
+                field=field,
+            )
     return [_new(one, place) for place, one in enumerate(call.messages)]
 
 

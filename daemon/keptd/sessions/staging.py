@@ -18,7 +18,7 @@ from kept.wire.session_move import ImportedSession
 
 from ..store.ids import new_id
 from ..trash import store as trash
-from . import attendance, messages, store
+from . import attendance, messages, store, traces
 from .document import Extra, decode_extra, encode_extra
 from .incoming import Incoming
 from .rows import SESSION, MessageRow, SessionRow
@@ -137,6 +137,11 @@ def _place(db: apsw.Connection, arrival: Arrival, on_conflict: str, log: Log, wa
     """Decide under which id a session is to be shown, and make the id free."""
     wanted = arrival.former_id
     if not arrival.seq:
+        if _place_of(db, wanted) != "here":
+            raise Conflict(
+                "a session that was to be skipped, because it was here, has been deleted meanwhile",
+                hint="Nothing was imported. Import it again.",
+            )
         return ImportedSession(id=SessionId(wanted or ""), former_id=wanted, action="skipped", messages=0)
     row = _staged(db, arrival.seq)
     place = _place_of(db, wanted)
@@ -168,6 +173,7 @@ def _rename(db: apsw.Connection, session_id: str) -> str:
     """Give a session another id, so that this one is free."""
     renamed = new_id()
     db.execute("UPDATE session SET id = ? WHERE id = ?", (renamed, session_id))
+    traces.rename(db, session_id, renamed)
     return renamed
 
 

@@ -14,6 +14,7 @@ from ..clock import Clock
 from ..domain import JobCtx, WriteCtx
 from . import Store
 from .changes import ChangeLog
+from .database import BUSY_MS
 from .readers import ReadJob
 from .writer import WriteJob, Written
 
@@ -24,6 +25,10 @@ ROWS = 500
 
 PATIENCE_SECONDS = 60.0
 """How long such work may wait and run: longer than a client's, since nobody sits in front of it."""
+
+
+CUT_MS = 100
+"""How long the log may wait to be cut off until nothing reads it."""
 
 
 class Answer(Generic[T]):
@@ -120,3 +125,24 @@ async def write_alone(store: Store, clock: Clock, run: Callable[[apsw.Connection
     with anyio.CancelScope(shield=True):
         await answer.given()
     return answer.outcome()
+
+
+async def cut_log(store: Store, clock: Clock) -> bool:
+    """Have all of SQLite's log in the database, and nothing in the log: it keeps what was overwritten until it is
+    written anew. Whether that could be done: not while something reads. Raises `KeptError`."""
+    await store.checkpoint()
+    is_cut = False
+
+    def cut(db: apsw.Connection) -> Written:
+        nonlocal is_cut
+        # Everybody else's writes wait meanwhile.
+        db.set_busy_timeout(CUT_MS)
+        try:
+            busy, _, _ = next(db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        finally:
+            db.set_busy_timeout(BUSY_MS)
+        is_cut = not busy
+        return Written(b"", 0)
+
+    await write_alone(store, clock, cut)
+    return is_cut

@@ -42,7 +42,7 @@ _FINDINGS = 20
 _TICK_STEPS = 1000
 """Steps of SQLite between two ticks: a page of a tree, or a few rows, in each."""
 _CACHE_KIB = 16 * 1024
-_BUSY_MS = 5000
+BUSY_MS = 5000
 _JOURNAL_BYTES = 64 * 1024 * 1024
 
 
@@ -57,7 +57,7 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
     Raises `UnusableDatabase`, or what apsw raises where the disk fails.
     """
     db = apsw.Connection(str(path), vfs=_vfs_for(path, vfs))
-    db.set_busy_timeout(_BUSY_MS)
+    db.set_busy_timeout(BUSY_MS)
     if db.pragma("page_count") == 0:
         # Only for a new one: on any other this is a write, which a full disk or a newer database must not see. The
         # reserve comes first; once there is anything else, it has no effect.
@@ -81,7 +81,7 @@ def open_writer(path: Path, vfs: str = "") -> apsw.Connection:
 def open_reader(path: Path, vfs: str = "") -> apsw.Connection:
     """A connection that can't write. The database must exist."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=_vfs_for(path, vfs, reads=True))
-    db.set_busy_timeout(_BUSY_MS)
+    db.set_busy_timeout(BUSY_MS)
     _tune(db)
     db.pragma("query_only", True)
     return db

@@ -42,7 +42,7 @@ def empty_trash(ctx: WriteCtx, call: EmptyTrash) -> Emptied:
             raise InvalidParams("id and before exclude each other", hint="Send one of them, or none.", field="before")
         removed = store.take(ctx.db, call.id, ages.ahead(ctx.db, ctx.clock)).shown
         let_go(ctx, [store.Gone(removed.entity, removed.entity_id)])
-        ctx.changes.add("trash", removed.id, removed.label)
+        ctx.changes.add("trash", removed.id, "1 removed")
         return Emptied(removed=1)
     gone = store.empty(ctx.db, None if call.before is None else to_micros(call.before))
     let_go(ctx, gone)

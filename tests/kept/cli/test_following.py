@@ -56,11 +56,11 @@ class Counting:
         return self.rooms(call)
 
 
-def change(entity: str, entity_id: str, name: str | None) -> Event:
+def change(entity: str, entity_id: str, name: str | None, number: int | None = None) -> Event:
     like = event(9, "x")
     return Event(
         subscription_id=like.subscription_id,
-        change=msgspec.structs.replace(like.change, entity=entity, entity_id=entity_id, event=name),
+        change=msgspec.structs.replace(like.change, entity=entity, entity_id=entity_id, event=name, number=number),
     )
 
 
@@ -75,7 +75,7 @@ def says(rooms: OverTheWire, session: Session, *texts: str) -> Step:
     def step() -> Event:
         said = tuple(NewMessage(role="user", content=text) for text in texts)
         sent = rooms(SendMessage(session_id=session.id, messages=said))
-        return change("message", sent.id, "message.sent")
+        return change("message", sent.id, "message.sent", sent.number)
 
     return step
 
@@ -98,7 +98,7 @@ def test_each_message_is_shown_once_and_its_change_asks_for_nothing_again(rooms:
     def told_again() -> Event:
         listed.append(lists())
         (newest,) = rooms(ListMessages(session_id=session.id, before=3, limit=1)).items
-        return change("message", newest.id, "message.sent")
+        return change("message", newest.id, "message.sent", newest.number)
 
     here = Live(says(rooms, session, "one", "two", "three"), told_again)
     assert shown(follow(counting, here)) == ["one", "two", "three"]
@@ -133,7 +133,7 @@ def test_it_ends_with_the_session_and_goes_on_when_it_is_closed(rooms: OverTheWi
         return change("session", session.id, "session.deleted")
 
     here = Live(
-        lambda: change("session", "another", "session.deleted"),
+        lambda: change("session", session.id, "session.attached"),
         lambda: change("session", session.id, "session.closed"),
         says(rooms, session, "after"),
         delete,

@@ -163,8 +163,8 @@ async def test_a_topic_of_another_form_is_refused(peer: Peer, topic: str) -> Non
 @pytest.mark.parametrize(
     ("topic", "hint"),
     [
-        ("memry", "Did you mean memory?"),
-        ("memory.sett", "Did you mean memory.set?"),
+        ("memry", "Did you mean memory"),
+        ("memory.sett", "Did you mean memory.set"),
         ("decision.get", "Did you mean decision"),
         ("zzz", "The entities are action, component, database, decision, error, memory, message, session, trash."),
     ],

@@ -107,3 +107,44 @@ def test_no_name_is_a_methods_own_and_each_has_the_form_of_a_topic() -> None:
     names = further_names(calls().values())
     assert not names & set(calls())
     assert all(name.count(".") == 1 and len(name) <= 64 for name in names)
+
+
+@pytest.mark.parametrize("since", [0, None], ids=["replayed", "live"])
+async def test_one_session_can_be_followed_alone_and_its_messages_say_which_they_are(
+    daemon: Daemon, peer: Peer, since: int | None
+) -> None:
+    other = await daemon.connect()
+    mine, theirs = [(await other.result("session.create", title=title))["id"] for title in ("mine", "theirs")]
+    begun = None if since is None else 0
+
+    async def follow() -> None:
+        await peer.result("event.subscribe", topics=[f"session:{mine}"], since=begun)
+
+    if since is None:
+        await follow()
+    sent = []
+    for session in (theirs, mine, theirs, mine):
+        several = [{"role": "user", "content": "canary"}] * 2
+        sent.append(await other.result("message.send", session_id=session, messages=several))
+    await other.result("session.close", id=theirs)
+    await other.result("session.close", id=mine)
+    if since is not None:
+        await follow()
+        assert (await told(peer))["event"] == "session.created"
+    changes = [await told(peer) for _ in range(5)]
+    assert [(change["entity_id"], change["number"]) for change in changes[:4]] == [
+        (one, number) for number, one in enumerate((*sent[1]["ids"], *sent[3]["ids"]), 1)
+    ]
+    assert {change["session_id"] for change in changes} == {mine}
+    assert changes[4]["event"] == "session.closed"
+    assert "canary" not in str(changes)
+    await peer.is_served()
+
+
+async def test_a_session_and_other_topics_are_followed_together_each_change_once(peer: Peer) -> None:
+    made = await peer.result("session.create", title="t")
+    await peer.result("memory.set", key="k", value=1)
+    await peer.result("message.send", session_id=made["id"], content="x")
+    topics = [f"session:{made['id']}", "message.sent", "memory"]
+    found = (await peer.result("event.list", topics=topics))["items"]
+    assert [change["entity"] for change in found] == ["session", "memory", "message"]

@@ -10,7 +10,7 @@ import pytest
 
 from kept.wire.errors import Conflict, InvalidParams, NotFound, QuotaExceeded, SecretFound, StorageFull, from_wire
 from keptd import transfers
-from tests.harness import Daemon, Peer, running
+from tests.harness import Daemon, Peer, request, running
 from tests.working import database, done, refused, work
 
 from .moving import document, entry, export, offer, put, says, timeless, upload
@@ -336,3 +336,37 @@ async def test_a_session_without_a_title_takes_it_from_its_messages(peer: Peer) 
     assert (session["id"], session["title"], session["version"]) == (got["sessions"][0]["id"], "Kites fly", 1)
     [found] = (await peer.result("session.search", query="kites"))["items"]
     assert found["id"] == session["id"]
+
+
+async def test_a_mark_of_the_encoding_is_passed_over_and_another_encoding_is_named(peer: Peer) -> None:
+    text = json.dumps(document(entry("s-1", says("kite"))))
+    assert (await put(peer, b"\xef\xbb\xbf" + text.encode()))["messages"] == 1
+    assert await contents(peer, "s-1") == ["kite"]
+    for encoding in ("utf-16", "utf-16-be"):
+        error = await offer(peer, "\ufeff".encode(encoding)[-2:] + text.encode("utf-16-be"))
+        assert error["data"]["type"] == "invalid_params"
+        assert error["message"] == "the document is in UTF-16, and JSON is in UTF-8"
+
+
+async def test_where_something_is_wrong_behind_a_mark_the_place_in_the_file_is_told(peer: Peer) -> None:
+    error = await offer(peer, b"\xef\xbb\xbf[]")
+    assert (error["data"]["offset"], error["data"]["line"]) == (3, 1)
+
+
+async def test_what_was_to_be_skipped_and_is_deleted_meanwhile_is_not_reported_as_there(
+    daemon: Daemon, peer: Peer
+) -> None:
+    await brought(peer, document(entry("s-1", says("old"))))
+    other = await daemon.connect()
+    # Held before the second session is staged, when it is known that the first is here.
+    with daemon.clock.holding("writer"):
+        both = document(entry("s-1", says("new")), entry("s-2", says("new")))
+        await peer.send(request("import", "session.import", document=both, on_conflict="skip"))
+        await daemon.clock.reached()
+        await other.send(request("delete", "session.delete", id="s-1"))
+    assert "result" in await other.receive()
+    while "method" in (reply := await peer.receive()):
+        pass
+    assert reply["error"]["data"]["type"] == "conflict"
+    assert (await peer.result("session.list"))["items"] == []
+    assert {one["action"] for one in (await brought(peer, both, on_conflict="skip"))["sessions"]} == {"created"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -123,3 +125,22 @@ def test_a_title_taken_from_a_text_is_one_that_could_be_given(content: str) -> N
         assert msgspec.convert({"title": title}, CreateSession).title == title
     else:
         assert not any(letter.isprintable() and not letter.isspace() for letter in content)
+
+
+@pytest.mark.parametrize(
+    "beside", [{"role": "user"}, {"role": "tool"}, {"content": ""}, {"speaker": "Ann"}, {"metadata": False}]
+)
+def test_what_several_messages_would_leave_unsaid_is_refused_by_name(rooms: Rooms, beside: dict[str, Any]) -> None:
+    session = rooms(CreateSession())
+    several = (NewMessage(role="user", content="m"),)
+    with pytest.raises(InvalidParams) as refusal:
+        rooms(SendMessage(session_id=session.id, messages=several, **beside))
+    [field] = beside
+    assert refusal.value.data["field"] == field
+    assert refusal.value.message == f"messages and {field} exclude each other"
+    assert rooms(GetSession(id=session.id)).messages == 0
+
+
+def test_who_speaks_is_the_user_where_that_is_left_out(rooms: Rooms) -> None:
+    session = rooms(CreateSession())
+    assert rooms(SendMessage(session_id=session.id, content="m")).role == "user"

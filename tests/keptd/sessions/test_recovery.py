@@ -126,6 +126,41 @@ def test_messages_whose_session_is_lost_are_found_under_a_new_one(house: House) 
     assert said(house, found.id) == everything(12)
 
 
+def test_where_the_list_of_those_that_are_gone_is_lost_as_well_messages_are_found_all_the_same(house: House) -> None:
+    gone, _ = talk(house, "boat"), talk(house, "kite")
+    house.rooms(DeleteSession(id=gone))
+    remove(house)
+    house.hit("SELECT 'session_gone', seq FROM session_gone")
+    house.hit(SESSION, "kite")
+    house.recover(with_backup=False)
+    [found] = house.rooms(ListSessions()).items
+    assert said(house, found.id) == everything(12)
+
+
+def test_where_the_list_of_those_that_are_gone_is_lost_as_well_a_backup_brings_none_back(house: House) -> None:
+    session, other = talk(house, "kite"), talk(house, "boat")
+    house.back_up()
+    house.rooms(DeleteSession(id=session))
+    remove(house)
+    house.hit("SELECT 'session_gone', seq FROM session_gone")
+    house.hit(MESSAGE, "boat", 2)
+    house.hit(SESSION, "boat")
+    house.recover()
+    assert [one.id for one in house.rooms(ListSessions()).items] == [other]
+    assert said(house, other) == everything(12)
+
+
+def test_what_was_removed_for_good_is_not_called_anything_by_changes_from_a_backup(house: House) -> None:
+    session = talk(house, "kite")
+    house.back_up()
+    house.rooms(DeleteSession(id=session))
+    remove(house)
+    house.hit("SELECT 'change', 2")
+    house.recover()
+    labels = house.rooms.reader.execute("SELECT label FROM change WHERE label LIKE '%kite%'").fetchall()
+    assert labels == []
+
+
 def test_a_session_that_was_deleted_after_the_backup_is_in_the_trash_and_can_be_restored(house: House) -> None:
     session = talk(house, "kite")
     house.back_up()

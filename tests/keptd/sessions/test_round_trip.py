@@ -210,7 +210,7 @@ def read_markdown(text: str) -> list[Shown]:
     return found
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(title=NAME, summary=st.none() | HOSTILE, said=st.lists(st.tuples(st.none() | NAME, HOSTILE), max_size=4))
 def test_nothing_that_was_said_breaks_out_of_the_markdown(
     title: str, summary: str | None, said: list[tuple[str | None, str]]
@@ -235,7 +235,7 @@ MARKED = st.sampled_from(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(title=NAME | MARKED, speaker=NAME | MARKED)
 def test_names_are_plain_text_in_a_heading(title: str, speaker: str) -> None:
     tokens = MarkdownIt("commonmark").parse(written(Markdown(), title, None, [(speaker, "x")]))
@@ -247,7 +247,7 @@ def test_names_are_plain_text_in_a_heading(title: str, speaker: str) -> None:
         assert " ".join("".join(child.content for child in children).split()) == shown
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(summary=st.none() | HOSTILE, said=st.lists(st.tuples(st.none() | NAME, HOSTILE), max_size=4))
 def test_nothing_that_was_said_reaches_the_margin_of_the_text(
     summary: str | None, said: list[tuple[str | None, str]]

@@ -113,6 +113,8 @@ def test_no_question_scans_the_log(db: apsw.Connection) -> None:
     changes.last_seq(db)
     changes.after(db, 1, None, 10)
     changes.after(db, 1, ["memory", "memory.set"], 10)
+    changes.after(db, 1, ["session:s"], 10)
+    changes.anonymize(db, "s", 10)
     db.set_exec_trace(None)
     plans = []
     for sql in asked:
@@ -129,6 +131,12 @@ def test_no_question_scans_the_log(db: apsw.Connection) -> None:
         "SEARCH change USING COVERING INDEX change_by_entity (entity=? AND seq>?)",
         "RIGHT",
         "SEARCH change USING COVERING INDEX change_by_method (method=? AND seq>?)",
+        "SEARCH change USING INTEGER PRIMARY KEY (rowid=?)",
+        "LIST SUBQUERY 1",
+        "SEARCH change USING COVERING INDEX change_by_session (session=? AND seq>?)",
+        "SEARCH change USING INTEGER PRIMARY KEY (rowid=?)",
+        "LIST SUBQUERY 1",
+        "SEARCH change USING INDEX change_by_session (session=?)",
     ]
 
 

@@ -105,7 +105,7 @@ def test_one_thing_can_be_removed_for_good(rooms: Rooms) -> None:
 
     assert rooms(EmptyTrash(id=newest.id)).removed == 1
     assert labels(rooms) == ["a"]
-    assert rooms.changes()[-1] == ("trash.empty", "trash", "b")
+    assert rooms.changes()[-1] == ("trash.empty", "trash", "1 removed")
 
 
 def test_all_from_before_a_time_can_be_removed_for_good(rooms: Rooms) -> None:
