@@ -49,8 +49,8 @@ def prepare(paths: Paths) -> None:
     if fault := mount.fault():
         raise UnsoundHome(
             f"{paths.data_dir} lies on {fault} ({mount.kind}), where locks and syncs can't be relied on, so "
-            "nothing is kept there. Set KEPT_HOME to a folder on this machine's own disk, such as ~/.kept; what is kept "
-            "in the old place already can be copied there while no daemon runs (cp -a)."
+            "nothing is kept there. Set KEPT_HOME to a folder on this machine's own disk, such as ~/.kept; what is "
+            "kept in the old place already can be copied there while no daemon runs (cp -a)."
         )
     if doubt := mount.doubt():
         logger.warning("whether the home's file system can be relied on is not known", what=doubt, kind=mount.kind)
