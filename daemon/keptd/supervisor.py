@@ -60,6 +60,7 @@ from .jobs.runner import Runner
 from .notify import Service
 from .recovery.copies import from_backups
 from .recovery.files import Mender
+from .rpc.cli import load_the_rest
 from .rpc.dispatch import Dispatcher
 from .rpc.door import Door
 from .rpc.listen import UnusableSocket
@@ -245,6 +246,7 @@ class Supervisor:
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
                 tasks.start_soon(self._tell_of_files)
+                tasks.start_soon(load_the_rest)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
