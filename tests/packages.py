@@ -60,7 +60,8 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def of_version(tree: Path, version: str) -> None:
-    """Make a tree another version."""
+    """Make a tree another version. What an archive says of its own is removed, since that would hold."""
+    (tree / "PKG-INFO").unlink(missing_ok=True)
     file = tree / "daemon" / "keptd" / "__init__.py"
     lines = file.read_text().splitlines()
     changed = [f'VERSION = "{version}"' if line.startswith("VERSION = ") else line for line in lines]
@@ -98,6 +99,8 @@ class Environment(Installed):
         (self.packages / "dependencies.pth").write_text("\n".join(sorted(here)) + "\n")
 
     def install(self, wheel: Path) -> None:
-        """Install or upgrade, as `pip install --upgrade` does."""
+        """Install or upgrade, as `pip install --upgrade` does; what is there then is what the wheel says."""
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.python)
         done(*pip, "install", "--quiet", "--no-deps", "--no-index", "--upgrade", wheel)
+        there = done(self.python, "-c", "import importlib.metadata as m; print(m.version('kept'))").strip()
+        assert there == wheel.name.split("-")[1]

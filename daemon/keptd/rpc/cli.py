@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar, cast
 
 import anyio
+import structlog
 from anyio.lowlevel import RunVar
 
 from kept.calls import plan
@@ -32,6 +33,8 @@ R = TypeVar("R")
 
 THREADS = 16
 """Command lines that run at once; more wait."""
+
+logger = structlog.get_logger(__name__)
 
 _limiters: RunVar[anyio.CapacityLimiter] = RunVar("command line threads")
 
@@ -87,6 +90,7 @@ async def load_the_rest() -> None:
     """
     for load in (_load, schedule.load):
         await anyio.to_thread.run_sync(load)
+    logger.debug("an upgrade can come")
 
 
 def _load() -> None:
