@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..paths import BadPlace, Paths
 from ..wire.maintenance import Checkup, Finding
-from . import files, folders, recoveries
+from . import files, folders, recoveries, wsl
 from .daemon import Reached, reach
 from .findings import of_text
 from .log import last_words
@@ -45,6 +45,7 @@ def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examinati
         found += _unattended(paths, reached)
     reports = reached.checkup.recoveries if reached.checkup else recoveries.read(paths.data_dir)
     found += [*recoveries.tell(reports), *recoveries.quarantined(paths.data_dir, reports)]
+    found += wsl.look(paths, environ)
     return Examination(findings=tuple(found), checkup=reached.checkup)
 
 
