@@ -22,7 +22,7 @@ SECONDS = 120.0
 """After so long a program that was started here is broken."""
 
 
-def run(*command: str | Path, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, cwd: str | Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, without what the tests' own environment says of Python and of kept."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("KEPT_", "PYTHON", "COVERAGE"))}
     return subprocess.run(
@@ -37,7 +37,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **environ: str) -> subprocess.Co
     )
 
 
-def done(*command: str | Path, cwd: Path = ROOT, **environ: str) -> str:
+def done(*command: str | Path, cwd: str | Path = ROOT, **environ: str) -> str:
     """What a program printed that has to succeed."""
     ended = run(*command, cwd=cwd, **environ)
     assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
