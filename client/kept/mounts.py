@@ -98,6 +98,19 @@ def mount_of(path: str, mounts: str | None = None) -> Mount:
     return found
 
 
+def refusal(data_dir: str) -> str:
+    """Why no home may be at `data_dir`, and where to put it; nothing where one may."""
+    mount = mount_of(data_dir)
+    fault = mount.fault()
+    if not fault:
+        return ""
+    return (
+        f"{data_dir} lies on {fault} ({mount.kind}), where locks and syncs can't be relied on, so nothing is kept "
+        "there. Set KEPT_HOME to a folder on this machine's own disk, such as ~/.kept; what is kept in the old place "
+        "already can be copied there while no daemon runs (cp -a)."
+    )
+
+
 def _read() -> str:
     try:
         with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:

@@ -19,7 +19,7 @@ import anyio
 from kept.paths import HOME_TAKEN, BadPlace, find
 
 from . import VERSION, config, log, notify
-from .home import HomeTaken, UnsoundHome, UnusableHome
+from .home import HomeTaken, UnsoundHome, UnusableHome, check_ground
 from .rpc.listen import UnusableSocket, adopt
 from .store.database import UnusableDatabase
 from .store.migrations import ChangedMigration, NewerDatabase
@@ -54,8 +54,9 @@ def _run(overrides: list[str], service: notify.Service) -> int:
         faulthandler.enable()
     try:
         paths = find(os.environ)
+        check_ground(paths)
         settings = config.load(Path(paths.config_file), os.environ, overrides)
-    except (BadPlace, config.ConfigError) as refusal:
+    except (BadPlace, UnsoundHome, config.ConfigError) as refusal:
         service.notifier.status(str(refusal))
         sys.stderr.write(f"keptd: {refusal}\n")
         return 2
@@ -73,8 +74,6 @@ def _run(overrides: list[str], service: notify.Service) -> int:
     except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration, Broken) as refusal:
         service.notifier.status(str(refusal))
         sys.stderr.write(f"keptd: {refusal}\n")
-        if isinstance(refusal, UnsoundHome):
-            return 2
         return HOME_TAKEN if isinstance(refusal, HomeTaken) else 1
 
 

@@ -15,7 +15,7 @@ from stat import S_ISDIR
 
 import structlog
 
-from kept.mounts import mount_of
+from kept.mounts import mount_of, refusal
 from kept.paths import Paths
 
 QUARANTINE = "quarantine"
@@ -43,15 +43,15 @@ class UnsoundHome(UnusableHome):
     """The home lies where nothing should be kept, which stays so until it is moved."""
 
 
+def check_ground(paths: Paths) -> None:
+    """Whether a home can be there at all. Raises `UnsoundHome`, before anything is made."""
+    if why := refusal(paths.data_dir):
+        raise UnsoundHome(why)
+
+
 def prepare(paths: Paths) -> None:
-    """Make what is missing, for the owner alone. Raises `UnusableHome`, and `UnsoundHome` before anything is made."""
+    """Make what is missing, for the owner alone. Raises `UnusableHome`."""
     mount = mount_of(paths.data_dir)
-    if fault := mount.fault():
-        raise UnsoundHome(
-            f"{paths.data_dir} lies on {fault} ({mount.kind}), where locks and syncs can't be relied on, so "
-            "nothing is kept there. Set KEPT_HOME to a folder on this machine's own disk, such as ~/.kept; what is "
-            "kept in the old place already can be copied there while no daemon runs (cp -a)."
-        )
     if doubt := mount.doubt():
         logger.warning("whether the home's file system can be relied on is not known", what=doubt, kind=mount.kind)
     for folder in (paths.data_dir, paths.state_dir, paths.runtime_dir):
