@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test crash damage large tour types lint api api-check coverage bench lock clean
+.PHONY: help setup test crash damage large package tour types lint api api-check coverage bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,9 @@ test: $(STAMP) ## run the whole suite, on two cores
 
 crash: $(STAMP) ## kill a real daemon 50 times under load, and start it from 16 processes at once
 	KEPT_CRASH_ROUNDS=$${KEPT_CRASH_ROUNDS:-50} $(PY) -m pytest tests/crash
+
+package: $(STAMP) ## install the wheel and the source tree with pip, pipx and uv, from the index, and run what comes of it
+	KEPT_PACKAGE=1 $(PY) -m pytest -n 2 tests/test_packaging.py
 
 tour: $(STAMP) ## see what kept does, on this repository's own history
 	$(VENV)/bin/kept tour .
@@ -66,7 +69,6 @@ bench: $(STAMP) ## measure against peers; prints ratios, passes or fails nothing
 	@set -e; for program in tests/bench/[a-z]*.py; do name=$$(basename "$$program" .py); echo "== $$name"; $(PY) -m "tests.bench.$$name"; done
 
 lock: $(STAMP) ## make requirements.lock anew
-	@$(PIP) install 'uv>=0.9'
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group dev --output-file requirements.lock
 

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -263,11 +263,18 @@ class Daemon:
 
 @asynccontextmanager
 async def running(
-    home: Path, service: Service | None = None, clock: StageClock | None = None, /, **settings: str
+    home: Path,
+    service: Service | None = None,
+    clock: StageClock | None = None,
+    places: Callable[[], Paths] | None = None,
+    /,
+    **settings: str,
 ) -> AsyncIterator[Daemon]:
     """A daemon on `home`, which has to be a short path (a socket's has at most 107 bytes). Settings as
-    `limits__in_flight="5"`. `service` is what a service manager gave it; `clock` goes on from a former daemon's."""
-    paths = find({"KEPT_HOME": str(home)})
+    `limits__in_flight="5"`. `service` is what a service manager gave it; `clock` goes on from a former daemon's;
+    `places` finds other places than those below `home`, each time it is asked."""
+    places = places or (lambda: find({"KEPT_HOME": str(home)}))
+    paths = places()
     overrides = [f"{name}={value}" for name, value in QUIET.items()]
     overrides += [f"{name.replace('__', '.')}={value}" for name, value in settings.items()]
 
@@ -278,7 +285,7 @@ async def running(
     clock = clock or StageClock()
     ready = anyio.Event()
     log.configure(settled.log, paths)
-    daemon = Daemon(paths, Supervisor(paths, settled, load, clock, ready.set, service), clock)
+    daemon = Daemon(paths, Supervisor(paths, settled, load, clock, ready.set, service, places=places), clock)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(daemon.supervisor.run)

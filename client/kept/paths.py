@@ -36,6 +36,10 @@ MARKER = "running"
 """The file, in the data folder, that is there while a daemon serves, and after a run that did not end in order."""
 
 
+_WRITABLE_BY_OTHERS = 0o022
+_OF_ALL_DISTRIBUTIONS = "/mnt/wslg"
+
+
 class BadPlace(ValueError):
     """The environment names a place that can't be used. The text says which variable to change."""
 
@@ -96,12 +100,24 @@ class Paths:
 
 
 def is_own_folder(path: str) -> bool:
-    """Whether `path` is a folder of the calling user.
+    """Whether `path` is a folder of the calling user that no other user can write to.
 
-    On WSL2 `/run/user/UID` can belong to root or vanish after boot; then the socket goes below the state folder.
+    On WSL2 `/run/user/UID` can belong to root (microsoft/WSL#10846) or vanish after boot (#13562), and its stand-in
+    below `/mnt/wslg` is open to all (microsoft/wslg#1333). That one, wherever else it is mounted, is shared by all
+    distributions, so that a socket in it could be another's. Then the socket goes below the state folder. A folder that
+    others can read (#10896) will do: the socket's own is closed.
     """
     try:
-        return os.stat(path).st_uid == os.geteuid() and os.path.isdir(path)
+        found = os.stat(path)
+    except OSError:
+        return False
+    is_own = found.st_uid == os.geteuid() and not found.st_mode & _WRITABLE_BY_OTHERS and os.path.isdir(path)
+    return is_own and not _is_shared(found.st_dev)
+
+
+def _is_shared(device: int) -> bool:
+    try:
+        return os.stat(_OF_ALL_DISTRIBUTIONS).st_dev == device
     except OSError:
         return False
 

@@ -21,6 +21,7 @@ import msgspec
 
 from .faults import NoDaemon, StartFailed
 from .holder import elsewhere, holder
+from .mounts import refusal
 from .paths import DAMAGED, HOME_TAKEN, Paths
 from .trust import check_folder, check_peer, check_socket
 
@@ -50,10 +51,13 @@ def start(paths: Paths, seconds: float = READY_SECONDS, environ: Mapping[str, st
     serves. `seconds`, at most 10, bounds the whole. The daemon gets `environ`, a session of its own, and the log as its
     standard error. Of a named socket's folder no parents are made.
 
-    Raises `StartFailed` where it can't be started, or ends early, with its last line; `NoDaemon` where it is not ready
-    in time, or serves at a socket that isn't the named one; `Untrusted` where the folder could be somebody else's.
+    Raises `StartFailed` where it can't be started, as on a file system that holds no home, or ends early, with its last
+    line; `NoDaemon` where it is not ready in time, or serves at a socket that isn't the named one; `Untrusted` where
+    the folder could be somebody else's.
     """
     end = time.monotonic() + min(seconds, READY_SECONDS)
+    if why := refusal(paths.data_dir):
+        raise StartFailed(why)
     try:
         if not environ.get("KEPT_SOCKET"):
             os.makedirs(os.path.dirname(paths.runtime_dir), mode=0o700, exist_ok=True)

@@ -1,8 +1,8 @@
 """`keptd`: reads the command line and the settings, opens the log, and runs the daemon until it is told to stop.
 
 Exit codes: 0 after a stop, 1 where the home, the socket or the database can't be used or a thread of the store failed,
-2 for a wrong command line or setting, 70 where the database was found damaged (start it again, and it recovers), 75
-where another daemon has the home.
+2 for a wrong command line or setting, or a home on a file system that can't hold one, 70 where the database was found
+damaged (start it again, and it recovers), 75 where another daemon has the home.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import anyio
 from kept.paths import HOME_TAKEN, BadPlace, find
 
 from . import VERSION, config, log, notify
-from .home import HomeTaken, UnusableHome
+from .home import HomeTaken, UnsoundHome, UnusableHome, check_ground
 from .rpc.listen import UnusableSocket, adopt
 from .store.database import UnusableDatabase
 from .store.migrations import ChangedMigration, NewerDatabase
@@ -54,8 +54,9 @@ def _run(overrides: list[str], service: notify.Service) -> int:
         faulthandler.enable()
     try:
         paths = find(os.environ)
+        check_ground(paths)
         settings = config.load(Path(paths.config_file), os.environ, overrides)
-    except (BadPlace, config.ConfigError) as refusal:
+    except (BadPlace, UnsoundHome, config.ConfigError) as refusal:
         service.notifier.status(str(refusal))
         sys.stderr.write(f"keptd: {refusal}\n")
         return 2
@@ -67,6 +68,7 @@ def _run(overrides: list[str], service: notify.Service) -> int:
             lambda: config.load(Path(paths.config_file), os.environ, overrides),
             service=service,
             listener=adopt(service.passed, Path(paths.socket)),
+            places=lambda: find(os.environ),
         )
         return anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
     except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration, Broken) as refusal:

@@ -13,11 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 
+import structlog
+
+from kept.mounts import mount_of, refusal
 from kept.paths import Paths
 
 _WRITABLE_BY_OTHERS = 0o022
 _ZEROS = memoryview(bytes(1024 * 1024))
 _LOCK_BYTES = 4096
+
+logger = structlog.get_logger(__name__)
 
 
 class UnusableHome(Exception):
@@ -28,8 +33,21 @@ class HomeTaken(UnusableHome):
     """Another daemon has the home, for now."""
 
 
+class UnsoundHome(UnusableHome):
+    """The home lies where nothing should be kept, which stays so until it is moved."""
+
+
+def check_ground(paths: Paths) -> None:
+    """Whether a home can be there at all. Raises `UnsoundHome`, before anything is made."""
+    if why := refusal(paths.data_dir):
+        raise UnsoundHome(why)
+
+
 def prepare(paths: Paths) -> None:
-    """Make what is missing, for the owner alone."""
+    """Make what is missing, for the owner alone. Raises `UnusableHome`."""
+    mount = mount_of(paths.data_dir)
+    if doubt := mount.doubt():
+        logger.warning("whether the home's file system can be relied on is not known", what=doubt, kind=mount.kind)
     for folder in (paths.data_dir, paths.state_dir, paths.runtime_dir):
         make_private(Path(folder))
 
@@ -119,8 +137,13 @@ class HomeLock:
             raise HomeTaken(
                 f"another keptd{whose} has {data_dir}. Use it, or end it with `kept daemon stop`."
             ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, b"%d\n%s\n" % (os.getpid(), os.fsencode(socket)), 0)
+        self.name(socket)
+
+    def name(self, socket: str) -> None:
+        """Say where its daemon listens. Who reads it at that moment gets the former path, or this one whole."""
+        text = b"%d\n%s\n" % (os.getpid(), os.fsencode(socket))
+        os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
 
     def in_place(self) -> bool:
         """Whether the lock is still the file at its path. Where the home was removed, another daemon may have begun

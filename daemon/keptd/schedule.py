@@ -86,6 +86,11 @@ def parse(text: str) -> Schedule:
     raise ValueError(f"expected {EXPECTED}")
 
 
+def load() -> None:
+    """Load the library now, for a setting that comes after an upgrade has replaced it."""
+    import cronsim  # noqa: F401, PLC0415
+
+
 def _occurrences(expression: str, moment: datetime) -> Iterator[datetime]:
     # Most schedules are intervals: the library is loaded by the first that is not.
     from cronsim import CronSim, CronSimError  # noqa: PLC0415

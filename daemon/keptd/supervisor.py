@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import anyio
 import apsw
 import structlog
 
-from kept.paths import Paths
+from kept.paths import BadPlace, Paths
 from kept.wire import PROTOCOL_VERSION, Actor
 from kept.wire.catalog import calls
 from kept.wire.daemon import DaemonStatus, Reloaded, Storage
@@ -60,8 +60,10 @@ from .jobs.runner import Runner
 from .notify import Service
 from .recovery.copies import from_backups
 from .recovery.files import Mender
+from .rpc.cli import load_the_rest
 from .rpc.dispatch import Dispatcher
-from .rpc.listen import listen
+from .rpc.door import Door
+from .rpc.listen import UnusableSocket
 from .rpc.methods import check
 from .rpc.peer import Peer
 from .rpc.server import Server
@@ -118,9 +120,11 @@ class Supervisor:
         ready: Callable[[], None] = lambda: None,
         service: Service | None = None,
         listener: socket.socket | None = None,
+        places: Callable[[], Paths] | None = None,
     ) -> None:
         """`load` reads the settings again, for a reload; `ready` is called when the socket answers. `service` is what a
-        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends."""
+        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends.
+        `places` says where things are now, for when the socket's folder is gone; without it they stay."""
         self._paths = paths
         self._config = settings
         self._load = load
@@ -129,6 +133,7 @@ class Supervisor:
         self._service = service or Service()
         self._notifier = self._service.notifier
         self._adopted = listener
+        self._places = places or (lambda: paths)
         self.jobs: Runner
         self._actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid(), version=VERSION)
         self._started_at = 0
@@ -228,9 +233,8 @@ class Supervisor:
         )
 
     async def _serve(self) -> None:
-        listener = self._adopted or listen(Path(self._paths.socket))
-        self._socket = home.identity(Path(self._paths.socket))
-        self._server = Server(listener, self._dispatcher, os.geteuid(), self._clock)
+        self._door = Door(self._paths.socket, self._adopted)
+        self._server = Server(self._door.listener, self._dispatcher, os.geteuid(), self._clock)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._store.completions.deliver)
@@ -242,6 +246,7 @@ class Supervisor:
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
                 tasks.start_soon(self._tell_of_files)
+                tasks.start_soon(load_the_rest)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
@@ -259,34 +264,25 @@ class Supervisor:
                 )
                 self._ready()
                 await self._stopping.wait()
-                if self._adopted is not None:
+                if self._door.is_passed:
                     self._server.leave_waiting()
                 self._notifier.stopping("stopping: answering what is in flight")
                 self._checked.set()
                 await self._end_jobs()
                 await self._drain()
                 # Before what may take its time: who comes now starts another daemon, or waits for one.
-                self._close(listener)
+                self._door.close()
                 with anyio.move_on_after(MIRROR_SECONDS):
                     await self._mirror.catch_up()
                 tasks.cancel_scope.cancel()
         finally:
-            self._close(listener)
+            self._door.close()
 
     async def _settle(self) -> None:
         """Before anybody sees what the last run left."""
         for domain in DOMAINS:
             if domain.settle is not None:
                 await domain.settle(self._store, self._clock)
-
-    def _close(self, listener: socket.socket) -> None:
-        if listener.fileno() < 0:
-            return
-        # Compared while it is open, since then no other file can have its inode. One that was passed stays.
-        if self._adopted is None and home.is_at(Path(self._paths.socket), self._socket):
-            with suppress(FileNotFoundError):
-                os.unlink(self._paths.socket)
-        listener.close()
 
     async def _drain(self) -> None:
         logger.info("stopping", connections=len(self._server.peers))
@@ -309,12 +305,32 @@ class Supervisor:
             await self.jobs.ended.wait()
 
     async def _heed_removal(self) -> None:
-        """A daemon whose home or socket was removed can't be reached any more, and another may begin in its place."""
+        """A daemon whose home was removed ends, since another may begin in its place. One whose socket is gone can't
+        be reached any more, so it listens anew; where something else took the socket's place, it ends as well."""
         while not self._stopping.is_set():
-            if not (self._lock.in_place() and home.is_at(Path(self._paths.socket), self._socket)):
+            if not (self._lock.in_place() and (self._door.in_place() or self._move())):
                 logger.warning("ending, since the home or the socket was removed", home=self._paths.data_dir)
                 self.stop()
             await anyio.sleep(HOME_SECONDS)
+
+    def _move(self) -> bool:
+        """Listen where a client of this moment looks; False where that can't be."""
+        if not self._door.is_lost():
+            return False
+        former = self._door.path
+        try:
+            self._door = self._door.moved(self._places().socket)
+        except (BadPlace, home.UnusableHome, UnusableSocket, OSError) as refusal:
+            logger.warning("the socket is gone, and there is no other place for it", reason=str(refusal))
+            return False
+        self._server.move(self._door.listener)
+        try:
+            # For those whose environment names another place, as before.
+            self._lock.name(self._door.path)
+        except OSError as fault:
+            logger.warning("the lock could not say where the new socket is", reason=str(fault))
+        logger.warning("the socket was removed, so there is a new one", former=former, socket=self._door.path)
+        return True
 
     async def _heed_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -412,7 +428,7 @@ class Supervisor:
             protocol=PROTOCOL_VERSION,
             pid=os.getpid(),
             home=self._paths.data_dir,
-            socket=self._paths.socket,
+            socket=self._door.path,
             started_at=to_time(self._started_at),
             uptime_seconds=int(self._clock.monotonic() - self._started),
             connections=len(peers),

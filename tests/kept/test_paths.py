@@ -138,3 +138,21 @@ def test_it_imports_nothing_that_a_bare_interpreter_has_not_loaded() -> None:
     )
     loaded = done.stdout.split()
     assert loaded == ["__future__", "kept", "kept.paths"]
+
+
+@pytest.mark.parametrize(("mode", "is_used"), [(0o700, True), (0o755, True), (0o777, False), (0o770, False)])
+def test_a_runtime_folder_that_others_can_write_to_is_not_used(tmp_path: Path, mode: int, is_used: bool) -> None:
+    tmp_path.chmod(mode)
+    found = find({"HOME": "/h", "XDG_RUNTIME_DIR": str(tmp_path)})
+    assert found.runtime_dir == (f"{tmp_path}/kept" if is_used else "/h/.local/state/kept/run")
+
+
+def test_a_runtime_folder_that_all_distributions_share_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"HOME": "/h", "XDG_RUNTIME_DIR": str(tmp_path)}
+    # The file system of the one is that of the other.
+    monkeypatch.setattr("kept.paths._OF_ALL_DISTRIBUTIONS", str(tmp_path.parent))
+    assert find(environment).runtime_dir == "/h/.local/state/kept/run"
+    monkeypatch.setattr("kept.paths._OF_ALL_DISTRIBUTIONS", "/proc")
+    assert find(environment).runtime_dir == f"{tmp_path}/kept"

@@ -151,6 +151,24 @@ def test_the_passed_socket_is_served_and_stays_when_the_daemon_ends(home: Path, 
     assert os.lstat(home / "run" / "keptd.sock").st_ino == before
 
 
+def test_where_the_passed_socket_was_removed_the_daemon_makes_one_of_its_own(
+    home: Path, listener: socket.socket
+) -> None:
+    path = home / "run" / "keptd.sock"
+    with Managed(home, listener) as process, process.connect() as before:
+        assert "result" in ask(before, "daemon.ping")
+        path.unlink()
+        assert process.popen.stderr is not None
+        assert any('"the socket was removed, so there is a new one"' in line for line in process.popen.stderr)
+        with process.connect() as after:
+            assert "result" in ask(after, "daemon.ping")
+            assert "result" in ask(before, "daemon.ping")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(PATIENCE) == 0
+    assert not path.exists(), "its own it takes with it"
+    assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), "the manager's is the manager's"
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_who_connects_while_no_daemon_runs_is_answered_by_the_next(
     home: Path, listener: socket.socket, end: signal.Signals

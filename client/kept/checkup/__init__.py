@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..paths import BadPlace, Paths
 from ..wire.maintenance import Checkup, Finding
-from . import files, folders, recoveries
+from . import files, folders, recoveries, wsl
 from .daemon import Reached, reach
 from .findings import of_text
 from .journal import service
@@ -47,6 +47,7 @@ def examine(paths: Paths, environ: Mapping[str, str], version: str) -> Examinati
         found += _unattended(paths, environ, reached)
     reports = reached.checkup.recoveries if reached.checkup else recoveries.read(paths.data_dir)
     found += [*recoveries.tell(reports), *recoveries.quarantined(paths.data_dir, reports)]
+    found += wsl.look(paths, environ)
     return Examination(findings=tuple(found), checkup=reached.checkup)
 
 

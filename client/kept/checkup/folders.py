@@ -7,29 +7,11 @@ from collections.abc import Iterator, Mapping
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
 from ..holder import lock_of
+from ..mounts import IN_MEMORY, mount_of
 from ..paths import MARKER, QUARANTINE, REPORTS, Paths
 from ..wire.maintenance import Finding
 from .findings import ok, problem, quoted, warning
 
-UNSOUND = {
-    "9p": "a Windows drive, or another machine's",
-    "drvfs": "a Windows drive",
-    "nfs": "a network folder",
-    "nfs4": "a network folder",
-    "cifs": "a network folder",
-    "smb3": "a network folder",
-    "smbfs": "a network folder",
-    "afs": "a network folder",
-    "vboxsf": "a folder of the machine around this one",
-    "fuse.sshfs": "a network folder",
-    "fuse.rclone": "a network folder",
-}
-"""File systems whose locks or syncs don't hold what SQLite asks of them (https://www.sqlite.org/howtocorrupt.html,
-sections 2.1 and 3), and what people call them. WSL2 mounts Windows drives as 9p."""
-
-IN_MEMORY = frozenset({"tmpfs", "ramfs"})
-
-_MOUNTS = "/proc/self/mountinfo"
 _OTHERS_WRITE = 0o022
 _OTHERS = 0o077
 _OWNER_READS_AND_WRITES = 0o600
@@ -40,6 +22,10 @@ _INSTEAD = {"data folder": ", or set KEPT_HOME to the folder where your files ar
 _TAKE_ALONG = (
     "kept data export-all FILE takes everything along. Then set KEPT_HOME to a folder on this machine's own disk, "
     "such as ~/.kept, and kept data import-all FILE puts it there."
+)
+_COPY = (
+    "Set KEPT_HOME to a folder on this machine's own disk, such as ~/.kept. If something is kept here already, copy "
+    "all of the folder there first, while no daemon runs (cp -a)."
 )
 
 
@@ -148,53 +134,22 @@ def _of_another_kind(path: str, mode: int) -> Finding:
 
 def _disk(data_dir: str) -> Finding:
     """Whether the file system keeps what is written."""
-    kind = file_system(data_dir)
-    if kind in UNSOUND:
-        told = f"{data_dir} lies on {UNSOUND[kind]} ({kind}), where locks and syncs can't be relied on"
-        return problem("file system", told, _TAKE_ALONG)
-    if kind in IN_MEMORY:
-        return warning(
-            "file system", f"{data_dir} lies in memory ({kind}), and is gone when the machine restarts", _TAKE_ALONG
+    mount = mount_of(data_dir)
+    if fault := mount.fault():
+        told = f"{data_dir} lies on {fault} ({mount.kind}), where locks and syncs can't be relied on: no daemon starts"
+        return problem("file system", told, _COPY)
+    if doubt := mount.doubt():
+        told = (
+            f"{data_dir} lies on {doubt} ({mount.kind}): whether locks and syncs hold there depends on the other side"
         )
+        return warning("file system", told, _TAKE_ALONG)
+    if mount.kind in IN_MEMORY:
+        told = f"{data_dir} lies in memory ({mount.kind}), and is gone when the machine restarts"
+        return warning("file system", told, _TAKE_ALONG)
     if _is_read_only(data_dir):
         step = "Mount it for writing, or set KEPT_HOME to another place. A disk that fails is often made read-only."
         return problem("file system", f"{data_dir} is on a file system that is mounted read-only", step)
-    return ok("file system", f"{kind or 'unknown'}, mounted for writing")
-
-
-def file_system(path: str, mounts: str | None = None) -> str:
-    """The type of the file system that `path` is on, or would be; empty where that can't be told.
-
-    `mounts` is the text of /proc/self/mountinfo (proc_pid_mountinfo(5)); of several mounts on one place the last holds.
-    """
-    if mounts is None:
-        try:
-            with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
-                mounts = file.read()
-        except OSError:
-            return ""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    for line in mounts.splitlines():
-        left, _, right = line.partition(" - ")
-        fields, types = left.split(" "), right.split(" ")
-        if len(fields) <= 4 or not types[0]:
-            continue
-        point = _unescaped(fields[4])
-        if _is_within(real, point) and len(point) >= len(best):
-            best, kind = point, types[0]
-    return kind
-
-
-def _unescaped(text: str) -> str:
-    """Space, tab, line feed and backslash stand as octal numbers."""
-    for code, character in ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")):
-        text = text.replace(code, character)
-    return text
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return folder in ("/", path) or path.startswith(folder + "/")
+    return ok("file system", f"{mount.kind or 'unknown'}, mounted for writing")
 
 
 def _is_read_only(path: str) -> bool:

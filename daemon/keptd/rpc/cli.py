@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar, cast
 
 import anyio
+import structlog
 from anyio.lowlevel import RunVar
 
 from kept.calls import plan
@@ -18,6 +19,7 @@ from kept.wire import Call
 from kept.wire.daemon import CommandResult, RunCommand
 from kept.wire.errors import Cancelled, from_wire
 
+from .. import schedule
 from ..domain import Tell, to_nobody
 from ..store.readers import ReadJob
 from .control import ControlCtx
@@ -31,6 +33,8 @@ R = TypeVar("R")
 
 THREADS = 16
 """Command lines that run at once; more wait."""
+
+logger = structlog.get_logger(__name__)
 
 _limiters: RunVar[anyio.CapacityLimiter] = RunVar("command line threads")
 
@@ -76,6 +80,28 @@ class Errand:
         for pending in self._inner.pending.values() if self._inner is not None else ():
             if isinstance(pending, (ReadJob, Running)) or not self._ctx.peer.closed:
                 pending.cancel()
+
+
+async def load_the_rest() -> None:
+    """Load what the start did without and a request may need: 50 ms of a thread, and 1.5 MiB.
+
+    An upgrade replaces the files of a daemon that runs. What it loaded after that would be of another version than the
+    rest of it, or gone.
+    """
+    for load in (_load, schedule.load):
+        await anyio.to_thread.run_sync(load)
+    logger.debug("an upgrade can come")
+
+
+def _load() -> None:
+    from difflib import get_close_matches  # noqa: F401, PLC0415
+    from importlib import metadata  # noqa: F401, PLC0415
+
+    from rich.cells import cell_len, set_cell_size  # noqa: F401, PLC0415
+
+    from kept.cli import complete, help  # noqa: A004, F401, PLC0415
+
+    cell_len("\u4e2d")  # Its tables come with the first text that needs them.
 
 
 @serves

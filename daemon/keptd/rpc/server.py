@@ -53,6 +53,9 @@ class Server:
         self._accepted = 0
         self._serving = anyio.CancelScope()
         self._accepting = anyio.CancelScope()
+        self._moving = anyio.CancelScope()
+        self._former: list[socket.socket] = []
+        """Listeners that were moved from."""
         self._draining = False
         self._ready: list[Peer] = []
         self._some_ready = anyio.Event()
@@ -66,11 +69,18 @@ class Server:
                 async with anyio.create_task_group() as tasks:
                     with self._accepting:
                         while True:
-                            await anyio.wait_readable(self._listener)
-                            if connection := await self._accept():
-                                self._admit(tasks, connection)
+                            with self._moving:
+                                await self._admit_from(tasks)
+                            self._moving = anyio.CancelScope()
+                            await self._leave_former(tasks)
                 sending.cancel_scope.cancel()
         self.ended.set()
+
+    def move(self, listener: socket.socket) -> None:
+        """Accept on another listener from now on. Who has connected to the former is served; then that is closed."""
+        self._former.append(self._listener)
+        self._listener = listener
+        self._moving.cancel()
 
     @property
     def received_bytes(self) -> int:
@@ -102,9 +112,21 @@ class Server:
         if self._draining and not self.peers:
             self._accepting.cancel()
 
-    async def _accept(self) -> socket.socket | None:
+    async def _admit_from(self, tasks: TaskGroup) -> None:
+        while True:
+            await anyio.wait_readable(self._listener)
+            if connection := await self._accept(self._listener):
+                self._admit(tasks, connection)
+
+    async def _leave_former(self, tasks: TaskGroup) -> None:
+        while self._former:
+            with self._former.pop() as former:
+                while connection := await self._accept(former):
+                    self._admit(tasks, connection)
+
+    async def _accept(self, listener: socket.socket) -> socket.socket | None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except BlockingIOError:
             return None
         except OSError as fault:

@@ -1,0 +1,70 @@
+#!/bin/sh
+# kept at login on WSL2 without systemd: puts login.sh into place, and a line that reads it into the login profile.
+#   sh systemd/wsl2/without-systemd.sh            set up; again changes nothing
+#   sh systemd/wsl2/without-systemd.sh --remove   undo it
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+folder=${XDG_CONFIG_HOME:-$HOME/.config}/kept
+script=$folder/login.sh
+mark='# kept at login'
+# What is in the path is quoted for the shell that reads it: ' becomes '\''.
+quoted=$(printf '%s\n' "$script" | sed "s/'/'\\\\''/g")
+line="[ ! -r '$quoted' ] || . '$quoted' $mark"
+
+# The files that login shells read: bash the first of the three that is there, zsh a file of its own.
+profiles() {
+    if [ -f "$HOME/.bash_profile" ]; then
+        echo "$HOME/.bash_profile"
+    elif [ -f "$HOME/.bash_login" ]; then
+        echo "$HOME/.bash_login"
+    fi
+    # sh and dash read this one, whatever bash has.
+    echo "$HOME/.profile"
+    case ${SHELL:-} in
+    */zsh) echo "${ZDOTDIR:-$HOME}/.zprofile" ;;
+    esac
+}
+
+set_up() {
+    mkdir -p "$folder"
+    # Whole or not at all: a login may read it now.
+    cp "$here/login.sh" "$script.new"
+    mv "$script.new" "$script"
+    profiles | while IFS= read -r profile; do
+        if [ -f "$profile" ] && grep -qF "$mark" "$profile"; then
+            echo "$profile has the line already"
+        else
+            # A profile whose last line has no end would swallow this one.
+            if [ -s "$profile" ] && [ -n "$(tail -c 1 "$profile")" ]; then
+                echo >>"$profile"
+            fi
+            printf '%s\n' "$line" >>"$profile"
+            echo "$profile: added a line that reads $script"
+        fi
+    done
+    echo "keptd starts at your next login. To undo this: sh $0 --remove"
+}
+
+remove() {
+    profiles | while IFS= read -r profile; do
+        if [ -f "$profile" ] && grep -qF "$mark" "$profile"; then
+            # Written into the file that is there, which keeps its mode and whatever links to it.
+            rest=$(grep -vF "$mark" "$profile" || :)
+            printf '%s' "${rest:+$rest
+}" >"$profile"
+            echo "$profile: removed the line"
+        fi
+    done
+    rm -f "$script"
+    echo "keptd no longer starts at login; every command starts it when it is needed."
+}
+
+case ${1:-} in
+'') set_up ;;
+--remove) remove ;;
+*)
+    echo "usage: sh $0 [--remove]" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,267 @@
+"""The scripts for a start at login on WSL2, run by real shells on this system: there is no Windows here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kept.holder import holder
+from kept.paths import find
+
+from .harness import PATIENCE
+from .sources import PACKAGES, ROOT
+
+FOLDER = ROOT / "systemd" / "wsl2"
+SHELLS = [shell for shell in ("dash", "bash", "zsh", "busybox") if shutil.which(shell)]
+
+
+class Login:
+    """A person's home folder, and what a login is."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.bin = home / ".local" / "bin"
+        self.bin.mkdir(parents=True)
+        self.environ = {"HOME": str(home), "PATH": "/usr/bin:/bin", "SHELL": "/bin/bash"}
+        self.paths = find(self.environ)
+
+    def has(self, name: str, text: str, folder: Path | None = None) -> None:
+        """A program of that name."""
+        file = (folder or self.bin) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+
+    def has_kept(self) -> None:
+        """The real one, of this tree."""
+        tree = os.pathsep.join(map(str, PACKAGES.values()))
+        python = f"PYTHONPATH='{tree}' exec '{sys.executable}' -P -m"
+        self.has("kept", f'#!/bin/sh\n{python} kept "$@"\n')
+
+    def run(self, *command: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        """To its end; what it started in the background holds up nothing, or this fails."""
+        return subprocess.run(
+            list(map(str, command)),
+            env={**self.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def log_in(self, shell: str, profile: str) -> subprocess.CompletedProcess[str]:
+        """Read a profile as a login shell does."""
+        (self.home / ".profile").write_text(profile)
+        words = [shell, "sh"] if shell == "busybox" else [shell]
+        return self.run(*words, "-c", f'. "{self.home}/.profile"; echo "status $?"; set | grep -i "^kept" || :')
+
+    def running(self) -> list[tuple[int, str]]:
+        """The processes with this home folder, and their command lines."""
+        found = []
+        for process in Path("/proc").iterdir():
+            try:
+                if not process.name.isdigit():
+                    continue
+                if f"HOME={self.home}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                    found.append((int(process.name), (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()))
+            except OSError:
+                continue  # It has ended meanwhile.
+        return found
+
+    def daemons(self) -> list[int]:
+        return [pid for pid, line in self.running() if "-m keptd" in line]
+
+    def until_settled(self) -> None:
+        """Wait until nobody starts anything any more."""
+        end = time.monotonic() + PATIENCE
+        while any("daemon start" in line for _, line in self.running()):
+            assert time.monotonic() < end, self.running()
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def login(home: Path) -> Iterator[Login]:
+    made = Login(home)
+    yield made
+    found = holder(made.paths.data_dir)
+    if found is not None and found[0] in made.daemons():
+        os.kill(found[0], 15)
+        end = time.monotonic() + PATIENCE
+        while made.daemons():
+            assert time.monotonic() < end, "the daemon does not end"
+            time.sleep(0.01)
+
+
+PROFILE = f"set -eu\n. '{FOLDER}/login.sh'\nset +eu\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_login_starts_the_daemon_and_shows_nothing(login: Login, shell: str) -> None:
+    login.has_kept()
+    done = login.log_in(shell, PROFILE)
+    assert (done.stdout, done.stderr) == ("status 0\n", "")
+    login.until_settled()
+    [pid] = login.daemons()
+    assert holder(login.paths.data_dir) == (pid, login.paths.socket)
+    # In a session of its own, so that it outlives the terminal.
+    assert os.getsid(pid) == pid
+
+
+def test_ten_terminals_at_once_start_one_daemon(login: Login) -> None:
+    login.has_kept()
+    (login.home / ".profile").write_text(PROFILE)
+    command = ["bash", "--login", "-c", "echo in"]
+    shells = [
+        subprocess.Popen(command, env=login.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        for _ in range(10)
+    ]
+    assert [shell.communicate(timeout=PATIENCE)[0] for shell in shells] == ["in\n"] * 10
+    login.until_settled()
+    assert len(login.daemons()) == 1
+    log = Path(login.paths.log).read_text()
+    assert log.count('"event":"ready"') == 1
+    assert "another keptd" not in log
+    before = login.daemons()
+    assert login.log_in("bash", PROFILE).stdout == "status 0\n"
+    login.until_settled()
+    assert login.daemons() == before
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "kept",
+    [None, "#!/bin/sh\necho broken >&2\nexit 70\n", "#!/nonexistent/python\n", "not a program of any kind \x7f\n"],
+    ids=["missing", "failing", "without its python", "damaged"],
+)
+def test_a_kept_that_does_not_work_breaks_no_login(login: Login, shell: str, kept: str | None) -> None:
+    if kept is not None:
+        login.has("kept", kept)
+    done = login.log_in(shell, PROFILE)
+    assert (done.stdout, done.stderr) == ("status 0\n", "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_login_does_not_wait_for_a_start_that_hangs(login: Login, shell: str) -> None:
+    os.mkfifo(login.home / "never")
+    login.has("kept", f"#!/bin/sh\nread -r _ <'{login.home}/never'\n")
+    done = login.log_in(shell, PROFILE)
+    assert (done.stdout, done.stderr) == ("status 0\n", "")
+    # It hangs still, until now.
+    assert any("kept daemon start" in line for _, line in login.running())
+    with open(login.home / "never", "w") as end:
+        end.write("\n")
+    login.until_settled()
+
+
+def test_a_login_without_a_home_folder_or_a_path_is_none_the_worse(login: Login) -> None:
+    done = login.run("/bin/sh", "-c", f"unset HOME PATH; set -eu; . '{FOLDER}/login.sh'; echo in")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "")
+
+
+SET_UP = FOLDER / "without-systemd.sh"
+
+
+def test_the_line_is_added_once_and_removed_without_a_trace(login: Login) -> None:
+    before = "umask 022\n# the last line has no end"
+    (login.home / ".profile").write_text(before)
+    (login.home / ".profile").chmod(0o640)
+    assert login.run("sh", SET_UP).returncode == 0
+    once = (login.home / ".profile").read_text()
+    assert once.count("kept at login") == 1
+    assert login.run("sh", SET_UP).returncode == 0
+    assert (login.home / ".profile").read_text() == once
+    assert (login.home / ".config/kept/login.sh").read_text() == (FOLDER / "login.sh").read_text()
+    assert login.run("sh", SET_UP, "--remove").returncode == 0
+    assert (login.home / ".profile").read_text() == before + "\n"
+    assert (login.home / ".profile").stat().st_mode & 0o777 == 0o640
+    assert not (login.home / ".config/kept/login.sh").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "shell", "expected"),
+    [
+        ((), "/bin/bash", {".profile"}),
+        ((".bash_profile",), "/bin/bash", {".bash_profile", ".profile"}),
+        ((".bash_login", ".profile"), "/bin/bash", {".bash_login", ".profile"}),
+        ((), "/usr/bin/zsh", {".profile", ".zprofile"}),
+    ],
+)
+def test_each_login_shells_own_file_gets_the_line(
+    login: Login, there: tuple[str, ...], shell: str, expected: set[str]
+) -> None:
+    for name in there:
+        (login.home / name).write_text("true\n")
+    assert login.run("sh", SET_UP, SHELL=shell).returncode == 0
+    found = {file.name for file in login.home.glob(".*") if file.is_file() and "kept at login" in file.read_text()}
+    assert found == expected
+    assert login.run("sh", SET_UP, "--remove", SHELL=shell).returncode == 0
+    assert not [file for file in login.home.glob(".*") if file.is_file() and "kept" in file.read_text()]
+
+
+def test_a_login_after_the_set_up_starts_the_daemon_wherever_the_settings_are(login: Login) -> None:
+    login.has_kept()
+    config = str(login.home / "it's my $config")
+    assert login.run("sh", SET_UP, XDG_CONFIG_HOME=config).returncode == 0
+    done = login.run("bash", "--login", "-c", "echo in")
+    assert (done.stdout, done.stderr) == ("in\n", "")
+    login.until_settled()
+    assert len(login.daemons()) == 1
+
+
+def test_a_profile_whose_script_is_gone_is_none_the_worse(login: Login) -> None:
+    assert login.run("sh", SET_UP).returncode == 0
+    (login.home / ".config/kept/login.sh").unlink()
+    done = login.run("bash", "--login", "-ec", "echo in")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "")
+
+
+def with_systemd(login: Login, *, booted: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run it with stand-ins that write down what they are asked for."""
+    folder = login.home / "stand-ins"
+    for name in ("systemctl", "loginctl"):
+        login.has(name, f'#!/bin/sh\necho {name} "$@" >>"{login.home}/asked"\n[ ! -e "{login.home}/no $2" ]\n', folder)
+    place = login.home if booted else login.home / "none"
+    return login.run("sh", FOLDER / "with-systemd.sh", PATH=f"{folder}:/usr/bin:/bin", KEPT_BOOTED=str(place))
+
+
+def test_with_systemd_the_units_are_put_into_place_and_enabled(login: Login) -> None:
+    login.has("keptd", "#!/bin/sh\n")
+    for _ in range(2):
+        done = with_systemd(login)
+        assert (done.returncode, done.stderr) == (0, "")
+    units = login.home / ".config/systemd/user"
+    for name in ("keptd.service", "keptd.socket"):
+        assert (units / name).read_text() == (ROOT / "systemd" / name).read_text()
+    assert len(list(units.iterdir())) == 2
+    asked = (login.home / "asked").read_text().splitlines()
+    assert asked[1:3] == ["systemctl --user daemon-reload", "systemctl --user enable --now keptd.socket keptd.service"]
+    assert asked[3].startswith("loginctl enable-linger ")
+
+
+@pytest.mark.parametrize(("what", "said"), [("systemd", "[boot]"), ("keptd", "Install kept"), ("manager", "#10846")])
+def test_what_is_missing_for_systemd_is_said_before_anything_is_changed(login: Login, what: str, said: str) -> None:
+    if what != "keptd":
+        login.has("keptd", "#!/bin/sh\n")
+    if what == "manager":
+        (login.home / "no show-environment").touch()
+    done = with_systemd(login, booted=what != "systemd")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (login.home / ".config").exists()
+
+
+def test_without_lingering_the_units_are_enabled_all_the_same(login: Login) -> None:
+    login.has("keptd", "#!/bin/sh\n")
+    user = login.run("id", "-un").stdout.strip()
+    (login.home / f"no {user}").touch()
+    done = with_systemd(login)
+    assert done.returncode == 0
+    assert "sudo loginctl enable-linger" in done.stderr
