@@ -12,7 +12,7 @@ _BEFORE = r"""_kept_options=${BASHOPTS-}
 """
 
 _AFTER = r"""if [[ $_kept_options == *expand_aliases* ]]; then shopt -s expand_aliases; fi
-unset -v _kept_options
+\unset -v _kept_options
 """
 
 # bash cuts words at : and =, which keys and options may hold, so the words are put together again by the spaces of
@@ -57,7 +57,7 @@ complete -o default -F _kept kept
 # the device of a closed one, have a session of their own.
 BANNER = r"""_kept_show() {
   local line='' place='?' form='^. [0-9]+ [0-9]+ ([0-9]+) ([0-9]+) '
-  if [[ -r /proc/$$/stat ]] && IFS= read -r line </proc/$$/stat && [[ ${line##*) } =~ $form ]]; then
+  if [[ -r /proc/$$/stat ]] && IFS= read -r line <"/proc/$$/stat" && [[ ${line##*) } =~ $form ]]; then
     place=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
   fi
   if [[ ${KEPT_SHOWN-} == "$place" ]]; then return 0; fi
@@ -87,7 +87,7 @@ _kept_waiting=
 _kept_sender=
 _kept_is_sending() {
   local line=''
-  [[ -n $_kept_sender ]] && { IFS= read -r line </proc/"$_kept_sender"/stat; } 2>/dev/null && [[ ${line##*) } != Z* ]]
+  [[ -n $_kept_sender ]] && { IFS= read -r line <"/proc/$_kept_sender/stat"; } 2>/dev/null && [[ ${line##*) } != Z* ]]
 }
 _kept_note() {
   local status=$? began=${_kept_began:-} number=${HISTCMD-}:${_kept_number@P} now=${EPOCHREALTIME-} took='' text
@@ -122,8 +122,8 @@ if [[ $- == *i* && -t 0 && ${PROMPT_COMMAND[*]-} != *_kept_note* ]]; then
     # shellcheck disable=SC2128,SC2178 # a text, or an array of one
     PROMPT_COMMAND=_kept_note${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
   fi
-  # shellcheck disable=SC2016 # it is expanded later
-  PS0=${PS0-}'${_kept_none[(_kept_began=${EPOCHREALTIME//[!0-9]/}) * 0]-}'
+  # shellcheck disable=SC2016 # it is expanded later; in POSIX mode a ! would become a number
+  PS0=${PS0-}'${_kept_none[(_kept_began=${EPOCHREALTIME//[^0-9]/}) * 0]-}'
 fi
 """
 

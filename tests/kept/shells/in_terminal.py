@@ -96,6 +96,12 @@ class Account:
         assert done.returncode == 0, done
         return done.stdout
 
+    def knows(self, decision: str) -> None:
+        """Have a daemon with an open decision; the first command that it runs takes longer, so another goes before."""
+        self.kept("decide", decision, "--why", "one file")
+        self.kept("shell-banner")
+        self.kept("status")
+
     def daemon(self) -> int | None:
         """The process id of the home's daemon; None where there was none."""
         found = holder(str(self.state))
