@@ -60,6 +60,7 @@ from .jobs.runner import Runner
 from .notify import Service
 from .recovery.copies import from_backups
 from .recovery.files import Mender
+from .rpc.cli import warm_up
 from .rpc.dispatch import Dispatcher
 from .rpc.listen import listen
 from .rpc.methods import check
@@ -258,6 +259,7 @@ class Supervisor:
                     self._sentence,
                 )
                 self._ready()
+                tasks.start_soon(warm_up)
                 await self._stopping.wait()
                 if self._adopted is not None:
                     self._server.leave_waiting()

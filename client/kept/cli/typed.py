@@ -50,8 +50,8 @@ _SHAPES = tuple(
         r"(?P<keep>\bhttps?://)(?P<secret>[^\s:/@\"']+)(?=@)",
         # curl -u user:x, http -a user:x, smbclient -U user%x
         (
-            rf"(?P<keep>\b(?:curl|wget|https?|xh|smbclient|net)\b(?!:){_LINE}\s(?:-u|-a|-U|--user|--proxy-user|--auth)[=\s]*"
-            rf"[\"']?[^\s:%\"']*[:%])(?P<secret>[^\s\"']+)"
+            rf"(?P<keep>\b(?:curl|wget|https?|xh|smbclient|net)\b(?!:){_LINE}"
+            r"\s(?:-[a-z]{0,9}[ua]|--user|--proxy-user|--auth)[=\s]*[\"']?[^\s:%\"']*[:%])(?P<secret>[^\s\"']+)"
         ),
         # mysql -px, 7z a -px: without a space
         rf"(?P<keep>\b(?:mysql\w*|mariadb[\w-]*|7z\w*|sshpass|rar|unrar)\b{_LINE}\s-p)(?P<secret>{_VALUE})",

@@ -96,8 +96,18 @@ def _limiter() -> anyio.CapacityLimiter:
         return limiter
 
 
+async def warm_up() -> None:
+    """Load the command line, so that the first command takes no longer than the next: a new terminal's banner has a
+    tenth of a second."""
+    await anyio.to_thread.run_sync(_answer, RunCommand(argv=("help",)), _nobody, limiter=_limiter())
+
+
+def _nobody(request: Call[R]) -> R:
+    raise AssertionError(f"help asks for {request.method}")
+
+
 def _answer(call: RunCommand, ask: Ask) -> CommandResult:
-    # Loaded by the first command, and here in the thread: it takes longer than the loop should be held up.
+    # Loaded here in the thread: it takes longer than the loop should be held up.
     from kept.cli import answer  # noqa: PLC0415
 
     return answer(call, ask)
