@@ -29,8 +29,10 @@ def test_a_new_terminal_shows_it_once_and_the_next_one_again(informed: Account, 
         assert shown.splitlines()[-1] == "  more: kept context"
         for nested in (shell, AGAIN[shell]):
             assert "kept:" not in terminal.runs(nested)
-    with Terminal(informed, shell, KEPT_SHOWN="1.34816") as terminal:
+        assert b"\x1b[1mkept:" in terminal.raw
+    with Terminal(informed, shell, KEPT_SHOWN="1.34816", NO_COLOR="1") as terminal:
         assert "kept: 1 open decision" in terminal.prompt()
+        assert b"\x1b[1mkept:" not in terminal.raw
 
 
 @pytest.mark.parametrize("shell", EACH)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .in_terminal import EACH, Account, Terminal
+from tests.small_disk import small_disk
+
+from .in_terminal import EACH, PROMPT, SECONDS, Account, Terminal
 
 SAYS = {"bash": "echo status:$?", "zsh": "echo status:$?", "fish": "echo status:$status"}
 
@@ -72,11 +76,6 @@ def home_is_no_path(account: Account) -> None:
     account.environ["KEPT_HOME"] = "relative"
 
 
-def disk_is_full(account: Account) -> None:
-    shutil.rmtree(account.state)
-    account.state.symlink_to("/dev/full")
-
-
 BROKEN: list[Callable[[Account], None]] = [
     missing,
     wrong_interpreter,
@@ -85,7 +84,6 @@ BROKEN: list[Callable[[Account], None]] = [
     socket_folder_is_open_to_others,
     home_is_gone,
     home_is_no_path,
-    disk_is_full,
 ]
 
 
@@ -106,6 +104,57 @@ def test_the_prompt_comes_without_a_word_where_kept_is_broken(
     else:
         assert [line for line in shown.splitlines() if not line.startswith("status:")] == []
         assert "status:0" in shown or breaks in (missing, wrong_interpreter, failing_import, home_is_no_path)
+
+
+@pytest.mark.parametrize("shell", EACH)
+def test_the_prompt_comes_on_a_full_disk(home: Path, shell: str) -> None:
+    with small_disk(home, "48m") as disk:
+        account = Account(home)
+        account.starts(shell, flags="--log-commands", after=SAYS[shell])
+        with Terminal(account, shell) as terminal:  # Whatever files the shell itself has are made.
+            terminal.prompt()
+            account.await_daemon()
+        account.end()
+        disk.fill()
+        with Terminal(account, shell) as terminal:
+            assert terminal.prompt().splitlines()[-1] == "status:0"
+            assert "kept" not in terminal.runs("echo done").replace(str(home), "")
+        disk.clear()
+        account.await_daemon()
+        account.end()
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="apt install tmux")
+def test_a_pane_of_tmux_is_a_terminal_of_its_own(account: Account) -> None:
+    account.knows("use SQLite")
+    account.starts("bash")
+    tmux = ["tmux", "-S", str(account.folder / "t"), "-f", "/dev/null"]
+    with Terminal(account, "bash") as terminal:
+        assert "kept: 1 open decision" in terminal.prompt()
+        shown = f"{' '.join(tmux)} new-session -d bash; env | grep KEPT_SHOWN"
+        assert "KEPT_SHOWN=" in terminal.runs(shown)
+    try:
+        end = time.monotonic() + SECONDS
+        while PROMPT.strip() not in (pane := ran(account, *tmux, "capture-pane", "-p")):
+            assert time.monotonic() < end, pane
+        assert "kept: 1 open decision" in pane
+    finally:
+        ran(account, *tmux, "kill-server")
+
+
+def ran(account: Account, *words: str) -> str:
+    return subprocess.run(
+        words, env=account.environ, capture_output=True, text=True, timeout=SECONDS, check=True
+    ).stdout
+
+
+def test_bash_that_reads_its_file_for_ssh_shows_what_the_command_says_alone(account: Account) -> None:
+    """Debian's bash reads ~/.bashrc where it runs a command for ssh, with a terminal (`ssh -t`) and without."""
+    account.knows("use SQLite")
+    account.starts("bash", after="echo read it", flags="--log-commands")
+    command = ("bash", "-c", "echo only this; echo END")
+    with Terminal(account, "bash", *command, SSH_CLIENT="192.0.2.1 1 22", SHLVL="0") as terminal:
+        assert terminal.until("END") == "read it\nonly this\n"
 
 
 OPTIONS = [
