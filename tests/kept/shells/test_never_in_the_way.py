@@ -115,13 +115,11 @@ def test_the_prompt_comes_on_a_full_disk(home: Path, shell: str) -> None:
             terminal.prompt()
             account.await_daemon()
         account.end()
+        account.starts(shell, flags="--log-commands --no-start", after=SAYS[shell])
         disk.fill()
         with Terminal(account, shell) as terminal:
             assert terminal.prompt().splitlines()[-1] == "status:0"
             assert "kept" not in terminal.runs("echo done").replace(str(home), "")
-        disk.clear()
-        account.await_daemon()
-        account.end()
 
 
 @pytest.mark.skipif(not shutil.which("tmux"), reason="apt install tmux")
