@@ -58,6 +58,10 @@ QUIET_MOST = 24
 COMMAND, PING = 1, 2
 """The ids of the two requests."""
 
+BRIEF_SECONDS = {"shell-banner": 0.1, "complete": 1.0, "shell-log": 1.0}
+"""The commands that a shell runs by itself, and how long each may take from its request to the answer. A prompt waits
+for the first, a person who has pressed Tab for the second, and nobody for the third."""
+
 NOT_RUN = (-32601, -32602, -32007)
 """Refusals of a daemon that did nothing: it knows no `cli.run`, knows it otherwise, or is busy (`kept.wire.errors`)."""
 
@@ -150,6 +154,10 @@ def _remote(argv: list[str]) -> int:
         raise Refusal("an argument is not UTF-8; kept stores text, not bytes", USAGE) from None
     if not CAN_ASK or _looks_from_outside(argv):
         raise Handover
+    if argv[:1] == ["shell-init"]:
+        return _shell_init(argv[1:])
+    if argv and argv[0] in BRIEF_SECONDS:
+        return _briefly(argv)
     connection = _connect()
     stdin = _read_stdin() if "-" in argv else None
     reply = _exchange(connection, _request(argv, stdin), stdin)
@@ -183,6 +191,52 @@ def _looks_from_outside(argv: list[str]) -> bool:
     return False
 
 
+def _shell_init(words: list[str]) -> int:
+    """Print a shell's lines, which needs no daemon. What isn't as it is usually typed is left to `kept.cli`."""
+    from kept.shells import SHELLS, start_up  # noqa: PLC0415 - for this command alone
+
+    flags = set(words[1:])
+    if not words or words[0] not in SHELLS or not flags <= {"--no-banner", "--log-commands", "--no-start"}:
+        raise Handover
+    try:
+        state_file = find(os.environ).state_file
+    except BadPlace as fault:
+        raise Refusal(str(fault), USAGE) from None
+    banner, log, may_start = "--no-banner" not in flags, "--log-commands" in flags, "--no-start" not in flags
+    _write(1, start_up(words[0], state_file, banner=banner, log_commands=log, may_start=may_start))
+    return 0
+
+
+def _briefly(argv: list[str]) -> int:
+    """Have the daemon run a command that a shell runs by itself. Whatever is wrong, it is over soon, and silent."""
+    from kept.brief import answer, start_behind, typed  # noqa: PLC0415 - for shells alone
+
+    try:
+        connection = _reach()
+    except (FileNotFoundError, ConnectionRefusedError):
+        if argv[0] == "complete":
+            raise Handover from None
+        if argv[0] == "shell-banner" and "--no-start" not in argv:
+            start_behind()
+        return 0
+    except (OSError, BadPlace, Untrusted):
+        return 0
+    stdin = None
+    if argv[0] == "shell-log":
+        stdin = typed()
+        if stdin is None:
+            return 0
+    reply = answer(connection, _request(argv, stdin), BRIEF_SECONDS[argv[0]])
+    try:
+        messages = [_decode(line) for line in (reply or b"").split(b"\n")[:-1]]
+    except Refusal:
+        return 0
+    for result in [message.get("result") for message in messages if message.get("id") == COMMAND]:
+        if isinstance(result, dict) and result.get("code") == 0:
+            _write(1, result.get("out", ""))
+    return 0
+
+
 def _tell(argv: list[str], error: dict[str, Any]) -> int:
     """Show an error of the daemon as the command line shows it, and give the exit code."""
     from kept.cli import refused  # noqa: PLC0415 - loads what the common path does without
@@ -196,22 +250,28 @@ def _connect() -> socket:
     Raises `Handover` where none answers, and `Refusal` where what answers can't be trusted.
     """
     try:
-        paths = find(os.environ)
-        try:
-            return _connect_to(paths.socket)
-        except (FileNotFoundError, ConnectionRefusedError):
-            from kept.holder import elsewhere  # noqa: PLC0415 - seldom needed
-
-            other = elsewhere(paths, os.environ)
-            if other is None:
-                raise
-            return _connect_to(other)
+        return _reach()
     except BadPlace as fault:
         raise Refusal(str(fault), USAGE) from None
     except Untrusted as fault:
         raise Refusal(str(fault), NO_DAEMON) from None
     except OSError:
         raise Handover from None
+
+
+def _reach() -> socket:
+    """A connection to the owner's daemon, where it is or where it says that it is. Raises OSError, `BadPlace` and
+    `Untrusted`."""
+    paths = find(os.environ)
+    try:
+        return _connect_to(paths.socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        from kept.holder import elsewhere  # noqa: PLC0415 - seldom needed
+
+        other = elsewhere(paths, os.environ)
+        if other is None:
+            raise
+        return _connect_to(other)
 
 
 def _connect_to(path: str) -> socket:

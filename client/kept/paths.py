@@ -94,6 +94,11 @@ class Paths:
         return os.path.join(self.data_dir, "backups")
 
     @property
+    def state_file(self) -> str:
+        """The mirror of the current state, for tools that only read files; `KEPT_STATE_FILE` names it to them."""
+        return os.path.join(self.data_dir, "current", "state.json")
+
+    @property
     def log(self) -> str:
         """The daemon's log, where it doesn't run under the journal."""
         return os.path.join(self.state_dir, "keptd.log")

@@ -246,7 +246,6 @@ class Supervisor:
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
                 tasks.start_soon(self._tell_of_files)
-                tasks.start_soon(load_the_rest)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
@@ -263,6 +262,7 @@ class Supervisor:
                     self._sentence,
                 )
                 self._ready()
+                tasks.start_soon(load_the_rest)
                 await self._stopping.wait()
                 if self._door.is_passed:
                     self._server.leave_waiting()

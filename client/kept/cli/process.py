@@ -209,6 +209,13 @@ class Process:
             return nowhere(fault)
         return examine(paths, self._environ, version())
 
+    def shell_lines(self, shell: str, banner: bool, log_commands: bool) -> str:
+        """As `Here` has it."""
+        from ..shells import start_up  # noqa: PLC0415 - only for `kept shell-init`
+
+        state_file = self._paths.state_file
+        return start_up(shell, state_file, banner=banner, log_commands=log_commands, may_start=self._start)
+
     def close(self) -> None:
         """End the connection, if there is one."""
         if "_client" in vars(self):

@@ -1,73 +1,21 @@
-"""What a shell is told: completion, and the start-up lines. The scripts are small, because the daemon does the work."""
+"""What a shell is told: completion, the start-up lines, the banner; and what it tells: the commands that were typed."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from ..wire.daemon import Status
+from ..shells import completion as completion_of
+from ..wire.errors import SecretFound
+from ..wire.journal import LogAction
+from .banner import lines_of
 from .parse import Command
-from .surface import FINE, Caller, Surface
+from .surface import FINE, Caller, Surface, the_caller
+from .typed import read
 
 Shell = Annotated[Literal["bash", "zsh", "fish"], Meta(description="Which shell.")]
-
-# bash cuts words at : and =, which keys and options may hold, so the words are put together again by the spaces of
-# the line. Candidates then lose what bash keeps in front of the cut. Only what a shell would read otherwise gets
-# quoted.
-_BASH = r"""_kept() {
-  local rest=${COMP_LINE:0:COMP_POINT} part bare line index words=()
-  for ((index = 0; index <= COMP_CWORD; index++)); do
-    part=${COMP_WORDS[index]}
-    [[ $index -eq $COMP_CWORD ]] && part=${rest#"${rest%%[![:space:]]*}"}
-    bare=${rest#"${rest%%[![:space:]]*}"}
-    if [[ ${#words[@]} -gt 0 && $bare == "$rest" && -n $part ]]; then
-      words[${#words[@]}-1]+=$part
-    else
-      words+=("$part")
-    fi
-    rest=${bare#"$part"}
-  done
-  local word=${words[${#words[@]}-1]}
-  word=${word#[\"\']}
-  words[${#words[@]}-1]=$word
-  local kept_by_bash=${word%"${word##*[:=]}"}
-  COMPREPLY=()
-  while IFS= read -r line; do
-    line=${line%%$'\t'*}
-    line=${line#"$kept_by_bash"}
-    [[ $line == *[!A-Za-z0-9_.:=/@%+,-]* ]] && printf -v line %q "$line"
-    COMPREPLY+=("$line")
-  done < <(kept complete -- "${words[@]:1}" 2>/dev/null)
-}
-complete -o default -F _kept kept
-"""
-
-_ZSH = r"""_kept() {
-  local line
-  local -a values shown
-  for line in "${(@f)$(kept complete -- "${(@Q)words[2,CURRENT]}" 2>/dev/null)}"; do
-    [[ -n $line ]] || continue
-    values+=("${line%%$'\t'*}")
-    shown+=("${line/$'\t'/  -- }")
-  done
-  (( ${#values} )) && compadd -l -d shown -a values
-}
-if (( ! $+functions[compdef] )); then
-  autoload -Uz compinit && compinit -i
-fi
-compdef _kept kept
-"""
-
-_FISH = r"""function __kept_complete
-    set -l before (commandline -opc)
-    set -l word (commandline -ct | string unescape)
-    kept complete -- $before[2..] "$word" 2>/dev/null
-end
-complete -c kept -f -a '(__kept_complete)'
-"""
-
-_COMPLETION = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 
 class Completion(Struct, frozen=True, kw_only=True):
@@ -77,12 +25,29 @@ class Completion(Struct, frozen=True, kw_only=True):
 
 
 class ShellInit(Struct, frozen=True, kw_only=True):
-    """Print the lines that a shell's start-up file evaluates.
+    """Print the lines that a shell's start-up file evaluates. They need no daemon.
 
-    They export KEPT_STATE_FILE, which names the mirror of the current state, and set up completion.
+    They export KEPT_STATE_FILE, which names the mirror of the current state, and set up completion. In a new terminal
+    they show a few lines of what is open, once, and have the daemon started in the background where it doesn't run
+    (not with --no-start). Scripts, `ssh HOST COMMAND` and the like see none of that.
+
+    With --log-commands, each command that is typed is logged as an action, with its exit status, how long it took and
+    its folder. What looks like a credential is masked; what begins with a space, and what bash's history leaves out,
+    is not logged.
     """
 
     shell: Shell
+    banner: Annotated[bool, Meta(description="Show what is open in a new terminal.")] = True
+    log_commands: Annotated[bool, Meta(description="Log each command that is typed.")] = False
+
+
+class ShellBanner(Struct, frozen=True, kw_only=True):
+    """For shells: the short context, or nothing."""
+
+
+class ShellLog(Struct, frozen=True, kw_only=True):
+    """For shells: log the commands that standard input tells, each with its exit status, its milliseconds or nothing,
+    and its folder, a line each, and an ASCII record separator behind it."""
 
 
 class Complete(Struct, frozen=True, kw_only=True):
@@ -118,20 +83,28 @@ def show_help(wanted: Help, _: Caller, surface: Surface) -> int:
 
 def completion(wanted: Completion, _: Caller, surface: Surface) -> int:
     """Print a completion script."""
-    surface.out(_COMPLETION[wanted.shell])
+    surface.out(completion_of(wanted.shell))
     return FINE
 
 
-def shell_init(wanted: ShellInit, call: Caller, surface: Surface) -> int:
+def shell_init(wanted: ShellInit, _: Caller, surface: Surface) -> int:
     """Print the start-up lines."""
-    path = f"{call(Status()).home}/current/state.json"
-    if wanted.shell == "fish":
-        escaped = path.replace("\\", "\\\\").replace("'", "\\'")
-        surface.line(f"set -gx KEPT_STATE_FILE '{escaped}'")
-    else:
-        escaped = path.replace("'", "'\\''")
-        surface.line(f"export KEPT_STATE_FILE='{escaped}'")
-    surface.out(_COMPLETION[wanted.shell])
+    surface.out(the_caller(surface).shell_lines(wanted.shell, wanted.banner, wanted.log_commands))
+    return FINE
+
+
+def shell_banner(_: ShellBanner, call: Caller, surface: Surface) -> int:
+    """Print the banner."""
+    for line in lines_of(call, surface):
+        surface.line(line)
+    return FINE
+
+
+def shell_log(_: ShellLog, call: Caller, surface: Surface) -> int:
+    """Log what was typed, masked."""
+    for typed in read(surface.stdin()):
+        with suppress(SecretFound):
+            call(LogAction(action=typed.command, details=typed.details, on_secret="redact"))  # noqa: S106 - a choice
     return FINE
 
 
@@ -141,8 +114,14 @@ SHELL = (
         ShellInit,
         shell_init,
         by_position=("shell",),
-        examples=('eval "$(kept shell-init bash)"', "kept shell-init fish | source"),
+        examples=(
+            'eval "$(kept shell-init bash 2>/dev/null)"',
+            'eval "$(kept shell-init zsh --log-commands 2>/dev/null)"',
+            "kept shell-init fish 2>/dev/null | source",
+        ),
     ),
+    Command(("shell-banner",), ShellBanner, shell_banner, starts=False, hidden=True),
+    Command(("shell-log",), ShellLog, shell_log, starts=False, hidden=True),
     Command(
         ("completion",),
         Completion,

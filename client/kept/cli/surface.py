@@ -87,6 +87,10 @@ class Here(Protocol):
         """Look at the home and its daemon from outside; starts none."""
         ...
 
+    def shell_lines(self, shell: str, banner: bool, log_commands: bool) -> str:
+        """What a shell evaluates when it starts (`kept.shells`), for this home. Raises `kept.paths.BadPlace`."""
+        ...
+
     def await_end(self, home: str, pid: int) -> bool:
         """Wait until the daemon `pid` no longer has `home` (its data folder); whether it let go in time."""
         ...

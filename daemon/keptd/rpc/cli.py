@@ -86,10 +86,11 @@ async def load_the_rest() -> None:
     """Load what the start did without and a request may need: 50 ms of a thread, and 1.5 MiB.
 
     An upgrade replaces the files of a daemon that runs. What it loaded after that would be of another version than the
-    rest of it, or gone.
+    rest of it, or gone. And the first command takes no longer than the next: a new terminal's banner has a tenth of a
+    second.
     """
     for load in (_load, schedule.load):
-        await anyio.to_thread.run_sync(load)
+        await anyio.to_thread.run_sync(load, limiter=_limiter())
     logger.debug("an upgrade can come")
 
 
@@ -102,6 +103,7 @@ def _load() -> None:
     from kept.cli import complete, help  # noqa: A004, F401, PLC0415
 
     cell_len("\u4e2d")  # Its tables come with the first text that needs them.
+    _answer(RunCommand(argv=("help",)), _nobody)
 
 
 @serves
@@ -122,8 +124,12 @@ def _limiter() -> anyio.CapacityLimiter:
         return limiter
 
 
+def _nobody(request: Call[R]) -> R:
+    raise AssertionError(f"help asks for {request.method}")
+
+
 def _answer(call: RunCommand, ask: Ask) -> CommandResult:
-    # Loaded by the first command, and here in the thread: it takes longer than the loop should be held up.
+    # Loaded here in the thread: it takes longer than the loop should be held up.
     from kept.cli import answer  # noqa: PLC0415
 
     return answer(call, ask)

@@ -91,6 +91,9 @@ class Played:
     def examine(self) -> Examination:
         return self.seen
 
+    def shell_lines(self, shell: str, banner: bool, log_commands: bool) -> str:
+        return f"{shell} banner={banner} log={log_commands}\n"
+
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))
         return self.ends

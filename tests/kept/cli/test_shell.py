@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kept.wire.daemon import Status
+from kept.shells import start_up
 
-from .test_everyday import daemon_status
+from .test_local import Played
 from .typing_at import Recorder, type_in
 
 NEEDS = {
@@ -42,13 +42,18 @@ def shell(tmp_path: Path) -> Any:
         "TERM": "dumb",
     }
 
-    def run(name: str, script: str) -> tuple[list[str], str]:
+    def run(name: str, script: str, before: str = "") -> tuple[list[str], str]:
         command = {"bash": ["bash", "--norc", "-c"], "zsh": ["zsh", "-f", "-c"], "fish": ["fish", "--no-config", "-c"]}[
             name
         ]
         init = type_in(f"completion {name}", Recorder()).out
         done = subprocess.run(
-            [*command, f"{init}\n{script}"], env=environment, capture_output=True, text=True, timeout=60, check=False
+            [*command, f"{before}\n{init}\n{script}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert (done.returncode, done.stderr) == (0, ""), done
         asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").exists() else ""
@@ -93,7 +98,7 @@ def test_zsh_offers_each_word_with_what_it_is(shell: Any) -> None:
         "words=(kept memory get 'project:'); CURRENT=4; _kept\n"
         "print $_comps[kept]"
     )
-    offered, asked = shell("zsh", script)
+    offered, asked = shell("zsh", script, before="autoload -Uz compinit && compinit -i -D")
     assert offered == [
         *["project:web", "project:with space", "project:a=b"],
         *["project:web  -- about it", "project:with space  -- about it", "project:a=b  -- about it"],
@@ -114,12 +119,14 @@ def test_fish_offers_each_word_with_what_it_is(shell: Any) -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=mark) for name, mark in NEEDS.items()])
 def test_shell_init_exports_the_state_file_whatever_its_path(shell: Any, name: str) -> None:
-    status = daemon_status()
     home = "/home/it's $HOME `id` \\n 日本"
-    changed = Recorder(
-        {Status: type(status)(**{**{f: getattr(status, f) for f in status.__struct_fields__}, "home": home})}
-    )
-    printed = type_in(f"shell-init {name}", changed)
-    assert printed.code == 0
-    out, _ = shell(name, printed.out + "\nprintenv KEPT_STATE_FILE")
+    lines = start_up(name, f"{home}/current/state.json", banner=True, log_commands=True, may_start=True)
+    out, _ = shell(name, f"{lines}\nprintenv KEPT_STATE_FILE")
     assert out == [f"{home}/current/state.json"]
+
+
+def test_shell_init_is_made_in_the_callers_process_and_asks_no_daemon() -> None:
+    recorder = Recorder()
+    assert type_in("shell-init zsh", recorder).local
+    printed = type_in("shell-init zsh --no-banner --log-commands", recorder, here=Played())
+    assert (printed.out, recorder.calls) == ("zsh banner=False log=True\n", [])
