@@ -22,7 +22,7 @@ UNITS = ROOT / "systemd"
 
 
 def unit(name: str) -> ConfigParser:
-    found = ConfigParser(interpolation=None)
+    found = ConfigParser(interpolation=None, strict=False)
     found.optionxform = str  # type: ignore[assignment,method-assign]
     found.read(UNITS / name)
     return found

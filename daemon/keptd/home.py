@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
+
+import anyio
 
 from kept.paths import Paths
 
@@ -21,6 +25,10 @@ QUARANTINE = "quarantine"
 REPORTS = "recovery"
 """The folder, in the data folder, of the reports of recoveries, which are JSON."""
 
+TAKEN_SECONDS = 60.0
+"""How long a start waits for the daemon before it: for its jobs, its clients, its mirror, and the checkpoint."""
+
+_TAKEN_PAUSE = 0.05
 _WRITABLE_BY_OTHERS = 0o022
 _ZEROS = memoryview(bytes(1024 * 1024))
 _LOCK_BYTES = 4096
@@ -136,6 +144,19 @@ class HomeLock:
     def release(self) -> None:
         """Let another daemon have the home."""
         os.close(self._file)
+
+
+async def in_turn(take: Callable[[], HomeLock]) -> HomeLock:
+    """Have the home as soon as the daemon before has let go of it: for a start behind a socket at which who comes
+    meanwhile waits. Raises `HomeTaken` where that takes longer than `TAKEN_SECONDS`."""
+    end = time.monotonic() + TAKEN_SECONDS
+    while True:
+        try:
+            return take()
+        except HomeTaken:
+            if time.monotonic() >= end:
+                raise
+        await anyio.sleep(_TAKEN_PAUSE)
 
 
 def identity(file: int | Path) -> tuple[int, int]:

@@ -18,15 +18,14 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import apsw
 import structlog
 
+from kept.frames import encode_notification
 from kept.paths import Paths
 from kept.wire import PROTOCOL_VERSION, Actor
 from kept.wire.catalog import calls
-from kept.wire.daemon import DaemonStatus, Reloaded, Storage
-from kept.wire.errors import InvalidParams, KeptError
-from kept.wire.event import DATABASE
+from kept.wire.daemon import GOING_AWAY, DaemonStatus, GoingAway, Reloaded, Storage
+from kept.wire.errors import Conflict, InvalidParams
 
 from . import (
     VERSION,
@@ -60,16 +59,15 @@ from .jobs.runner import Runner
 from .notify import Service
 from .recovery.copies import from_backups
 from .recovery.files import Mender
+from .recovery.telling import tell
 from .rpc.dispatch import Dispatcher
 from .rpc.listen import listen
 from .rpc.methods import check
 from .rpc.peer import Peer
 from .rpc.server import Server
 from .store import OWN, Store, changes, migrations
-from .store.background import write
 from .store.database import FAULTS, DamagedDatabase
 from .store.migrations import Migration
-from .store.writer import Written
 from .watchdog import attend
 
 DOMAINS: tuple[Domain, ...] = (
@@ -118,9 +116,12 @@ class Supervisor:
         ready: Callable[[], None] = lambda: None,
         service: Service | None = None,
         listener: socket.socket | None = None,
+        *,
+        inherited: bool = False,
     ) -> None:
         """`load` reads the settings again, for a reload; `ready` is called when the socket answers. `service` is what a
-        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends."""
+        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends;
+        unless it is `inherited` from the daemon that this one takes the place of."""
         self._paths = paths
         self._config = settings
         self._load = load
@@ -129,6 +130,10 @@ class Supervisor:
         self._service = service or Service()
         self._notifier = self._service.notifier
         self._adopted = listener
+        self._inherited = inherited
+        self._restarts = False
+        self.handed_on: socket.socket | None = None
+        """After `run`: the socket that the daemon which takes this one's place is to listen at, where one is to."""
         self.jobs: Runner
         self._actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid(), version=VERSION)
         self._started_at = 0
@@ -148,7 +153,7 @@ class Supervisor:
         self._stopping = anyio.Event()
         handlers = check(calls(), [handler for domain in DOMAINS for handler in domain.handlers])
         home.prepare(self._paths)
-        self._lock = home.HomeLock(self._paths.data_dir, self._paths.socket)
+        self._lock = await self._have_home()
         try:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
@@ -217,6 +222,10 @@ class Supervisor:
             raise Broken("a thread of the daemon failed, so it has ended; the log says where")
         return recovery.DAMAGED if damage else 0
 
+    async def _have_home(self) -> home.HomeLock:
+        take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket)
+        return take() if self._adopted is None else await home.in_turn(take)
+
     def _open(self, rooms: list[tuple[str, tuple[Migration, ...]]], place: Place) -> Store:
         return Store(
             Path(self._paths.database),
@@ -241,7 +250,7 @@ class Supervisor:
                 tasks.start_soon(self._heed_damage)
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
-                tasks.start_soon(self._tell_of_files)
+                tasks.start_soon(tell, self._files, self._store, self._clock, self._actor)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
@@ -259,8 +268,9 @@ class Supervisor:
                 )
                 self._ready()
                 await self._stopping.wait()
-                if self._adopted is not None:
+                if self._socket_stays:
                     self._server.leave_waiting()
+                    self._server.tell_all(encode_notification(GOING_AWAY, GoingAway(restarts=self._restarts)))
                 self._notifier.stopping("stopping: answering what is in flight")
                 self._checked.set()
                 await self._end_jobs()
@@ -282,11 +292,19 @@ class Supervisor:
     def _close(self, listener: socket.socket) -> None:
         if listener.fileno() < 0:
             return
+        if self._restarts:
+            self.handed_on = listener
+            return
         # Compared while it is open, since then no other file can have its inode. One that was passed stays.
-        if self._adopted is None and home.is_at(Path(self._paths.socket), self._socket):
+        if not self._socket_stays and home.is_at(Path(self._paths.socket), self._socket):
             with suppress(FileNotFoundError):
                 os.unlink(self._paths.socket)
         listener.close()
+
+    @property
+    def _socket_stays(self) -> bool:
+        """Whether who connects from now on waits for the next daemon."""
+        return self._restarts or (self._adopted is not None and not self._inherited)
 
     async def _drain(self) -> None:
         logger.info("stopping", connections=len(self._server.peers))
@@ -345,25 +363,24 @@ class Supervisor:
                 self._store.damage.found(damage)
         self._checked.set()
 
-    async def _tell_of_files(self) -> None:
-        """A change in the log, as a recovery of the database makes one."""
-        found = self._files
-        if found is None:
-            return
-
-        def run(db: apsw.Connection) -> Written:
-            log_of_changes = changes.ChangeLog(db, self._clock.now(), self._actor, changes.RECOVERY)
-            log_of_changes.add(DATABASE, found.stamp, found.lost)
-            return Written(b"", log_of_changes.last_seq)
-
-        try:
-            await write(self._store, self._clock, run)
-        except KeptError as refusal:
-            logger.warning("the recovery of files is not in the change log", reason=refusal.type)
-
     def stop(self) -> None:
         """Begin to end."""
         self._stopping.set()
+
+    def restart(self) -> None:
+        """Begin to end, for another daemon to take this one's place in the same process, behind the same socket.
+
+        Raises `Conflict` where a service manager has to do that, and `InvalidParams` for settings with which no daemon
+        would start.
+        """
+        if self._notifier.is_heard:
+            raise Conflict(
+                "a service manager runs this daemon, and starts it anew by itself",
+                hint="systemctl --user restart keptd, or whatever your manager has for that.",
+            )
+        self._read_settings()
+        self._restarts = True
+        self.stop()
 
     def unapplied(self) -> tuple[str, ...]:
         """The settings that are given otherwise than they are in force. Raises `InvalidParams` where they are wrong."""

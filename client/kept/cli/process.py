@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
@@ -20,8 +20,8 @@ from ..paths import BadPlace, Paths, find
 from ..settings import Settings
 from ..trust import Untrusted
 from ..wire import Call
-from ..wire.daemon import Hello
-from ..wire.errors import from_wire
+from ..wire.daemon import DaemonStatus, Hello, Status
+from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
 from .run import before_arguments, in_order, run, tell, tell_refusal, version
@@ -29,11 +29,16 @@ from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
 
 if TYPE_CHECKING:
     from ..checkup import Examination
+    from ..service import Service
 
 R = TypeVar("R")
 
 END_SECONDS = 30.0
 """How long `kept daemon stop` waits for the end."""
+
+RESTART_SECONDS = 90.0
+"""How long `kept daemon restart` waits for the next daemon: the end of the former, and a start that looks at all of the
+database."""
 
 OBSERVE_SECONDS = 5.0
 """How long an observer waits for a reply, until it says that the daemon doesn't answer."""
@@ -168,6 +173,25 @@ class Process:
                 return False
             time.sleep(_LOOK_SECONDS)
         return True
+
+    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+        """As `Here` has it."""
+        end = time.monotonic() + RESTART_SECONDS
+        while time.monotonic() < end:
+            # Not the connection of before, which the daemon is about to end.
+            self._client.close()
+            with suppress(Fault, KeptError):
+                now = self._client.call(Status())
+                if (now.pid, now.started_at) != (before.pid, before.started_at):
+                    return now
+            time.sleep(_LOOK_SECONDS)
+        return None
+
+    def service(self) -> Service:
+        """As `Here` has it."""
+        from ..service import Service as TheService  # noqa: PLC0415 - only for `kept daemon`
+
+        return TheService(self._paths, self._environ)
 
     def observe(self) -> Caller:
         """As `Here` has it."""
