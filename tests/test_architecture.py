@@ -14,7 +14,7 @@ import pytest
 
 from .sources import PACKAGES, ROOT, Import, Module, modules, sql_lines, under, within
 
-DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.calls")
+DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.calls", "kept.version")
 ASYNCHRONOUS = ("kept.stream", "kept.channel")
 """The client's only modules that know anyio."""
 

@@ -19,13 +19,15 @@ from ..holder import has_home
 from ..paths import BadPlace, Paths, find
 from ..settings import Settings
 from ..trust import Untrusted
+from ..version import VERSION, differing
 from ..wire import Call
 from ..wire.daemon import DaemonStatus, Hello, Status
 from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
-from .run import before_arguments, in_order, run, tell, tell_refusal, version
+from .run import before_arguments, in_order, run, tell, tell_refusal
 from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
+from .text import clean
 
 if TYPE_CHECKING:
     from ..checkup import Examination
@@ -50,7 +52,12 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
     draws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not surface.json
-    process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
+    process = Process(
+        _environment(argv),
+        _may_start(argv),
+        surface.err if draws else None,
+        tells_version=in_order(argv)[:1] != ["daemon"],
+    )
     try:
         return run(argv, process, surface.at_home(process))
     except BadPlace as fault:
@@ -85,10 +92,18 @@ class Process:
     """This process, as a command's `Caller` and its `Here`. Connects when it is first asked; whatever needs a place
     raises `BadPlace` where the environment names none that can be used."""
 
-    def __init__(self, environ: Mapping[str, str], start: bool, draw: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        start: bool,
+        draw: Callable[[str], object] | None = None,
+        *,
+        tells_version: bool = True,
+    ) -> None:
         """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
-        there is none."""
+        there is none. On it the first call says where the daemon is of another version, if it `tells_version`."""
         self._draw = draw
+        self._tells_version = tells_version
         self._environ = environ
         self._start = start
         # Where no daemon may be started, none is waited for.
@@ -108,6 +123,9 @@ class Process:
             self._open()
             if self._draw is None:
                 return self._client.call(call)
+            if self._tells_version:
+                self._tells_version = False
+                self._draw(clean(differing(self._client.call(Status()).version)))
             with self.drawing() as show:
                 return self._client.call(call, progress=lambda told: show(told.done, told.total, told.text))
 
@@ -231,7 +249,7 @@ class Process:
             paths = self._paths
         except BadPlace as fault:
             return nowhere(fault)
-        return examine(paths, self._environ, version())
+        return examine(paths, self._environ, VERSION)
 
     def close(self) -> None:
         """End the connection, if there is one."""

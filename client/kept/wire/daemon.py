@@ -226,3 +226,4 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
     colour: Annotated[bool, Meta(description="Colour is welcome.")] = False
     stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None
     progress: Annotated[bool, Meta(description="Tell with `$/progress` how far long work is.")] = False
+    version: Annotated[Name | None, Meta(description="The caller's, where a person is to be told of another.")] = None
