@@ -62,6 +62,7 @@ def test_install_starts_it_and_once_more_changes_nothing(manager: UserManager) -
     told = json.loads(manager.kept("daemon", "status", "--json").stdout)
     assert told["service"]["pid"] == told["daemon"]["pid"] == pid(manager)
     assert manager.property("Result") == "success"
+    assert '"ready"' in manager.kept("daemon", "logs").stdout
 
 
 def test_uninstall_leaves_no_file_and_all_that_is_kept(service: UserManager) -> None:

@@ -146,9 +146,9 @@ class HomeLock:
         os.close(self._file)
 
 
-async def in_turn(take: Callable[[], HomeLock]) -> HomeLock:
+async def in_turn(take: Callable[[], HomeLock], waiting: Callable[[], None]) -> HomeLock:
     """Have the home as soon as the daemon before has let go of it: for a start behind a socket at which who comes
-    meanwhile waits. Raises `HomeTaken` where that takes longer than `TAKEN_SECONDS`."""
+    meanwhile waits. `waiting` is called as long as it takes. Raises `HomeTaken` where that is `TAKEN_SECONDS`."""
     end = time.monotonic() + TAKEN_SECONDS
     while True:
         try:
@@ -156,6 +156,7 @@ async def in_turn(take: Callable[[], HomeLock]) -> HomeLock:
         except HomeTaken:
             if time.monotonic() >= end:
                 raise
+        waiting()
         await anyio.sleep(_TAKEN_PAUSE)
 
 

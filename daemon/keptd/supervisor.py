@@ -224,7 +224,8 @@ class Supervisor:
 
     async def _have_home(self) -> home.HomeLock:
         take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket)
-        return take() if self._adopted is None else await home.in_turn(take)
+        waiting = partial(self._notifier.status, "starting: waiting until the daemon before has ended")
+        return take() if self._adopted is None else await home.in_turn(take, waiting)
 
     def _open(self, rooms: list[tuple[str, tuple[Migration, ...]]], place: Place) -> Store:
         return Store(
