@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from ..faults import Fault
-from ..wire.daemon import DaemonStatus, Restart, Status, Stop
+from ..wire.daemon import Restart, Status, Stop
 from ..wire.errors import Conflict
 from .methods import run_method
 from .parse import Command
@@ -74,7 +75,10 @@ class RestartDaemon(Struct, frozen=True, kw_only=True):
 
 
 class ShowDaemon(Struct, frozen=True, kw_only=True):
-    """How the daemon is, and its service."""
+    """How the daemon is, and its service.
+
+    With --json what `daemon.status` says, and the service beside it. Exit code 69 where no daemon answers.
+    """
 
 
 class ShowLogs(Struct, frozen=True, kw_only=True):
@@ -92,13 +96,6 @@ class EnableLinger(Struct, frozen=True, kw_only=True):
     """
 
     dry_run: DryRun = False
-
-
-class Everything(Struct, frozen=True, kw_only=True):
-    """The service, and the daemon where one answers."""
-
-    service: State
-    daemon: DaemonStatus | None
 
 
 def install(wanted: Install, _: Caller, surface: Surface) -> int:
@@ -188,7 +185,7 @@ def status(_: ShowDaemon, call: Caller, surface: Surface) -> int:
             raise
         daemon = None
     if surface.json:
-        show_json(Everything(service=service, daemon=daemon), surface)
+        show_json({**(asdict(daemon) if daemon else {}), "service": service}, surface)
         return FINE if daemon else NO_DAEMON
     for line in _service_lines(service):
         surface.line(line)

@@ -67,7 +67,7 @@ def test_status_tells_of_the_daemon_and_why_there_is_no_service(nowhere: Path) -
     assert shown[0].startswith("service: no user manager can be reached")
     assert shown[1].startswith("daemon: keptd ")
     told = json.loads(kept(nowhere, "daemon", "status", "--json").stdout)
-    assert told["daemon"]["home"] == str(nowhere)
+    assert told["home"] == str(nowhere)
     assert told["service"]["supervised"] is False
 
 

@@ -14,18 +14,7 @@ import pytest
 
 from keptd.notify import Notifier, Service
 from tests.harness import PATIENCE, Peer, Process, request, running
-
-CLIENT = """
-import kept
-from kept.wire.memory import SetMemory
-for number in range(300):
-    with kept.connect(start=False) as client:
-        client.call(SetMemory(key=f"k{number}", value=number))
-    if number == 20:
-        print("under load", flush=True)
-print("done", flush=True)
-"""
-"""Connects anew for each write, and starts no daemon: one that is refused a connection ends with a traceback."""
+from tests.steady_client import STEADY
 
 
 def lines(connection: socket.socket) -> list[dict[str, Any]]:
@@ -76,13 +65,8 @@ def test_settings_of_the_command_line_are_kept_over_restarts(home: Path) -> None
 
 def test_under_load_no_client_is_refused(home: Path) -> None:
     with Process(home) as process:
-        with subprocess.Popen(
-            [sys.executable, "-c", CLIENT],
-            env=process._environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as load:
+        command = [sys.executable, "-c", STEADY, process.paths.socket, "300"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
             assert load.stdout is not None
             assert load.stderr is not None
             assert load.stdout.readline() == "under load\n"
