@@ -108,17 +108,32 @@ def test_a_daemon_that_hangs_is_ended_by_the_watchdog_and_started_again(service:
     assert pid(service) not in (0, hanging)
 
 
+TWO_AT_ONCE = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(sys.argv[1])
+    ping = '{"jsonrpc":"2.0","id":1,"method":"daemon.ping"}'
+    connection.sendall(f"[{ping},{ping}]\\n".encode())
+    print(connection.makefile().readline())
+"""
+
+
+def test_what_failed_until_the_manager_gave_it_up_is_started_again_when_it_is_told(service: UserManager) -> None:
+    service.kept("daemon", "stop")
+    service.write(".config/kept/config.toml", "limits = 1\n")
+    service.kept("status", code=69)
+    service.until("ActiveState", "failed", "keptd.socket")
+    assert "config.toml" in service.kept("status", code=69).stderr
+    service.write(".config/kept/config.toml", "")
+    assert "keptd is running" in service.kept("daemon", "start").stdout
+    assert service.property("ActiveState") == "active"
+
+
 def test_reload_is_done_when_the_settings_are_in_force_and_fails_with_wrong_ones(service: UserManager) -> None:
-    service.write(".config/kept/config.toml", "[limits]\nconnections = 1\n")
+    service.write(".config/kept/config.toml", "[limits]\nbatch = 1\n")
     service.ask("reload", "keptd.service")
-    with subprocess.Popen(
-        service.command(str(service.bin / "kept"), "watch"), stderr=subprocess.PIPE, text=True
-    ) as watching:
-        assert watching.stderr is not None
-        assert watching.stderr.readline().startswith("following")
-        refused = service.kept("rpc", "daemon.ping", code=None)
-        watching.kill()
-    assert "limits.connections" in refused.stderr
+    path = f"{service.environ['XDG_RUNTIME_DIR']}/kept/keptd.sock"
+    assert "at most 1 are taken" in service.run(str(service.bin / "python"), "-c", TWO_AT_ONCE, path).stdout
     service.write(".config/kept/config.toml", "limits = 1\n")
     assert service.run("systemctl", "--user", "reload", "keptd.service", code=None).returncode != 0
     assert service.property("ActiveState") == "active"
@@ -166,7 +181,6 @@ def test_a_daemon_that_a_client_had_started_hands_over_and_keeps_what_it_has(man
         manager.kept("daemon", "install")
         assert load.stdout.readline() == "done\n", load.stderr.read()
     assert pid(manager) not in (0, started)
-    assert not Path(f"/proc/{started}").exists()
     assert manager.kept("recall", "k").stdout == "from before\n"
     assert manager.property("NRestarts") == "0"
 

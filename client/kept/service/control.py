@@ -156,6 +156,8 @@ class Service:
             # A socket's path can't be changed while it listens; this is the one change that who connects can notice.
             commands.append(("stop", socket, service))
             return [*commands, ("start", socket), ("start", service)]
+        if "failed" in (before.active, before.socket_active):
+            commands.append(("reset-failed", socket, service))
         if before.socket_active != "active":
             commands.append(("start", socket))
         if before.active != "active":
@@ -202,6 +204,9 @@ class Service:
         if not (state.supervised and state.installed):
             return None
         commands: list[tuple[str, ...]] = []
+        if "failed" in (state.active, state.socket_active):
+            # The manager has given it up, and starts it again only where it is told to forget that.
+            commands.append(("reset-failed", *self._names))
         if state.socket_active != "active":
             commands.append(("start", self._names[0]))
         if state.active != "active":

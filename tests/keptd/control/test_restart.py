@@ -63,6 +63,25 @@ def test_settings_of_the_command_line_are_kept_over_restarts(home: Path) -> None
                 assert b"at most 3 are taken" in file.readline()
 
 
+def test_who_connects_while_the_daemon_ends_waits_for_the_next(home: Path) -> None:
+    with Process(home) as process, process.connect() as slow, socket.socket(socket.AF_UNIX) as late:
+        ask(slow, "memory.set", key="k", value="long " * 10_000)
+        # More than the kernel takes for it: the daemon has to wait until it reads.
+        slow.sendall((request(1, "memory.get", key="k", scope="global") + b"\n") * 100)
+        assert slow.recv(1)
+        with process.connect() as other:
+            ask(other, "daemon.restart")
+        assert process.popen.stderr is not None
+        assert any('"stopping"' in line for line in process.popen.stderr)
+        late.settimeout(PATIENCE)
+        late.connect(process.paths.socket)
+        late.sendall(request(1, "daemon.ping") + b"\n")
+        while slow.recv(65_536):
+            pass
+        with late.makefile("rb") as file:
+            assert b'"result"' in file.readline()
+
+
 def test_under_load_no_client_is_refused(home: Path) -> None:
     with Process(home) as process:
         command = [sys.executable, "-c", STEADY, process.paths.socket, "300"]
