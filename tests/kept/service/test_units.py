@@ -13,9 +13,10 @@ from kept.service.units import is_own, name_of, rendered
 
 HOME = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/7"}
 
-PATHS = st.text(
-    st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"], include_characters=" "), max_size=12
-)
+_SPECIAL = st.sampled_from(" %$\"'\\{};#:=@")
+"""What systemd gives a meaning to: among all of Unicode it would hardly ever be tried."""
+
+PATHS = st.text(_SPECIAL | st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=12)
 
 
 def units(executable: str = "/usr/bin/python3", **environ: str) -> tuple[str, str]:
@@ -26,8 +27,9 @@ def units(executable: str = "/usr/bin/python3", **environ: str) -> tuple[str, st
 
 def unquoted(word: str) -> str:
     """As systemd.syntax(7) reads a quoted word, and systemd.unit(5) its specifiers."""
-    inner = re.sub(r"\\(.)", r"\1", word.removeprefix('"').removesuffix('"'))
-    return specified(inner)
+    whole = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', word)
+    assert whole, f"{word} is more than one word, or less"
+    return specified(re.sub(r"\\(.)", r"\1", whole[1]))
 
 
 def specified(text: str) -> str:
