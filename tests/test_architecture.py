@@ -14,7 +14,7 @@ import pytest
 
 from .sources import PACKAGES, ROOT, Import, Module, modules, sql_lines, under, within
 
-DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.mounts", "kept.calls")
+DAEMON_MAY_USE = ("kept.wire", "kept.frames", "kept.paths", "kept.mounts", "kept.calls", "kept.version")
 ASYNCHRONOUS = ("kept.stream", "kept.channel")
 """The client's only modules that know anyio."""
 
@@ -45,6 +45,7 @@ LAYERS = (
 CLIENT_ONLY = (
     *("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer", "kept.cli.session_files"),
     "kept.cli.pager",
+    "kept.cli.logs",
     *("kept.cli.live", "kept.cli.screen", "kept.cli.dashboard", "kept.cli.grid", "kept.cli.samples"),
 )
 """The command line's modules that belong to the caller's process, and never run in the daemon."""
@@ -76,7 +77,7 @@ REACHES_OUT = frozenset(
             "kept.paths",
             "kept.channel",
         ),
-        *("kept.subscription", "kept.face", "kept.checkup"),
+        *("kept.subscription", "kept.face", "kept.checkup", "kept.service"),
     )
 )
 OPENS = frozenset({"open", "exec", "eval", "__import__", "input", "breakpoint"})

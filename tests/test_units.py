@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from configparser import ConfigParser
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ UNITS = ROOT / "systemd"
 
 
 def unit(name: str) -> ConfigParser:
-    found = ConfigParser(interpolation=None)
+    found = ConfigParser(interpolation=None, strict=False)
     found.optionxform = str  # type: ignore[assignment,method-assign]
     found.read(UNITS / name)
     return found
@@ -33,11 +34,18 @@ def test_systemd_finds_nothing_to_complain_of(home: Path) -> None:
     for name in ("keptd.service", "keptd.socket"):
         shutil.copy(UNITS / name, home)
     (home / ".local" / "bin").mkdir(parents=True)
-    (home / ".local" / "bin" / "keptd").symlink_to("/bin/true")
+    for name in ("kept", "keptd"):
+        (home / ".local" / "bin" / name).symlink_to("/bin/true")
     places = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PATH": os.environ["PATH"]}
     command = ["systemd-analyze", "verify", "--user", str(home / "keptd.service"), str(home / "keptd.socket")]
     said = subprocess.run(command, env=places, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_the_wheel_has_the_units_that_stand_in_the_source() -> None:
+    for name in ("keptd.service", "keptd.socket"):
+        shipped = files("kept.service").joinpath(name)
+        assert shipped.read_text(encoding="utf-8") == (UNITS / name).read_text(encoding="utf-8")
 
 
 def test_the_socket_is_where_clients_look_for_it() -> None:

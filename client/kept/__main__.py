@@ -313,7 +313,9 @@ def _request(argv: list[str], stdin: bytes | None) -> bytes:
     if stdin is not None:
         params.append(f'"stdin":{quote(stdin.decode())}')
     if os.isatty(2) and os.environ.get("TERM", "") not in ("", "dumb") and "--json" not in argv:
-        params.append('"progress":true')
+        from kept.version import VERSION  # noqa: PLC0415 - for people only
+
+        params.append(f'"progress":true,"version":"{VERSION}"')
     return f'{{"jsonrpc":"2.0","id":{COMMAND},"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-VERSION = "0.1.0"
-"""Of the distribution. pyproject.toml reads it here: asking importlib.metadata is a tenth of the imports of a start."""
+from kept.version import VERSION
+
+__all__ = ["VERSION"]
 
 
 def _import_structlog() -> None:

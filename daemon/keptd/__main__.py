@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import os
+import socket
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -45,10 +46,10 @@ def main(argv: list[str] | None = None) -> int:
     os.umask(0o077)
     service = notify.take(os.environ, os.getpid())
     with closing(service.notifier):
-        return _run(arguments.set, service)
+        return _run(arguments.set, service, sys.argv[1:] if argv is None else argv)
 
 
-def _run(overrides: list[str], service: notify.Service) -> int:
+def _run(overrides: list[str], service: notify.Service, argv: list[str]) -> int:
     if service.watchdog_seconds:
         # Its signal is SIGABRT: where each thread stood is then the last that is said.
         faulthandler.enable()
@@ -69,12 +70,29 @@ def _run(overrides: list[str], service: notify.Service) -> int:
             service=service,
             listener=adopt(service.passed, Path(paths.socket)),
             places=lambda: find(os.environ),
+            inherited=[name for _, name in service.passed] == [notify.OF_ITSELF],
         )
-        return anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
+        code = anyio.run(supervisor.run, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()})
     except (UnusableHome, UnusableSocket, UnusableDatabase, NewerDatabase, ChangedMigration, Broken) as refusal:
         service.notifier.status(str(refusal))
         sys.stderr.write(f"keptd: {refusal}\n")
         return HOME_TAKEN if isinstance(refusal, HomeTaken) else 1
+    return code if supervisor.handed_on is None else _succeed(supervisor.handed_on, argv)
+
+
+def _succeed(listener: socket.socket, argv: list[str]) -> int:
+    """Become the daemon that is installed by now, which gets the socket as a service manager passes one
+    (sd_listen_fds(3)). The process stays, and its number; returns only where that fails."""
+    if listener.fileno() == notify.FIRST_DESCRIPTOR:
+        listener.set_inheritable(True)
+    else:
+        os.dup2(listener.fileno(), notify.FIRST_DESCRIPTOR)
+    os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": notify.OF_ITSELF}
+    try:
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "keptd", *argv])  # noqa: S606 - no shell is the point
+    except OSError as fault:
+        sys.stderr.write(f"keptd: {sys.executable} can't be started: {fault.strerror}\n")
+    return 1
 
 
 def _has_uvloop() -> bool:

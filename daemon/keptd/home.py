@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 
+import anyio
 import structlog
 
 from kept.mounts import mount_of, refusal
 from kept.paths import Paths
 
+TAKEN_SECONDS = 60.0
+"""How long a start waits for the daemon before it: for its jobs, its clients, its mirror, and the checkpoint."""
+
+_TAKEN_PAUSE = 0.05
 _WRITABLE_BY_OTHERS = 0o022
 _ZEROS = memoryview(bytes(1024 * 1024))
 _LOCK_BYTES = 4096
@@ -98,6 +105,14 @@ def write_whole(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def size_of(path: str) -> int:
+    """A file's size in bytes, 0 where there is none. Raises `OSError`."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
 def overwrite(file: Path) -> int:
     """Remove a file after writing zeros over what it held; returns its size in bytes, 0 where there is none.
 
@@ -142,8 +157,11 @@ class HomeLock:
     def name(self, socket: str) -> None:
         """Say where its daemon listens. Who reads it at that moment gets the former path, or this one whole."""
         text = b"%d\n%s\n" % (os.getpid(), os.fsencode(socket))
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
+        try:
+            os.pwrite(self._file, text, 0)
+            os.ftruncate(self._file, len(text))
+        except OSError as fault:
+            logger.warning("the lock could not say where the new socket is", reason=str(fault))
 
     def in_place(self) -> bool:
         """Whether the lock is still the file at its path. Where the home was removed, another daemon may have begun
@@ -153,6 +171,20 @@ class HomeLock:
     def release(self) -> None:
         """Let another daemon have the home."""
         os.close(self._file)
+
+
+async def in_turn(take: Callable[[], HomeLock], waiting: Callable[[], None]) -> HomeLock:
+    """Have the home as soon as the daemon before has let go of it: for a start behind a socket at which who comes
+    meanwhile waits. `waiting` is called as long as it takes. Raises `HomeTaken` where that is `TAKEN_SECONDS`."""
+    end = time.monotonic() + TAKEN_SECONDS
+    while True:
+        try:
+            return take()
+        except HomeTaken:
+            if time.monotonic() >= end:
+                raise
+        waiting()
+        await anyio.sleep(_TAKEN_PAUSE)
 
 
 def identity(file: int | Path) -> tuple[int, int]:

@@ -26,6 +26,9 @@ FIRST_DESCRIPTOR = 3
 MOST_DESCRIPTORS = 1024
 """Above this, a count of descriptors is none."""
 
+OF_ITSELF = "keptd.itself"
+"""The name of the socket that a daemon passes to the one which takes its place in the same process."""
+
 LONGEST_STATUS = 500
 """Characters of a sentence: it is shown on one line."""
 

@@ -18,15 +18,14 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import apsw
 import structlog
 
-from kept.paths import BadPlace, Paths
+from kept.frames import encode_notification
+from kept.paths import Paths
 from kept.wire import PROTOCOL_VERSION, Actor
 from kept.wire.catalog import calls
-from kept.wire.daemon import DaemonStatus, Reloaded, Storage
-from kept.wire.errors import InvalidParams, KeptError
-from kept.wire.event import DATABASE
+from kept.wire.daemon import GOING_AWAY, DaemonStatus, GoingAway, Reloaded, Storage
+from kept.wire.errors import Conflict, InvalidParams
 
 from . import (
     VERSION,
@@ -60,18 +59,16 @@ from .jobs.runner import Runner
 from .notify import Service
 from .recovery.copies import from_backups
 from .recovery.files import Mender
+from .recovery.telling import tell
 from .rpc.cli import load_the_rest
 from .rpc.dispatch import Dispatcher
 from .rpc.door import Door
-from .rpc.listen import UnusableSocket
 from .rpc.methods import check
 from .rpc.peer import Peer
 from .rpc.server import Server
 from .store import OWN, Store, changes, migrations
-from .store.background import write
 from .store.database import FAULTS, DamagedDatabase
 from .store.migrations import Migration
-from .store.writer import Written
 from .watchdog import attend
 
 DOMAINS: tuple[Domain, ...] = (
@@ -121,10 +118,13 @@ class Supervisor:
         service: Service | None = None,
         listener: socket.socket | None = None,
         places: Callable[[], Paths] | None = None,
+        *,
+        inherited: bool = False,
     ) -> None:
         """`load` reads the settings again, for a reload; `ready` is called when the socket answers. `service` is what a
-        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends.
-        `places` says where things are now, for when the socket's folder is gone; without it they stay."""
+        service manager gave, and `listener` its socket at `paths.socket`, which stays there when the daemon ends;
+        unless it is `inherited` from the daemon that this one takes the place of. `places` says where things are now,
+        for when the socket's folder is gone; without it they stay."""
         self._paths = paths
         self._config = settings
         self._load = load
@@ -134,6 +134,10 @@ class Supervisor:
         self._notifier = self._service.notifier
         self._adopted = listener
         self._places = places or (lambda: paths)
+        self._inherited = inherited
+        self._restarts = False
+        self.handed_on: socket.socket | None = None
+        """After `run`: the socket that the daemon which takes this one's place is to listen at, where one is to."""
         self.jobs: Runner
         self._actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid(), version=VERSION)
         self._started_at = 0
@@ -153,7 +157,7 @@ class Supervisor:
         self._stopping = anyio.Event()
         handlers = check(calls(), [handler for domain in DOMAINS for handler in domain.handlers])
         home.prepare(self._paths)
-        self._lock = home.HomeLock(self._paths.data_dir, self._paths.socket)
+        self._lock = await self._have_home()
         try:
             self._started_at, self._started = self._clock.now(), self._clock.monotonic()
             self._bus = Bus()
@@ -222,6 +226,11 @@ class Supervisor:
             raise Broken("a thread of the daemon failed, so it has ended; the log says where")
         return recovery.DAMAGED if damage else 0
 
+    async def _have_home(self) -> home.HomeLock:
+        take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket)
+        waiting = partial(self._notifier.status, "starting: waiting until the daemon before has ended")
+        return take() if self._adopted is None else await home.in_turn(take, waiting)
+
     def _open(self, rooms: list[tuple[str, tuple[Migration, ...]]], place: Place) -> Store:
         return Store(
             Path(self._paths.database),
@@ -233,7 +242,7 @@ class Supervisor:
         )
 
     async def _serve(self) -> None:
-        self._door = Door(self._paths.socket, self._adopted)
+        self._door = Door(self._paths.socket, self._adopted, inherited=self._inherited)
         self._server = Server(self._door.listener, self._dispatcher, os.geteuid(), self._clock)
         try:
             async with anyio.create_task_group() as tasks:
@@ -245,7 +254,7 @@ class Supervisor:
                 tasks.start_soon(self._heed_damage)
                 tasks.start_soon(self._heed_removal)
                 tasks.start_soon(self._check)
-                tasks.start_soon(self._tell_of_files)
+                tasks.start_soon(tell, self._files, self._store, self._clock, self._actor)
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
@@ -264,18 +273,26 @@ class Supervisor:
                 self._ready()
                 tasks.start_soon(load_the_rest)
                 await self._stopping.wait()
-                if self._door.is_passed:
+                if self._restarts or self._door.is_passed:
+                    # Who connects from now on waits for the next daemon.
                     self._server.leave_waiting()
+                    self._server.tell_all(encode_notification(GOING_AWAY, GoingAway(restarts=self._restarts)))
                 self._notifier.stopping("stopping: answering what is in flight")
                 self._checked.set()
                 await self._end_jobs()
                 await self._drain()
                 # Before what may take its time: who comes now starts another daemon, or waits for one.
-                self._door.close()
+                self._leave()
                 with anyio.move_on_after(MIRROR_SECONDS):
                     await self._mirror.catch_up()
                 tasks.cancel_scope.cancel()
         finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._restarts:
+            self.handed_on = self._door.listener
+        else:
             self._door.close()
 
     async def _settle(self) -> None:
@@ -315,21 +332,13 @@ class Supervisor:
 
     def _move(self) -> bool:
         """Listen where a client of this moment looks; False where that can't be."""
-        if not self._door.is_lost():
+        moved = self._door.moved(self._places)
+        if moved is None:
             return False
-        former = self._door.path
-        try:
-            self._door = self._door.moved(self._places().socket)
-        except (BadPlace, home.UnusableHome, UnusableSocket, OSError) as refusal:
-            logger.warning("the socket is gone, and there is no other place for it", reason=str(refusal))
-            return False
-        self._server.move(self._door.listener)
-        try:
-            # For those whose environment names another place, as before.
-            self._lock.name(self._door.path)
-        except OSError as fault:
-            logger.warning("the lock could not say where the new socket is", reason=str(fault))
-        logger.warning("the socket was removed, so there is a new one", former=former, socket=self._door.path)
+        self._door = moved
+        self._server.move(moved.listener)
+        # For those whose environment names another place, as before.
+        self._lock.name(moved.path)
         return True
 
     async def _heed_signals(self) -> None:
@@ -361,25 +370,24 @@ class Supervisor:
                 self._store.damage.found(damage)
         self._checked.set()
 
-    async def _tell_of_files(self) -> None:
-        """A change in the log, as a recovery of the database makes one."""
-        found = self._files
-        if found is None:
-            return
-
-        def run(db: apsw.Connection) -> Written:
-            log_of_changes = changes.ChangeLog(db, self._clock.now(), self._actor, changes.RECOVERY)
-            log_of_changes.add(DATABASE, found.stamp, found.lost)
-            return Written(b"", log_of_changes.last_seq)
-
-        try:
-            await write(self._store, self._clock, run)
-        except KeptError as refusal:
-            logger.warning("the recovery of files is not in the change log", reason=refusal.type)
-
     def stop(self) -> None:
         """Begin to end."""
         self._stopping.set()
+
+    def restart(self) -> None:
+        """Begin to end, for another daemon to take this one's place in the same process, behind the same socket.
+
+        Raises `Conflict` where a service manager has to do that, and `InvalidParams` for settings with which no daemon
+        would start.
+        """
+        if self._notifier.is_heard:
+            raise Conflict(
+                "a service manager runs this daemon, and starts it anew by itself",
+                hint="systemctl --user restart keptd, or whatever your manager has for that.",
+            )
+        self._read_settings()
+        self._restarts = True
+        self.stop()
 
     def unapplied(self) -> tuple[str, ...]:
         """The settings that are given otherwise than they are in force. Raises `InvalidParams` where they are wrong."""
@@ -452,8 +460,8 @@ class Supervisor:
         return Storage(
             state=stats.state,
             detail=stats.detail,
-            database_bytes=_size(self._paths.database),
-            wal_bytes=_size(f"{self._paths.database}-wal"),
+            database_bytes=home.size_of(self._paths.database),
+            wal_bytes=home.size_of(f"{self._paths.database}-wal"),
             free_bytes=room.f_bavail * room.f_frsize,
             last_seq=self._bus.seq,
             commits=stats.commits,
@@ -488,10 +496,3 @@ class Supervisor:
 
 def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

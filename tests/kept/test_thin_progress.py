@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from kept.version import VERSION
+
 from .test_progress import HOSTILE
 from .thin import SCRIPT, SECONDS, Run, Start, result
 
@@ -94,7 +96,7 @@ def test_long_work_is_drawn_as_one_line_that_is_gone_in_the_end(start: Start, en
         out, _ = script.communicate(timeout=SECONDS)
         shown.until("never")
     assert (script.returncode, out) == (3, b"done\n")
-    assert server.params == {"argv": ["backup", "create"], "progress": True}
+    assert server.params == {"argv": ["backup", "create"], "progress": True, "version": VERSION}
     assert [frame.split("  ")[0] for frame in shown.frames] == ["copying", "checking", ""]
     assert "50 %" in shown.frames[0]
     assert "\n" not in shown.text

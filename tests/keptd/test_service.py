@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from keptd.home import HomeLock
 from tests.harness import PATIENCE, Process, request
 
 LAUNCHER = """
@@ -206,6 +207,21 @@ def test_who_connects_while_the_daemon_ends_waits_for_the_next_instead_of_being_
         (home / "notify").unlink()
         with Managed(home, listener):
             assert "result" in reply(late)
+
+
+def test_a_start_behind_a_passed_socket_waits_until_the_daemon_before_has_let_go_of_the_home(
+    home: Path, listener: socket.socket
+) -> None:
+    before = HomeLock(str(home), "/elsewhere")
+    process = Managed(home, listener)
+    process.popen = process._spawn()
+    try:
+        process.until("STATUS=starting: waiting until the daemon before has ended")
+        with process.connect() as early:
+            before.release()
+            assert "result" in ask(early, "daemon.ping")
+    finally:
+        process.__exit__()
 
 
 def refusal(home: Path, listener: socket.socket, **variables: str) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..version import VERSION, told
 from ..wire.daemon import CommandResult, RunCommand
 from .run import run
 from .surface import FINE, WITHOUT_END, Caller, NeedsCaller, Surface
+from .text import clean
 
 __all__ = ["answer", "main", "refused", "run"]
 
@@ -36,6 +38,8 @@ def answer(request: RunCommand, call: Caller) -> CommandResult:
         code = run(request.argv, call, surface)
     except NeedsCaller:
         return CommandResult(code=FINE, local=True)
+    if request.version is not None and request.version != VERSION and request.argv[:1] != ("daemon",):
+        err.append(clean(told(request.version, VERSION)))
     return CommandResult(code=code, out="".join(out), err="".join(err))
 
 

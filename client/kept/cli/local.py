@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from ..wire.daemon import Status, Stop
+from ..wire.daemon import Status
 from ..wire.data import DeleteAll
 from ..wire.event import Change, Event, Lost, Subscribe, Topic
-from .methods import run_method
 from .parse import Command
 from .render import show_json
-from .surface import FINE, REFUSED, Caller, Surface, UsageError, the_caller
-from .text import as_json, clean, duration, one_line, size, stamp
+from .surface import FINE, Caller, Surface, UsageError, the_caller
+from .text import as_json, clean, one_line, size, stamp
 
 File = Annotated[str, Meta(min_length=1, max_length=4096, description="The file.")]
 
@@ -28,19 +27,6 @@ class Watch(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     since: Annotated[int, Meta(ge=0, description="Begin after this place in the change log.")] | None = None
-
-
-class StartDaemon(Struct, frozen=True, kw_only=True):
-    """Start the daemon, unless it runs."""
-
-
-class StopDaemon(Struct, frozen=True, kw_only=True):
-    """End the daemon: what is in flight is finished, and everything is on disk.
-
-    Waits until it has let go of its home. A program that is connected with leave to start one starts the next.
-    """
-
-    wait: Annotated[bool, Meta(description="Wait for the end.")] = True
 
 
 class Tour(Struct, frozen=True, kw_only=True):
@@ -120,36 +106,6 @@ def _told(change: Change, surface: Surface) -> str:
     when = change.at.astimezone().strftime("%H:%M:%S") if surface.terminal else stamp(change.at)
     what = one_line(change.label or change.entity_id)
     return f"{when}  {clean(change.method):<18}  {what}  ({one_line(change.actor.client)})"
-
-
-def start(_: StartDaemon, call: Caller, surface: Surface) -> int:
-    """Start the daemon, and say whether that was needed."""
-    started = the_caller(surface).start()
-    daemon = call(Status())
-    if surface.json:
-        surface.line(as_json({"started": started, "daemon": daemon}, 2 if surface.terminal else 0))
-    elif started:
-        surface.line(f"keptd is running (pid {daemon.pid})")
-    else:
-        surface.line(f"keptd runs already (pid {daemon.pid}, for {duration(daemon.uptime_seconds)})")
-    return FINE
-
-
-def stop(wanted: StopDaemon, call: Caller, surface: Surface) -> int:
-    """End the daemon, and wait until it has ended."""
-    if not wanted.wait:
-        return run_method(Stop(), call, surface)
-    here = the_caller(surface)
-    home = call(Status()).home
-    stopping = call(Stop())
-    ended = here.await_end(home, stopping.pid)
-    if surface.json:
-        surface.line(as_json({"pid": stopping.pid, "ended": ended}, 2 if surface.terminal else 0))
-    elif ended:
-        surface.line(f"keptd (pid {stopping.pid}) has ended")
-    else:
-        surface.err(f"kept: keptd (pid {stopping.pid}) was told to stop, and has not ended yet\n")
-    return FINE if ended else REFUSED
 
 
 def tour(wanted: Tour, _: Caller, surface: Surface) -> int:
@@ -238,7 +194,5 @@ LOCAL = (
         examples=("kept watch", "kept watch memory decision.add", "kept watch --since 0 --json"),
     ),
     Command(("tour",), Tour, tour, by_position=("folder",), examples=("kept tour .",), starts=False),
-    Command(("daemon", "start"), StartDaemon, start),
-    Command(("daemon", "stop"), StopDaemon, stop, examples=("kept daemon stop",), starts=False),
     Command(("event", "subscribe"), Subscribe, subscribe),
 )

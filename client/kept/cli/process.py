@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
@@ -19,21 +19,28 @@ from ..holder import has_home
 from ..paths import BadPlace, Paths, find
 from ..settings import Settings
 from ..trust import Untrusted
+from ..version import VERSION, differing
 from ..wire import Call
-from ..wire.daemon import Hello
-from ..wire.errors import from_wire
+from ..wire.daemon import DaemonStatus, Hello, Status
+from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
-from .run import before_arguments, in_order, run, tell, tell_refusal, version
+from .run import before_arguments, in_order, run, tell, tell_refusal
 from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
+from .text import clean
 
 if TYPE_CHECKING:
     from ..checkup import Examination
+    from ..service import Service
 
 R = TypeVar("R")
 
 END_SECONDS = 30.0
 """How long `kept daemon stop` waits for the end."""
+
+RESTART_SECONDS = 90.0
+"""How long `kept daemon restart` waits for the next daemon: the end of the former, and a start that looks at all of the
+database."""
 
 OBSERVE_SECONDS = 5.0
 """How long an observer waits for a reply, until it says that the daemon doesn't answer."""
@@ -45,7 +52,12 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
     draws = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and not surface.json
-    process = Process(_environment(argv), _may_start(argv), surface.err if draws else None)
+    process = Process(
+        _environment(argv),
+        _may_start(argv),
+        surface.err if draws else None,
+        tells_version=in_order(argv)[:1] != ["daemon"],
+    )
     try:
         return run(argv, process, surface.at_home(process))
     except BadPlace as fault:
@@ -80,10 +92,18 @@ class Process:
     """This process, as a command's `Caller` and its `Here`. Connects when it is first asked; whatever needs a place
     raises `BadPlace` where the environment names none that can be used."""
 
-    def __init__(self, environ: Mapping[str, str], start: bool, draw: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        start: bool,
+        draw: Callable[[str], object] | None = None,
+        *,
+        tells_version: bool = True,
+    ) -> None:
         """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
-        there is none."""
+        there is none. On it the first call says where the daemon is of another version, if it `tells_version`."""
         self._draw = draw
+        self._tells_version = tells_version
         self._environ = environ
         self._start = start
         # Where no daemon may be started, none is waited for.
@@ -103,6 +123,9 @@ class Process:
             self._open()
             if self._draw is None:
                 return self._client.call(call)
+            if self._tells_version:
+                self._tells_version = False
+                self._draw(clean(differing(self._client.call(Status()).version)))
             with self.drawing() as show:
                 return self._client.call(call, progress=lambda told: show(told.done, told.total, told.text))
 
@@ -169,6 +192,25 @@ class Process:
             time.sleep(_LOOK_SECONDS)
         return True
 
+    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+        """As `Here` has it."""
+        end = time.monotonic() + RESTART_SECONDS
+        while time.monotonic() < end:
+            # Not the connection of before, which the daemon is about to end.
+            self._client.close()
+            with suppress(Fault, KeptError):
+                now = self._client.call(Status())
+                if (now.pid, now.started_at) != (before.pid, before.started_at):
+                    return now
+            time.sleep(_LOOK_SECONDS)
+        return None
+
+    def service(self) -> Service:
+        """As `Here` has it."""
+        from ..service import Service as TheService  # noqa: PLC0415 - only for `kept daemon`
+
+        return TheService(self._paths, self._environ)
+
     def observe(self) -> Caller:
         """As `Here` has it."""
         self._client.close()
@@ -207,7 +249,7 @@ class Process:
             paths = self._paths
         except BadPlace as fault:
             return nowhere(fault)
-        return examine(paths, self._environ, version())
+        return examine(paths, self._environ, VERSION)
 
     def shell_lines(self, shell: str, banner: bool, log_commands: bool) -> str:
         """As `Here` has it."""

@@ -10,6 +10,7 @@ from .everyday import EVERYDAY
 from .local import LOCAL
 from .methods import RPC, commands
 from .parse import Command, did_you_mean
+from .service import SERVICE
 from .session_moves import SESSION_MOVES
 from .session_search import SESSION_SEARCH
 from .session_tail import SESSION_TAIL
@@ -36,6 +37,10 @@ _POINTERS = {
     "tail": "kept session tail ID -f follows a conversation; kept watch follows every change.",
     "show": "kept session show ID shows a conversation; kept recall KEY what is kept under a key.",
     "start": "kept daemon start starts the daemon.",
+    "restart": "kept daemon restart starts the daemon anew.",
+    "install": "kept daemon install makes kept a service that is always there.",
+    "uninstall": "kept daemon uninstall removes the service; what is kept stays.",
+    "logs": "kept daemon logs shows what the daemon has said.",
 }
 """What people type who come from other programs, and what they mean."""
 
@@ -50,6 +55,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
     for command in (
         *EVERYDAY,
         *LOCAL,
+        *SERVICE,
         TOP,
         *TALK,
         SESSION_TAIL,

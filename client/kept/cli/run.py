@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..version import VERSION
 from ..wire.errors import KeptError
 from .help import about as help_about
 from .hints import as_commands, hint_of
@@ -39,7 +40,7 @@ def _run(words: Sequence[str], call: Caller, surface: Surface) -> int:
         surface.out(help_about(words[:1] if words and words[0] in domains() else (), surface.columns))
         return FINE if words else USAGE
     if words[0] == "--version":
-        surface.line(f"kept {version()}")
+        surface.line(f"kept {VERSION}")
         return FINE
     command, rest = find(words)
     try:
@@ -86,13 +87,3 @@ def tell_refusal(surface: Surface, refusal: KeptError, words: Sequence[str]) -> 
         hint = refusal.hint
     tell(surface, refusal.message, hint, {"code": refusal.code, "type": refusal.type, **refusal.data})
     return REFUSED
-
-
-def version() -> str:
-    """The version of this distribution; 0.0.0 in a source tree that was never installed."""
-    from importlib import metadata  # noqa: PLC0415 - slow, and seldom asked for
-
-    try:
-        return metadata.version("kept")
-    except metadata.PackageNotFoundError:
-        return "0.0.0"

@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from ..wire import Call
+from ..wire.daemon import DaemonStatus
 from .text import age, clean, duration, stamp
 
 if TYPE_CHECKING:
     from ..checkup import Examination
+    from ..service import Service
 
 R = TypeVar("R")
 
@@ -89,6 +91,14 @@ class Here(Protocol):
 
     def shell_lines(self, shell: str, banner: bool, log_commands: bool) -> str:
         """What a shell evaluates when it starts (`kept.shells`), for this home. Raises `kept.paths.BadPlace`."""
+        ...
+
+    def service(self) -> Service:
+        """The home's service of the systemd user manager, whether it is installed or not."""
+        ...
+
+    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+        """Wait until another run of the daemon than `before` answers; None where none does in time."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from . import Actor, Control, Name, Page, Project, Time
-from .errors import InvalidParams, SecretFound
+from .errors import Conflict, InvalidParams, SecretFound
 from .maintenance import MethodStats
 
 
@@ -116,6 +116,23 @@ class Stopping(Struct, frozen=True, kw_only=True):
     pid: int
 
 
+class Restarting(Struct, frozen=True, kw_only=True):
+    """The daemon ends after what is in flight, and another takes its place in the process `pid`."""
+
+    pid: int
+
+
+GOING_AWAY = "$/goingAway"
+"""The notification that each connection gets before it is ended, where another daemon takes over."""
+
+
+class GoingAway(Struct, frozen=True, kw_only=True):
+    """Connect again: what is in flight is answered, then this connection ends, and who connects waits for the next
+    daemon. `restarts` is whether that one begins by itself; else the next connection starts it."""
+
+    restarts: bool
+
+
 class Hello(Control[Welcome], frozen=True, kw_only=True):
     """Name the caller. Optional; each write stores who made it, with the uid and pid that the kernel reports."""
 
@@ -167,6 +184,17 @@ class Stop(Control[Stopping], frozen=True, kw_only=True):
     method = "daemon.stop"
 
 
+class Restart(Control[Restarting], frozen=True, kw_only=True):
+    """Start the daemon anew, of the version that is installed by now, without refusing a client.
+
+    What is in flight is finished and every connection is told (`$/goingAway`) and ended; who connects meanwhile waits.
+    Refused where a service manager runs the daemon, which does that as well.
+    """
+
+    method = "daemon.restart"
+    errors = (Conflict, InvalidParams)
+
+
 class Discover(Control[dict[str, Any]], frozen=True, kw_only=True):
     """The OpenRPC document: every method with its parameters, result and errors."""
 
@@ -198,3 +226,4 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
     colour: Annotated[bool, Meta(description="Colour is welcome.")] = False
     stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None
     progress: Annotated[bool, Meta(description="Tell with `$/progress` how far long work is.")] = False
+    version: Annotated[Name | None, Meta(description="The caller's, where a person is to be told of another.")] = None

@@ -18,6 +18,8 @@ from kept.wire.daemon import (
     Pong,
     Reload,
     Reloaded,
+    Restart,
+    Restarting,
     Status,
     Stop,
     Stopping,
@@ -98,6 +100,12 @@ def reload(ctx: ControlCtx, _call: Reload) -> Reloaded:
 def stop(ctx: ControlCtx, _call: Stop) -> Stopping:
     ctx.daemon.stop()
     return Stopping(pid=os.getpid())
+
+
+@serves
+def restart(ctx: ControlCtx, _call: Restart) -> Restarting:
+    ctx.daemon.restart()
+    return Restarting(pid=os.getpid())
 
 
 @serves

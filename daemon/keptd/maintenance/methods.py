@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import msgspec
 
 from kept.wire.errors import InvalidParams
@@ -18,6 +16,7 @@ from kept.wire.maintenance import (
     Stats,
 )
 
+from ..home import size_of
 from ..offload import in_thread
 from ..rpc.control import ControlCtx, Daemon
 from ..rpc.methods import serves
@@ -61,7 +60,7 @@ async def database_stats(ctx: ControlCtx, _call: DatabaseStats) -> Stats:
     writer = ctx.store.writer.stats
     return Stats(
         database_bytes=pages.bytes,
-        wal_bytes=_size(f"{ctx.store.path}-wal"),
+        wal_bytes=size_of(f"{ctx.store.path}-wal"),
         free_pages=pages.free,
         page_bytes=pages.page_bytes,
         tables=sizes,
@@ -71,10 +70,3 @@ async def database_stats(ctx: ControlCtx, _call: DatabaseStats) -> Stats:
         mean_batch=round(writer.writes / writer.commits, 2) if writer.commits else 0.0,
         largest_batch=writer.largest_batch,
     )
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

@@ -77,6 +77,11 @@ class Daemon(Protocol):
         """Begin to end; returns at once."""
         ...
 
+    def restart(self) -> None:
+        """Begin to end, for another daemon to take its place behind the same socket; returns at once. Raises `Conflict`
+        where a service manager does that, and `InvalidParams` for settings with which none would start."""
+        ...
+
     async def renew_mirror(self) -> None:
         """Remove the mirror's files and write them anew, after what is kept has been replaced as a whole."""
         ...

@@ -96,6 +96,12 @@ class Server:
         """Accept nobody any more: who connects waits for the next daemon, which gets the same listener."""
         self._accepting.cancel()
 
+    def tell_all(self, notification: bytes) -> None:
+        """Send each peer a notification, but for those for whom too much waits already."""
+        for peer in self.peers:
+            if peer.fits(len(notification)):
+                peer.send(notification)
+
     def drain(self) -> None:
         """Begin to end: what has come so far is answered, then each connection ends. Who comes now is turned away."""
         self._draining = True

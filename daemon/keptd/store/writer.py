@@ -17,7 +17,6 @@ Keeps these rules:
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from kept.wire.errors import Busy, Cancelled, DeadlinePassed, KeptError, Storage
 
 from ..clock import Clock
 from ..config import Storage
+from ..home import size_of
 from .ballast import Ballast
 from .completions import Completions
 from .database import FAULTS, WAL_FRAMES_LIMIT, UnusableDatabase, is_damage, open_writer
@@ -299,7 +299,7 @@ class Writer:
             self._rollback()
             self._held += self._clock.monotonic() - began
             # The log may be as large as the database now: moving it here would make writes wait once more.
-            self._checkpoint_at = self._frames_limit() + _size(f"{self._path}-wal") // _PAGE_BYTES
+            self._checkpoint_at = self._frames_limit() + size_of(f"{self._path}-wal") // _PAGE_BYTES
 
     def _not_now(self, job: WriteJob) -> KeptError | None:
         """Why a job is not even begun, if so."""
@@ -375,7 +375,7 @@ class Writer:
 
     def _is_room(self) -> bool:
         """Without a ballast there is no telling; the next write finds out."""
-        return bool(self._config.ballast_bytes) and self._ballast.fits(_size(f"{self._path}-wal"))
+        return bool(self._config.ballast_bytes) and self._ballast.fits(size_of(f"{self._path}-wal"))
 
     def _empty_log(self) -> bool:
         """Whether all of the log is in the database, and is written from its start again."""
@@ -494,7 +494,3 @@ def _locked() -> Busy:
         hint="Nothing was written. End what else has it open (an SQLite shell?), and try again.",
         retry_after_ms=_RETRY_MS,
     )
-
-
-def _size(path: str) -> int:
-    return os.stat(path).st_size if os.path.exists(path) else 0

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+import msgspec
+
 from kept.checkup import Examination
 from kept.cli.surface import Caller
+from kept.paths import find
+from kept.service import Service
 from kept.wire import Actor, Call
-from kept.wire.daemon import Status, Stop, Stopping
+from kept.wire.daemon import DaemonStatus, Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
 
 from .test_everyday import daemon_status
@@ -93,6 +97,13 @@ class Played:
 
     def shell_lines(self, shell: str, banner: bool, log_commands: bool) -> str:
         return f"{shell} banner={banner} log={log_commands}\n"
+
+    def service(self) -> Service:
+        """Of a home whose manager can't be reached."""
+        return Service(find({"KEPT_HOME": "/nowhere"}), {"HOME": "/nowhere", "KEPT_HOME": "/nowhere"})
+
+    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+        return msgspec.structs.replace(before, version="0.2.0") if self.ends else None
 
     def await_end(self, home: str, pid: int) -> bool:
         self.awaited.append((home, pid))

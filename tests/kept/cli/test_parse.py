@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kept.cli.local import StopDaemon
 from kept.cli.methods import reachable
 from kept.cli.parse import EVERYWHERE
 from kept.cli.registry import everything
+from kept.cli.service import RestartDaemon, ShowDaemon, StopDaemon
 from kept.wire.component import SetComponent
-from kept.wire.daemon import RunCommand, Stop
+from kept.wire.daemon import Restart, RunCommand, Status, Stop
 from kept.wire.errors import InvalidParams
 from kept.wire.event import ListEvents
 from kept.wire.journal import AddDecision, ListActions
@@ -42,6 +42,10 @@ MORE = {"session.search": {"words" if name == "query" else name for name in Sear
 """Methods whose command does more, and by which options it does the same."""
 
 
+OF_THE_SERVICE: dict[type, type] = {Stop: StopDaemon, Restart: RestartDaemon, Status: ShowDaemon}
+"""Methods whose command speaks with the service manager as well."""
+
+
 def test_every_method_has_a_command_with_an_option_for_every_field() -> None:
     for name, call in reachable().items():
         command = everything()[tuple(name.replace("_", "-").split("."))]
@@ -51,7 +55,7 @@ def test_every_method_has_a_command_with_an_option_for_every_field() -> None:
         if name in MORE:
             assert {field.name for field in command.fields} > MORE[name]
             continue
-        assert command.params is (StopDaemon if call is Stop else call)
+        assert command.params is OF_THE_SERVICE.get(call, call)
         assert {field.name for field in command.fields} >= set(call.__struct_fields__)
 
 

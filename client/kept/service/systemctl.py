@@ -1,0 +1,93 @@
+"""The user manager, asked through `systemctl --user`. Refuses to wait for one that doesn't answer."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from ..wire.errors import Conflict
+
+SECONDS = 120.0
+"""How long one request may take: a stop of 60 s and a start after it."""
+
+_LINGERING = "/var/lib/systemd/linger"
+"""Where logind notes, by name, for whom it keeps a manager (systemd's `logind-user.c`)."""
+
+
+class Systemctl:
+    """The systemd user manager that `environ` leads to."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def obstacle(self) -> str:
+        """Why there is no manager to speak with, or nothing."""
+        if not shutil.which("systemctl", path=self._environ.get("PATH", os.defpath)):
+            return "systemd is not installed"
+        folder = self._environ.get("XDG_RUNTIME_DIR", "")
+        if not folder:
+            return "no user manager can be reached: XDG_RUNTIME_DIR is not set (as in cron, su and sudo)"
+        if not os.path.exists(os.path.join(folder, "systemd", "private")):
+            return f"no systemd user manager runs (there is no {folder}/systemd/private)"
+        try:
+            said = self._run("show", "--property=Version")
+        except subprocess.TimeoutExpired:
+            return "the systemd user manager does not answer"
+        return "" if said.returncode == 0 else f"the systemd user manager refuses: {_last(said.stderr)}"
+
+    def state(self) -> str:
+        """`running`, `degraded` where a unit of whatever kind has failed, or another of systemctl(1)."""
+        return self._run("is-system-running").stdout.strip() or "unknown"
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit as systemctl(1) gives them, also of one that doesn't exist."""
+        said = self.do("show", f"--property={','.join(properties)}", unit)
+        return dict(line.partition("=")[::2] for line in said.splitlines())
+
+    def do(self, *words: str) -> str:
+        """Have the manager do something, and wait for it; what it prints. Raises `Conflict` with its own words."""
+        try:
+            said = self._run(*words)
+        except subprocess.TimeoutExpired:
+            raise Conflict(
+                f"`{told(words)}` is not done after {SECONDS:.0f} s", hint="kept daemon status says how it is."
+            ) from None
+        if said.returncode != 0:
+            raise Conflict(
+                f"`{told(words)}` failed: {_last(said.stderr)}", hint="kept daemon logs -n 20 shows what was said last."
+            )
+        return said.stdout
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        # Messages in a language that is always there, without colour or a pager.
+        environ = {**self._environ, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+        command = ["systemctl", "--user", *words]
+        return subprocess.run(  # noqa: S603 - the words are kept's own, and no shell reads them
+            command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+
+
+def told(words: Sequence[str]) -> str:
+    """The command as a person types it."""
+    return " ".join(("systemctl", "--user", *words))
+
+
+def lingers() -> bool:
+    """Whether the manager stays when the user has logged out."""
+    return os.path.exists(os.path.join(_LINGERING, user()))
+
+
+def user() -> str:
+    """The name of the user whose process this is; the uid where it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _last(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
