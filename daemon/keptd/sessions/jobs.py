@@ -38,12 +38,12 @@ def remove_some(ctx: WriteCtx, limit: int) -> int:
     """One step of the sweep: messages of one session after the other, and with the last of each, itself; as many as
     `limit` and the bytes of a step allow, but at least one."""
     room = BYTES_WHEN_FULL if ctx.full else BYTES
-    done = 0
-    while done < limit and (room > 0 or not done):
+    done, begun = 0, False
+    while done < limit and (room > 0 or not begun):
         found = store.going(ctx.db)
         if found is None:
             break
-        removed = messages.remove(ctx.db, found.seq, limit - done, room, at_least=0 if done else 1)
+        removed = messages.remove(ctx.db, found.seq, limit - done, room, at_least=0 if begun else 1)
         done += removed.rows
         room -= removed.bytes
         # With each message goes what is said of it elsewhere; in the end, what is said of the session.
@@ -51,14 +51,14 @@ def remove_some(ctx: WriteCtx, limit: int) -> int:
         if not removed.is_all:
             break
         if more:
-            done += 1
             room -= SESSION_BYTES
-        elif (room > 0 or not done) and done < limit:
+        elif (room > 0 or not begun) and done < limit:
             store.erase(ctx.db, found)
             ctx.changes.add("session", found.id, number=found.seq)
             done += 1
             room -= SESSION_BYTES + len(found.metadata) + len(found.summary or "")
-    return done
+        begun = True
+    return done or int(begun)
 
 
 @job("session.archive", setting="session_archive", timeout=600)
