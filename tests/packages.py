@@ -62,7 +62,7 @@ def unpack(sdist: Path, folder: Path) -> Path:
 def of_version(tree: Path, version: str) -> None:
     """Make a tree another version. What an archive says of its own is removed, since that would hold."""
     (tree / "PKG-INFO").unlink(missing_ok=True)
-    file = tree / "daemon" / "keptd" / "__init__.py"
+    file = tree / "client" / "kept" / "version.py"
     lines = file.read_text().splitlines()
     changed = [f'VERSION = "{version}"' if line.startswith("VERSION = ") else line for line in lines]
     assert changed != lines

@@ -99,7 +99,7 @@ def test_a_daemon_serves_on_while_its_files_are_gone(environment: Environment, h
     run(other.scripts / "kept", "daemon", "stop", KEPT_HOME=str(home / "h"))
 
 
-def test_the_doctor_says_that_the_daemon_is_of_an_older_version_and_the_next_start_is_of_the_newer(
+def test_the_doctor_says_that_the_daemon_is_of_an_older_version_and_a_restart_brings_the_newer(
     environment: Environment, wheels: tuple[Path, Path], home: Path
 ) -> None:
     environment.kept(home / "h", "remember", "before", "1")
@@ -109,6 +109,6 @@ def test_the_doctor_says_that_the_daemon_is_of_an_older_version_and_the_next_sta
     assert finding["verdict"] == "warning"
     assert f"keptd {VERSION} answers" in finding["detail"]
     assert f"this command is of version {NEWER}" in finding["detail"]
-    environment.kept(home / "h", "daemon", "stop")
-    assert environment.ask(home / "h", "memory", "get", "before")["value"] == 1
+    environment.kept(home / "h", "daemon", "restart")
     assert version(environment, home / "h") == NEWER
+    assert environment.ask(home / "h", "memory", "get", "before")["value"] == 1

@@ -226,42 +226,44 @@ def test_a_profile_whose_script_is_gone_is_none_the_worse(login: Login) -> None:
 def with_systemd(login: Login, *, booted: bool = True) -> subprocess.CompletedProcess[str]:
     """Run it with stand-ins that write down what they are asked for."""
     folder = login.home / "stand-ins"
-    for name in ("systemctl", "loginctl"):
-        login.has(name, f'#!/bin/sh\necho {name} "$@" >>"{login.home}/asked"\n[ ! -e "{login.home}/no $2" ]\n', folder)
+    login.has("systemctl", f'#!/bin/sh\n[ ! -e "{login.home}/no $2" ]\n', folder)
     place = login.home if booted else login.home / "none"
     return login.run("sh", FOLDER / "with-systemd.sh", PATH=f"{folder}:/usr/bin:/bin", KEPT_BOOTED=str(place))
 
 
-def test_with_systemd_the_units_are_put_into_place_and_enabled(login: Login) -> None:
-    login.has("keptd", "#!/bin/sh\n")
-    for _ in range(2):
-        done = with_systemd(login)
-        assert (done.returncode, done.stderr) == (0, "")
-    units = login.home / ".config/systemd/user"
-    for name in ("keptd.service", "keptd.socket"):
-        assert (units / name).read_text() == (ROOT / "systemd" / name).read_text()
-    assert len(list(units.iterdir())) == 2
-    asked = (login.home / "asked").read_text().splitlines()
-    assert asked[1:3] == ["systemctl --user daemon-reload", "systemctl --user enable --now keptd.socket keptd.service"]
-    assert asked[3].startswith("loginctl enable-linger ")
+def has_stand_in(login: Login) -> None:
+    login.has("kept", f'#!/bin/sh\necho kept "$@" >>"{login.home}/asked"\n[ ! -e "{login.home}/no $2" ]\n')
 
 
-@pytest.mark.parametrize(("what", "said"), [("systemd", "[boot]"), ("keptd", "Install kept"), ("manager", "#10846")])
+def test_with_systemd_kept_installs_itself_and_lingers(login: Login) -> None:
+    has_stand_in(login)
+    done = with_systemd(login)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (login.home / "asked").read_text().splitlines() == ["kept daemon install", "kept daemon enable-linger"]
+
+
+@pytest.mark.parametrize(("what", "said"), [("systemd", "[boot]"), ("kept", "Install it"), ("manager", "#10846")])
 def test_what_is_missing_for_systemd_is_said_before_anything_is_changed(login: Login, what: str, said: str) -> None:
-    if what != "keptd":
-        login.has("keptd", "#!/bin/sh\n")
+    if what != "kept":
+        has_stand_in(login)
     if what == "manager":
         (login.home / "no show-environment").touch()
     done = with_systemd(login, booted=what != "systemd")
     assert done.returncode == 1
     assert said in done.stderr
-    assert not (login.home / ".config").exists()
+    assert not (login.home / "asked").exists()
 
 
-def test_without_lingering_the_units_are_enabled_all_the_same(login: Login) -> None:
-    login.has("keptd", "#!/bin/sh\n")
-    user = login.run("id", "-un").stdout.strip()
-    (login.home / f"no {user}").touch()
+def test_where_the_service_can_not_be_installed_nothing_more_is_done(login: Login) -> None:
+    has_stand_in(login)
+    (login.home / "no install").touch()
+    assert with_systemd(login).returncode != 0
+    assert (login.home / "asked").read_text().splitlines() == ["kept daemon install"]
+
+
+def test_without_lingering_the_service_is_installed_all_the_same(login: Login) -> None:
+    has_stand_in(login)
+    (login.home / "no enable-linger").touch()
     done = with_systemd(login)
     assert done.returncode == 0
     assert "sudo loginctl enable-linger" in done.stderr

@@ -1,14 +1,13 @@
 #!/bin/sh
-# kept at login on WSL2 with systemd: puts the units into place, enables them, and has your services start with the
-# distribution instead of with the first login. Again changes nothing.
+# kept at login on WSL2 with systemd: installs kept as a service of your user manager, and has your services start with
+# the distribution instead of with the first login. Again changes nothing.
 #   sh systemd/wsl2/with-systemd.sh
-# It changes nothing outside your home folder but the mark that systemd-logind keeps for `loginctl enable-linger`.
+# It changes nothing outside your home folder but the mark that systemd-logind keeps for `kept daemon enable-linger`.
 set -eu
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 # What sd_booted(3) looks at; the tests name another place.
 booted=${KEPT_BOOTED:-/run/systemd/system}
-units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+PATH=$HOME/.local/bin:$PATH
 
 refuse() {
     printf '%s\n' "$@" >&2
@@ -22,22 +21,15 @@ if [ ! -d "$booted" ]; then
         '  systemd=true' \
         'Without systemd: sh without-systemd.sh'
 fi
-if [ ! -x "$HOME/.local/bin/keptd" ]; then
-    refuse "There is no $HOME/.local/bin/keptd, which the unit starts." \
-        'Install kept first (pipx install kept, or uv tool install kept).'
+if ! command -v kept >/dev/null; then
+    refuse 'There is no kept in your PATH.' 'Install it first (pipx install kept, or uv tool install kept).'
 fi
 if ! systemctl --user show-environment >/dev/null 2>&1; then
     refuse 'Your user manager does not answer, as where /run/user belongs to another user (microsoft/WSL#10846).' \
         'kept doctor says more about that folder. Without systemd: sh without-systemd.sh'
 fi
-mkdir -p "$units"
-for unit in keptd.service keptd.socket; do
-    cp "$here/../$unit" "$units/$unit.new"
-    mv "$units/$unit.new" "$units/$unit"
-done
-systemctl --user daemon-reload
-systemctl --user enable --now keptd.socket keptd.service
-loginctl enable-linger "$(id -un)" ||
+kept daemon install
+kept daemon enable-linger ||
     echo 'Lingering could not be enabled, so keptd starts at your first login. To try again: sudo loginctl enable-linger' \
         "$(id -un)" >&2
-echo 'keptd runs as a service. systemctl --user status keptd shows it.'
+echo 'keptd runs as a service. kept daemon status shows it.'

@@ -71,7 +71,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
         with _client(paths, environ, CHECK_SECONDS) as client:
             checkup = client.call(CheckDatabase(quick=True))
     except (Fault, KeptError, OSError) as fault:
-        step = "Run kept doctor again. If that stays so, kept daemon stop and kept daemon start begin anew."
+        step = "Run kept doctor again. If that stays so, kept daemon restart begins anew."
         findings.append(problem("check", f"the daemon could not check itself: {one_line(str(fault))}", step))
         return Reached(findings=tuple(findings), runs=True)
     return Reached(findings=tuple(findings), runs=True, checkup=checkup)
@@ -138,7 +138,7 @@ def _of_version(status: DaemonStatus, version: str) -> Finding:
     told = f"keptd {status.version} answers (pid {status.pid})"
     if status.version == version:
         return ok("daemon", told)
-    step = "kept daemon stop, then kept daemon start: the one that starts is of the installed version."
+    step = "kept daemon restart: the one that then runs is of the installed version, and nobody is refused meanwhile."
     return warning("daemon", f"{told}, and this command is of version {version}", step)
 
 
