@@ -51,7 +51,9 @@ def test_a_backup_comes_back_as_it_was(made: Shelf, tmp_path: Path) -> None:
     assert found.manifest.last_seq == 3
     assert [step.name for step in found.manifest.schema] == [
         "changes/001_change",
+        "changes/002_session",
         "receipts/001_receipt",
+        "receipts/002_session",
         "ages/001_age",
         "notes/001_note",
     ]

@@ -31,7 +31,7 @@ KEYS = [
     "argv",
     "\u0000",
 ]
-METHODS = [name for name in calls() if name not in ("daemon.stop", "daemon.reload")]
+METHODS = [name for name in calls() if name not in ("daemon.stop", "daemon.restart", "daemon.reload")]
 
 scalars = (
     st.none()
