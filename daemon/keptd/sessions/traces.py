@@ -14,9 +14,8 @@ import apsw
 from ..store import changes, receipts
 
 _MANY = 100_000
-_STRAY = """
-    SELECT session FROM (SELECT session FROM change WHERE label <> '' UNION SELECT session FROM receipt)
-    WHERE session IS NOT NULL AND session NOT IN (SELECT id FROM session)
+_REMOVED = """
+    SELECT entity_id FROM change WHERE method = 'session.remove' AND entity_id NOT IN (SELECT id FROM session)
 """
 
 
@@ -34,8 +33,11 @@ def rename(db: apsw.Connection, former: str, session_id: str) -> None:
 
 
 def settle(db: apsw.Connection) -> None:
-    """After a recovery: remove what a backup has brought back of sessions that are no more."""
-    found: list[tuple[Any, ...]] = db.execute(_STRAY).fetchall()
+    """After a recovery: remove what a backup has brought back of sessions that were removed for good.
+
+    One whose row is merely lost is not among them: what is said of it may be all that is left.
+    """
+    found: list[tuple[Any, ...]] = db.execute(_REMOVED).fetchall()
     for (session_id,) in found:
         while remove(db, session_id, _MANY):
             continue

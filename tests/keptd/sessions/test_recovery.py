@@ -161,6 +161,14 @@ def test_what_was_removed_for_good_is_not_called_anything_by_changes_from_a_back
     assert labels == []
 
 
+def test_what_is_said_of_a_session_whose_row_is_lost_stays_in_the_change_log(house: House) -> None:
+    talk(house, "kite")
+    house.hit(SESSION, "kite")
+    house.recover(with_backup=False)
+    labels = house.rooms.reader.execute("SELECT label FROM change WHERE label LIKE '%kite%'").fetchall()
+    assert labels
+
+
 def test_a_session_that_was_deleted_after_the_backup_is_in_the_trash_and_can_be_restored(house: House) -> None:
     session = talk(house, "kite")
     house.back_up()
