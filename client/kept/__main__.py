@@ -181,13 +181,13 @@ def _remote(argv: list[str]) -> int:
 
 
 def _looks_from_outside(argv: list[str]) -> bool:
-    """Whether this is `kept doctor`: a daemon that hangs can't say so itself."""
+    """Whether this is `kept doctor` or `kept daemon ...`: a daemon that hangs can't say so itself, nor end itself."""
     words = iter(argv)
     for word in words:
         if word in {"--socket", "--colour"}:
             next(words, None)
         elif not word.startswith("--"):
-            return word == "doctor"
+            return word in {"doctor", "daemon"}
     return False
 
 

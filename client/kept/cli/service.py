@@ -7,6 +7,8 @@ installed they go through the manager; where none is, they do what a client can 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
@@ -98,9 +100,21 @@ class EnableLinger(Struct, frozen=True, kw_only=True):
     dry_run: DryRun = False
 
 
+@contextmanager
+def _files() -> Iterator[None]:
+    """Tell what the disk refuses as a person needs it."""
+    try:
+        yield
+    except OSError as fault:
+        raise Conflict(
+            f"{fault.filename or 'the unit files'}: {fault.strerror}", hint="Mend that, and run the same again."
+        ) from None
+
+
 def install(wanted: Install, _: Caller, surface: Surface) -> int:
     """Write the units and have them started."""
-    change = the_caller(surface).service().install(force=wanted.force, dry_run=wanted.dry_run)
+    with _files():
+        change = the_caller(surface).service().install(force=wanted.force, dry_run=wanted.dry_run)
     return _tell(change, surface, "installed already, and as it should be")
 
 
@@ -160,7 +174,8 @@ def restart(wanted: RestartDaemon, call: Caller, surface: Surface) -> int:
         return _tell(change, surface, "") if change else _would("have keptd start anew behind its socket", surface)
     before = call(Status())
     if here.service().restart(dry_run=False) is None:
-        call(Restart())
+        with suppress(Fault):  # Somebody else's restart may have taken the connection: what counts is told below.
+            call(Restart())
     now = here.await_restart(before)
     if now is None:
         raise Conflict(

@@ -27,7 +27,8 @@ _VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|(?:\\.|[^\s;|&<>()\"'\\])+)+"
 """A word as a shell reads it, with its quotes; also one whose end was cut off."""
 
 _NAME = (
-    r"[\w.-]{0,30}(?:pass(?:wo?r?d|wd|phrase|code)?|pwd|pw|secret|token|api[_-]?key|auth[_-]?key|[_-]key|credentials?)"
+    r"[\w.-]{0,30}(?:pass(?:wo?r?d|wd|phrase|code)?|pwd|pw|secret|token|api[_-]?key|auth[_-]?key|[_-]key|[_-]pat|credentials?)"
+    r"(?:[_-]\w{1,20})?"
 )
 _LINE = r"[^\n;|&]*?"
 
@@ -36,6 +37,11 @@ _SHAPES = tuple(
     for pattern in (
         # TOKEN=x make, --password=x, -e DB_PASSWORD=x, --from-literal=password=x, a query's &token=x
         rf"(?P<keep>{_NAME}\d*=)(?P<secret>{_VALUE})",
+        # {"password": "x"}, also within a shell's double quotes
+        (
+            rf"(?P<keep>\\?[\"']{_NAME}\\?[\"']\s*:\s*)"
+            r"(?P<secret>\\\"(?:[^\"\\]|\\[^\"])*\\\"|\"(?:[^\"\\]|\\.)*\"|[^\s,}\"'\\]+)"
+        ),
         # --password x, -passin pass:x, --http-password x
         rf"(?P<keep>(?<!\S)--?{_NAME}(?:in|out)?\s+)(?P<secret>(?!-){_VALUE})",
         # fish: set -gx TOKEN x; others: aws configure set aws_secret_access_key x

@@ -34,7 +34,7 @@ _ADOPT = (
 )
 _GONE = """
     INSERT OR IGNORE INTO session_gone
-    SELECT number FROM change WHERE method = 'session.remove' AND number IS NOT NULL
+    SELECT number, entity_id FROM change WHERE method = 'session.remove' AND number IS NOT NULL
 """
 _GAPS = "SELECT session FROM message GROUP BY session HAVING max(number) <> count(*)"
 

@@ -8,8 +8,8 @@ A list of sessions is in order of `active_at`, for each status, so that it merge
 have a table of their own, in the order of the sessions. What belongs to no project is a run of its index as well.
 
 The counts of a session (`messages`, `bytes`, `tokens`, `said_...`) are kept with it, since counting a million messages
-takes seconds. `session_gone` has the `seq` of each session that was removed for good, so that messages which a recovery
-finds without their session can be told from those of one that was lost.
+takes seconds. `session_gone` has the `seq` and the id of each session that was removed for good, so that messages which
+a recovery finds without their session can be told from those of one that was lost.
 
 `message_in_brief` repeats what a search asks of each of many hits: whose it is. Their rows lie on as many pages, each
 of which would have to be read for it, while 290 entries lie on one. With `created_at` it would be 180, and those of a
@@ -75,7 +75,8 @@ MIGRATIONS = (
         ) STRICT, WITHOUT ROWID;
 
         CREATE TABLE session_gone (
-            seq INTEGER PRIMARY KEY
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL
         ) STRICT;
 
         CREATE TABLE session_attachment (

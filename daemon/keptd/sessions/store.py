@@ -163,7 +163,7 @@ def erase(db: apsw.Connection, row: SessionRow) -> None:
     """Remove a session that has no messages any more, and note that it was."""
     db.execute("DELETE FROM session_attachment WHERE session = ?", (row.seq,))
     db.execute("DELETE FROM session WHERE seq = ?", (row.seq,))
-    db.execute("INSERT OR IGNORE INTO session_gone VALUES (?)", (row.seq,))
+    db.execute("INSERT OR IGNORE INTO session_gone VALUES (?, ?)", (row.seq, row.id))
 
 
 def idle(db: apsw.Connection, before: int, limit: int) -> list[SessionRow]:

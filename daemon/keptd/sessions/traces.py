@@ -14,9 +14,7 @@ import apsw
 from ..store import changes, receipts
 
 _MANY = 100_000
-_REMOVED = """
-    SELECT entity_id FROM change WHERE method = 'session.remove' AND entity_id NOT IN (SELECT id FROM session)
-"""
+_REMOVED = "SELECT id FROM session_gone WHERE id NOT IN (SELECT id FROM session)"
 
 
 def remove(db: apsw.Connection, session_id: str, limit: int) -> bool:

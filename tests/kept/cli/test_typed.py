@@ -23,6 +23,11 @@ SECRETS = [
     *("ldapsearch -w hunter2", "aws configure set aws_secret_access_key abc", "vault login abc", "mongosh -p pw"),
     *("set -gx TOKEN hunter2", "kubectl create secret generic x --from-literal=password=hunter2", "zip -P pw a b"),
     *("7z a -phunter2 x", "git clone https://hunter2@github.com/x", "gh auth login --with-token <<< hunter2"),
+    *(
+        'curl -d \'{"password": "hunter2"}\' x',
+        'curl -d "{\\"api_key\\": \\"hunter2\\"}" x',
+        "DB_PASSWORD_PROD=hunter2 make",
+    ),
 ]
 
 
