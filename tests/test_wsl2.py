@@ -82,7 +82,7 @@ class Login:
     def until_settled(self) -> None:
         """Wait until nobody starts anything any more."""
         end = time.monotonic() + PATIENCE
-        while any("daemon start" in line for _, line in self.running()):
+        while any("-m keptd" not in line for _, line in self.running()):
             assert time.monotonic() < end, self.running()
             time.sleep(0.01)
 

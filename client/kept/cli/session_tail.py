@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from ..wire.errors import QuotaExceeded, StorageFull
+from ..wire.errors import NotFound, QuotaExceeded, StorageFull
 from ..wire.event import DATABASE, Event, Lost
+from ..wire.message import GetMessage
 from ..wire.session import AttachSession, GetSession, Session
 from .parse import Command
 from .surface import FINE, Caller, Here, Surface, the_caller
 from .talk import EXAMPLE_ID, INSIDE_MESSAGES, Last, SessionOrLast, said_in, session_id
+from .text import counted
 from .transcript import messages, show_messages
 
 _ALL = 2**53
+
+_REMEMBERED = 1000
+"""How many messages can be undone, and what comes in their place be shown."""
 
 _ENDS = ("session.closed", "session.reopened", "session.deleted")
 """What whoever follows a session is told of it."""
@@ -55,6 +61,8 @@ class _Reader:
         self._number = max(session.messages - last, 0)
         self._call = call
         self._surface = surface
+        self._shown: deque[tuple[int, str]] = deque(maxlen=_REMEMBERED)
+        """The newest of them, each with its number and its id."""
 
     def follow(self, here: Here, attends: bool) -> int:
         """Show what comes until the session is deleted."""
@@ -71,11 +79,9 @@ class _Reader:
 
     def _heed(self, event: Event | Lost) -> bool:
         """Take a change in; whether there is more to come."""
-        if isinstance(event, Lost):
-            self._read()
-        elif event.change.entity == DATABASE:
+        if isinstance(event, Lost) or event.change.entity == DATABASE:
             # All of the state may be that of an earlier time.
-            self._number = min(self._number, self._call(GetSession(id=self._id)).messages)
+            self._step_back()
             self._read()
         elif event.change.entity == "message":
             # Those of one call come one by one, when all of them have been shown.
@@ -90,6 +96,23 @@ class _Reader:
         for message in messages(self._call, self._id, self._number, _ALL):
             show_messages((message,), self._surface)
             self._number = message.number
+            self._shown.append((message.number, message.id))
+
+    def _step_back(self) -> None:
+        """Go on behind the last message that was shown and is still said: since then, others may have its number."""
+        undone = 0
+        while self._shown and not self._is_said(*self._shown[-1]):
+            self._number = self._shown.pop()[0] - 1
+            undone += 1
+        self._number = min(self._number, self._call(GetSession(id=self._id)).messages)
+        if undone:
+            self._surface.note(f"kept went back to an earlier state: {counted(undone, 'message')} above did not stay")
+
+    def _is_said(self, number: int, message_id: str) -> bool:
+        try:
+            return self._call(GetMessage(id=message_id)).number == number
+        except NotFound:
+            return False
 
 
 SESSION_TAIL = Command(

@@ -51,11 +51,12 @@ def rendered(paths: Paths, environ: Mapping[str, str], executable: str) -> tuple
     # The colon keeps systemd from reading `$` in a path as a variable. -P: the manager's folder is no place to import.
     python = f":{_quoted(executable)} -P -m"
     command = f"ExecStart={python} keptd\n"
-    service = _replaced(_shipped("keptd.service"), "ExecStart=", command + "".join(carried))
+    # Named before the paths come in, which may hold that word as well.
+    shipped = _shipped("keptd.service").replace("keptd.socket", f"{name}.socket")
+    service = _replaced(shipped, "ExecStart=", command + "".join(carried))
     service = _replaced(service, "ExecReload=", f"ExecReload={python} kept daemon reload\n")
     socket = _replaced(_shipped("keptd.socket"), "ListenStream=", f"ListenStream={_listen(paths, environ)}\n")
     if name != "keptd":
-        service = service.replace("keptd.socket", f"{name}.socket")
         for_home = f" ({_escaped(paths.data_dir)})\n"
         service, socket = _described(service, for_home), _described(socket, for_home)
     return _marked(f"{name}.service", service), _marked(f"{name}.socket", socket)

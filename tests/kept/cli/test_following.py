@@ -12,7 +12,7 @@ import pytest
 from kept.wire import Call
 from kept.wire.errors import NotFound, QuotaExceeded, StorageFull
 from kept.wire.event import DATABASE, Event, Lost
-from kept.wire.message import ListMessages, NewMessage, SendMessage
+from kept.wire.message import GetMessage, ListMessages, NewMessage, SendMessage
 from kept.wire.session import AttachSession, CreateSession, DeleteSession, GetSession, Session
 
 from .test_local import LOST, Played, event
@@ -125,6 +125,22 @@ def test_after_the_database_went_back_new_messages_are_shown_again(rooms: OverTh
 
     here = Live(lambda: change(DATABASE, "", None))
     assert shown(follow(GoneBack(rooms), here, "-n", "0")) == ["two"]
+
+
+def test_what_came_in_the_place_of_messages_that_were_undone_is_shown(rooms: OverTheWire, session: Session) -> None:
+    class Undone(Counting):
+        """The second message was another when it was shown."""
+
+        def __call__(self, call: Call[Any], /) -> Any:
+            found = super().__call__(call)
+            if isinstance(call, GetMessage) and found.number == 2:
+                raise NotFound("there is no such message")
+            return found
+
+    here = Live(says(rooms, session, "one", "two"), lambda: change(DATABASE, "", None))
+    printed = follow(Undone(rooms), here)
+    assert shown(printed) == ["one", "two", "two"]
+    assert "1 message above did not stay" in printed.err
 
 
 def test_it_ends_with_the_session_and_goes_on_when_it_is_closed(rooms: OverTheWire, session: Session) -> None:
