@@ -55,10 +55,11 @@ def beside(file: str, *, replace: bool | None = None) -> Iterator[BinaryIO]:
     """
     aside = f"{file}.part"
     with told(file):
+        if os.path.isdir(file):
+            raise UsageError("that is a folder", "Name the file that is to be written in it.")
         if not replace and os.path.lexists(file):
             ways = "move it away" if replace is None else "replace it with --force"
             raise UsageError("the file exists already", f"Give another name, or {ways}.")
-    with told(aside):
         if os.path.lexists(aside):
             raise UsageError(
                 f"{aside} exists already", "Another command is writing the same file, or was killed: then remove it."

@@ -94,6 +94,21 @@ def test_a_file_that_is_there_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert file.read_text() == "".join(PARTS)
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_folder_is_told_as_one(tmp_path: Path, force: list[str]) -> None:
+    printed = typed(["export", "x", str(tmp_path), *force], Daemon())
+    assert printed.code == 2
+    assert "that is a folder" in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_told_by_the_name_that_was_typed(tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "talk.json"
+    printed = typed(["export", "x", str(file)], Daemon())
+    assert printed.code == 2
+    assert f"{file}: No such file or directory" in printed.err
+
+
 def test_what_a_killed_export_left_is_named(tmp_path: Path) -> None:
     file, left = tmp_path / "talk.json", tmp_path / "talk.json.part"
     left.write_text("half")
