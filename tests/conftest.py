@@ -12,7 +12,6 @@ import pytest
 
 from .harness import Daemon, Peer, running
 
-
 # A shell that starts the suite in the background has it ignore Ctrl-C, and every program that a test starts would as
 # well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
