@@ -42,8 +42,8 @@ RESTART_SECONDS = 90.0
 """How long `kept daemon restart` waits for the next daemon: the end of the former, and a start that looks at all of the
 database."""
 
-OBSERVE_SECONDS = 5.0
-"""How long an observer waits for a reply, until it says that the daemon doesn't answer."""
+READY_ANSWER_SECONDS = 5.0
+"""How long a daemon that has just started may take for a reply, until it is asked once more."""
 
 _LOOK_SECONDS = 0.02
 
@@ -192,15 +192,15 @@ class Process:
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+    def await_restart(self, pid: int | None, before: DaemonStatus | None) -> DaemonStatus | None:
         """As `Here` has it."""
         end = time.monotonic() + RESTART_SECONDS
+        # Not the connection of before, which the daemon is about to end; nor one that a daemon which hangs may have.
+        settings = Settings(environ=self._environ, start=self._start, reply_seconds=READY_ANSWER_SECONDS)
         while time.monotonic() < end:
-            # Not the connection of before, which the daemon is about to end.
-            self._client.close()
-            with suppress(Fault, KeptError):
-                now = self._client.call(Status())
-                if (now.pid, now.started_at) != (before.pid, before.started_at):
+            with suppress(Fault, KeptError), Client(self._paths, settings=settings) as client:
+                now = client.call(Status())
+                if (now.started_at != before.started_at) if before and now.pid == before.pid else now.pid != pid:
                     return now
             time.sleep(_LOOK_SECONDS)
         return None
@@ -211,12 +211,12 @@ class Process:
 
         return TheService(self._paths, self._environ)
 
-    def observe(self) -> Caller:
+    def observe(self, seconds: float, name: str | None = None) -> Caller:
         """As `Here` has it."""
         self._client.close()
-        settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=OBSERVE_SECONDS)
+        settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=seconds)
         # Left open to the end of the process: closing it would wait for a call that is under way.
-        return Client(self._paths, Hello(client="kept top"), settings).call
+        return Client(self._paths, None if name is None else Hello(client=name), settings).call
 
     def terminal(self) -> tuple[int, int] | None:
         """As `Here` has it: standard input and output, unless the terminal can't move its cursor."""

@@ -76,9 +76,10 @@ class Here(Protocol):
         """The standard input, to be read piece by piece. Raises `UsageError` where there is none."""
         ...
 
-    def observe(self) -> Caller:
+    def observe(self, seconds: float, name: str | None = None) -> Caller:
         """Asks the daemon that runs, on a connection of its own, which takes the place of the one before: it starts
-        none, and waits for none. Raises `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
+        none, and waits for none; for each reply it waits `seconds`. The daemon is told the `name` of who asks. Raises
+        `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
         ...
 
     def terminal(self) -> tuple[int, int] | None:
@@ -97,8 +98,9 @@ class Here(Protocol):
         """The home's service of the systemd user manager, whether it is installed or not."""
         ...
 
-    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
-        """Wait until another run of the daemon than `before` answers; None where none does in time."""
+    def await_restart(self, pid: int | None, before: DaemonStatus | None) -> DaemonStatus | None:
+        """Wait until another run of the daemon than `before` answers, or where that isn't known, another process than
+        `pid`; None where none does in time."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:
