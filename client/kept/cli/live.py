@@ -37,15 +37,12 @@ _NEWS = 0
 _WIDTH = 120
 """Columns where the output goes to no terminal."""
 
-OBSERVE_SECONDS = 5.0
-"""How long a look waits for a reply, until it says that the daemon doesn't answer."""
-
 Look = Callable[[], Sample]
 
 
 def run(interval: float, once: bool, here: Here, surface: Surface) -> int:
     """Show one view, or one each `interval` seconds without end. Raises what the first look raises."""
-    look = partial(_take, here.observe(OBSERVE_SECONDS, "kept top"))
+    look = partial(_take, here.observe())
     first = look()
     terminal = None if surface.json or once else here.terminal()
     if terminal is not None:

@@ -42,6 +42,9 @@ RESTART_SECONDS = 90.0
 """How long `kept daemon restart` waits for the next daemon: the end of the former, and a start that looks at all of the
 database."""
 
+OBSERVE_SECONDS = 5.0
+"""How long an observer waits for a reply, until it says that the daemon doesn't answer."""
+
 READY_ANSWER_SECONDS = 5.0
 """How long a daemon that has just started may take for a reply, until it is asked once more."""
 
@@ -211,12 +214,19 @@ class Process:
 
         return TheService(self._paths, self._environ)
 
-    def observe(self, seconds: float, name: str | None = None) -> Caller:
+    def observe(self) -> Caller:
         """As `Here` has it."""
         self._client.close()
-        settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=seconds)
         # Left open to the end of the process: closing it would wait for a call that is under way.
-        return Client(self._paths, None if name is None else Hello(client=name), settings).call
+        return Client(self._paths, Hello(client="kept top"), self._observing(OBSERVE_SECONDS)).call
+
+    def ask_within(self, seconds: float, call: Call[R]) -> R:
+        """As `Here` has it."""
+        with Client(self._paths, settings=self._observing(seconds)) as client:
+            return client.call(call)
+
+    def _observing(self, seconds: float) -> Settings:
+        return Settings(environ=self._environ, start=False, patience=0, reply_seconds=seconds)
 
     def terminal(self) -> tuple[int, int] | None:
         """As `Here` has it: standard input and output, unless the terminal can't move its cursor."""

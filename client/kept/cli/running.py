@@ -80,7 +80,7 @@ class Unanswered(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.seconds:
-            return f"keptd (pid {self.pid}) has not answered for {self.seconds:.0f} s: it {self.does}"
+            return f"keptd (pid {self.pid}) has not answered for {self.seconds:g} s: it {self.does}"
         return f"keptd (pid {self.pid}) has the home, and takes no connection: it {self.does}"
 
 
@@ -94,14 +94,14 @@ class _Seen(NamedTuple):
     fault: Fault | KeptError | None = None
 
 
-def _look(service: Service, here: Here, seconds: float = ANSWER_SECONDS) -> _Seen:
+def _look(service: Service, here: Here, seconds: float) -> _Seen:
     """Ask the manager, then the daemon; but none that the question would start."""
     state = service.state()
     pid = state.pid or service.holding()
     if pid is None and state.starts_on_call:
         return _Seen(state, None)
     try:
-        daemon = here.observe(seconds)(Status())
+        daemon = here.ask_within(seconds, Status())
     except KeptError as refusal:
         return _Seen(state, pid, fault=refusal)
     except Fault as fault:
@@ -170,7 +170,7 @@ def stop(wanted: StopDaemon, _: Caller, surface: Surface) -> int:
     if wanted.dry_run:
         change = service.stop(socket=wanted.both, dry_run=True, wait=wanted.wait)
         return would("ask keptd to end", surface) if change is None else tell_change(change, surface, "not running")
-    seen = _look(service, here)
+    seen = _look(service, here, ANSWER_SECONDS)
     _note(seen, surface, kill=wanted.kill)
     kill = wanted.kill and seen.silent is not None
     change = service.stop(socket=wanted.both, dry_run=False, wait=wanted.wait, kill=kill)
@@ -182,7 +182,7 @@ def stop(wanted: StopDaemon, _: Caller, surface: Surface) -> int:
         return _tell_killed(seen.silent.pid, service.end(seen.silent.pid), surface)
     if seen.daemon is None:
         raise seen.fault or NoDaemon("no daemon runs")
-    stopping = here.observe(ANSWER_SECONDS)(Stop())
+    stopping = here.ask_within(ANSWER_SECONDS, Stop())
     if not wanted.wait:
         render(Stop(), stopping, surface)
         return FINE
@@ -216,7 +216,7 @@ def restart(wanted: RestartDaemon, _: Caller, surface: Surface) -> int:
             if change is None
             else tell_change(change, surface, "")
         )
-    seen = _look(service, here)
+    seen = _look(service, here, ANSWER_SECONDS)
     _note(seen, surface, kill=wanted.kill)
     if service.restart(dry_run=False, kill=wanted.kill and seen.silent is not None) is None:
         _restart_alone(seen, service, here, kill=wanted.kill)
@@ -244,7 +244,7 @@ def _restart_alone(seen: _Seen, service: Service, here: Here, *, kill: bool) -> 
         here.start()
     elif seen.daemon is not None:
         with suppress(Fault):  # Somebody else's restart may have taken the connection: what counts is told after.
-            here.observe(ANSWER_SECONDS)(Restart())
+            here.ask_within(ANSWER_SECONDS, Restart())
     elif seen.fault is None or isinstance(seen.fault, NoDaemon):
         here.start()
     else:
@@ -254,7 +254,7 @@ def _restart_alone(seen: _Seen, service: Service, here: Here, *, kill: bool) -> 
 def status(_: ShowDaemon, __: Caller, surface: Surface) -> int:
     """How the service and the daemon are. Without either, there is no daemon to tell of."""
     here = the_caller(surface)
-    seen = _look(here.service(), here)
+    seen = _look(here.service(), here, ANSWER_SECONDS)
     service, daemon = seen.state, seen.daemon
     if isinstance(seen.fault, KeptError) or (seen.fault and not service.installed and seen.silent is None):
         raise seen.fault

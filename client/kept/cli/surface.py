@@ -76,10 +76,13 @@ class Here(Protocol):
         """The standard input, to be read piece by piece. Raises `UsageError` where there is none."""
         ...
 
-    def observe(self, seconds: float, name: str | None = None) -> Caller:
+    def observe(self) -> Caller:
         """Asks the daemon that runs, on a connection of its own, which takes the place of the one before: it starts
-        none, and waits for none; for each reply it waits `seconds`. The daemon is told the `name` of who asks. Raises
-        `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
+        none, and waits for none. Raises `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
+        ...
+
+    def ask_within(self, seconds: float, call: Call[R]) -> R:
+        """Ask the daemon that runs, and wait no longer than `seconds` for the reply; raises as `observe` does."""
         ...
 
     def terminal(self) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from kept.wire.event import Change, Event, Lost, SubscriptionId
 
 from .test_everyday import daemon_status
 from .typing_at import NOW, Recorder, type_in
+
+R = TypeVar("R")
 
 
 def event(seq: int, label: str) -> Event:
@@ -92,9 +94,12 @@ class Played:
         self.questions.append(question)
         return self.answer
 
-    def observe(self, seconds: float, name: str | None = None) -> Caller:
-        assert self.daemon is not None, "nobody observes"
-        return self.daemon
+    def observe(self) -> Caller:
+        raise AssertionError("nobody observes")
+
+    def ask_within(self, seconds: float, call: Call[R]) -> R:
+        assert self.daemon is not None, "nobody asks"
+        return self.daemon(call)
 
     def terminal(self) -> tuple[int, int] | None:
         return None
