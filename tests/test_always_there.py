@@ -275,10 +275,11 @@ open(sys.argv[1], "w").write("refused" if refused else "granted")
 
 def test_a_transient_unit_of_the_hardened_service_is_free_of_its_filters(service: UserManager) -> None:
     service.write("probe.py", WRITES_AND_EXECUTES)
-    probe = f"/usr/bin/env -S python3 {service.home}/probe.py"
-    child = f"systemd-run --user --wait --unit=kept-child --property=Type=oneshot {probe} {service.home}/child"
+    python = str(service.bin / "python").replace("%", "%%")
+    probe = f'"{python}" "%h/probe.py"'
+    child = f'systemd-run --user --unit=kept-child --property=Type=oneshot {probe} "%h/child"'
     # What follows the start is of the unit itself: no line of the hardening is repeated here, and none is left out.
-    lines = f"[Service]\nExecStartPost={probe} {service.home}/inside\nExecStartPost={child}\n"
+    lines = f'[Service]\nExecStartPost=:{probe} "%h/inside"\nExecStartPost=:{child}\n'
     service.write(f"{UNITS}/keptd.service.d/probe.conf", lines)
     service.ask("daemon-reload")
     service.ask("restart", "keptd.service")
