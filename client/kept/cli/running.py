@@ -143,12 +143,12 @@ def start(wanted: StartDaemon, _: Caller, surface: Surface) -> int:
     """Start the daemon, and say whether that was needed."""
     here = the_caller(surface)
     service = here.service()
-    change = service.start(dry_run=wanted.dry_run)
     if wanted.dry_run:
+        change = service.start(dry_run=True)
         if change is None:
             return would("start keptd unless it runs", surface)
         return tell_change(change, surface, "it runs already")
-    started = here.start() if change is None else bool(change.commands)
+    started = _start(service, here)
     seen = _look(service, here, START_SECONDS if started else ANSWER_SECONDS)
     if seen.silent is not None:
         raise _refusal(seen.silent, "restart")
@@ -241,14 +241,20 @@ def _restart_alone(seen: _Seen, service: Service, here: Here, *, kill: bool) -> 
         if not kill:
             raise _refusal(seen.silent, "restart")
         service.end(seen.silent.pid)
-        here.start()
+        _start(service, here)
     elif seen.daemon is not None:
         with suppress(Fault):  # Somebody else's restart may have taken the connection: what counts is told after.
             here.ask_within(ANSWER_SECONDS, Restart())
     elif seen.fault is None or isinstance(seen.fault, NoDaemon):
-        here.start()
+        _start(service, here)
     else:
         raise seen.fault
+
+
+def _start(service: Service, here: Here) -> bool:
+    """Start the daemon, through the manager where it can; whether that was needed."""
+    change = service.start(dry_run=False)
+    return here.start() if change is None else bool(change.commands)
 
 
 def status(_: ShowDaemon, __: Caller, surface: Surface) -> int:

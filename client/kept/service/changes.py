@@ -82,11 +82,11 @@ def _writing(unit: Unit, path: str) -> FileChange:
         return FileChange(path=path, action="keep", masked=True)
     if found is None:
         return FileChange(path=path, action="replace" if link else "write", edited=bool(link), link=link)
-    lines = difflib.unified_diff(
-        found.splitlines(keepends=True), unit.text.splitlines(keepends=True), path, f"{path} (kept's)", n=1
-    )
+    lines = difflib.unified_diff(found.splitlines(), unit.text.splitlines(), path, f"{path} (kept's)", n=1, lineterm="")
     edited = bool(link) or not is_own(found)
-    return FileChange(path=path, action="replace", edited=edited, link=link, diff="".join(lines))
+    return FileChange(
+        path=path, action="replace", edited=edited, link=link, diff="".join(f"{line}\n" for line in lines)
+    )
 
 
 def removing(units: Iterable[Unit], place: str) -> tuple[FileChange, ...]:

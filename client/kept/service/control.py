@@ -27,6 +27,7 @@ END_SECONDS = 30.0
 """How long a daemon that a client had started may take to let the home go."""
 
 _EDITED = "See it with --dry-run. Put your own lines into `systemctl --user edit {unit}`, which stays; --force goes on."
+_ITS_OWN = "Keep what you need of it elsewhere; --force then removes it."
 
 _WITH_MANAGER = ("active", "activating", "reloading", "deactivating")
 """States of a service that the manager has a process of, or is about to."""
@@ -140,7 +141,7 @@ class Service:
         before = self.state()
         self._refuse_masked(files, before)
         if not dry_run:
-            _refuse_edited(files, force=force)
+            _refuse_edited(files, _EDITED, force=force)
         commands = self._installing(files, before)
         other = self._other(before.pid)
         notes = self._notes()
@@ -215,7 +216,7 @@ class Service:
         if files and not obstacle:
             commands = [("disable", "--now", *(os.path.basename(one.path) for one in files)), ("daemon-reload",)]
         if not dry_run and files:
-            _refuse_edited(files, force=force)
+            _refuse_edited(files, _ITS_OWN, force=force)
             if commands:
                 self._manager.do(*commands[0])
             changes.remove(going, place)
@@ -268,7 +269,7 @@ class Service:
         commands.append(("stop", *(() if wait else ("--no-block",)), *names))
         if not dry_run:
             self._carry_out(commands, None)
-        return self._done(commands, dry_run=dry_run, keeps_socket=not socket)
+        return self._done(commands, dry_run=dry_run, keeps_socket=not socket, ends=True)
 
     def restart(self, *, dry_run: bool, kill: bool = False) -> Change | None:
         """Have the manager start it anew behind its socket, which stays; None where it has no daemon of this home."""
@@ -309,7 +310,9 @@ class Service:
         command += [f"--lines={lines}", f"--output={'json' if json else 'short-iso'}"]
         return [*command, "--follow"] if follow else command
 
-    def _done(self, commands: Sequence[tuple[str, ...]], *, dry_run: bool, keeps_socket: bool = False) -> Change:
+    def _done(
+        self, commands: Sequence[tuple[str, ...]], *, dry_run: bool, keeps_socket: bool = False, ends: bool = False
+    ) -> Change:
         state = self.state()
         notes: tuple[str, ...] = ()
         if keeps_socket and state.socket_active == "active":
@@ -321,7 +324,7 @@ class Service:
             dry_run=dry_run,
             commands=tuple(map(told, commands)),
             notes=notes,
-            pid=None if dry_run else state.pid,
+            pid=None if dry_run or ends else state.pid,
         )
 
     def _other(self, managed: int | None) -> int | None:
@@ -389,11 +392,11 @@ def _altered(files: Sequence[FileChange]) -> bool:
     return any(one.action != "keep" for one in files)
 
 
-def _refuse_edited(files: Sequence[FileChange], *, force: bool) -> None:
+def _refuse_edited(files: Sequence[FileChange], hint: str, *, force: bool) -> None:
     edited = [one for one in files if one.edited]
     if edited and not force:
         unit = os.path.basename(edited[0].path)
-        raise Conflict("; ".join(map(by_hand, edited)), hint=_EDITED.format(unit=unit))
+        raise Conflict("; ".join(map(by_hand, edited)), hint=hint.format(unit=unit))
 
 
 def by_hand(file: FileChange) -> str:
