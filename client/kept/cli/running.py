@@ -288,6 +288,8 @@ def _absence(seen: _Seen) -> str:
     if seen.silent is not None:
         return str(seen.silent)
     if seen.fault is None:
+        if seen.state.active == "failed":
+            return "none runs, as the last start failed; the next call tries again"
         return "none runs; the next call starts it, since the socket listens"
     return "none answers"
 

@@ -20,7 +20,7 @@ from ..paths import BadPlace, Paths, find
 from ..wire.errors import Conflict
 from . import changes, linger
 from .changes import Change, FileChange
-from .systemctl import LOOK_SECONDS, Systemctl, told
+from .systemctl import LOOK_SECONDS, SILENT, Systemctl, told
 from .units import CARRIED, name_of, rendered
 
 END_SECONDS = 30.0
@@ -132,7 +132,7 @@ class Service:
         and `OSError`.
         """
         units = rendered(self._paths, self._environ, self._executable)
-        obstacle = self._manager.obstacle()
+        obstacle = self._obstacle()
         if obstacle:
             note = f"{obstacle}, so kept goes on as it does without: the first call starts the daemon"
             return Change(service=self.name, supervised=False, dry_run=dry_run, notes=(note,))
@@ -172,8 +172,7 @@ class Service:
             commands.append(("enable", socket, service))
         if socket in replaced and before.is_active:
             # A socket's path can't be changed while it listens; this is the one change that who connects can notice.
-            commands.append(("stop", socket, service))
-            return [*commands, ("start", socket), ("start", service)]
+            return [*commands, ("stop", socket), ("stop", service), ("start", socket), ("start", service)]
         if "failed" in (before.active, before.socket_active):
             commands.append(("reset-failed", socket, service))
         if before.socket_active != "active":
@@ -211,17 +210,18 @@ class Service:
         files = tuple(one for one in found if not one.masked)
         masks = tuple(one.path for one in found if one.masked)
         going = [unit for unit in units if os.path.join(place, unit.name) not in masks]
-        obstacle = self._manager.obstacle()
+        obstacle = self._obstacle()
         commands: list[tuple[str, ...]] = []
         if files and not obstacle:
-            commands = [("disable", "--now", *(os.path.basename(one.path) for one in files)), ("daemon-reload",)]
+            names = [os.path.basename(one.path) for one in files]
+            # First, so that those who wait at the socket are answered by the daemon, which has it as well.
+            commands = [("stop", self._names[0])] if self._names[0] in names else []
+            commands += [("disable", "--now", *names), ("daemon-reload",)]
         if not dry_run and files:
             _refuse_edited(files, _ITS_OWN, force=force)
-            if commands:
-                self._manager.do(*commands[0])
+            self._carry_out(commands[:-1], None)
             changes.remove(going, place)
-            for words in commands[1:]:
-                self._manager.do(*words)
+            self._carry_out(commands[-1:], None)
         notes = [f"{obstacle}, so only files were looked for"] if obstacle and files else []
         notes += [
             f"{path} turns the unit off (masked), and is left: {_unmask(os.path.basename(path))}" for path in masks
@@ -260,13 +260,12 @@ class Service:
         state = self.state()
         if not (state.supervised and state.is_active):
             return None
-        names = [self._names[1]]
-        if socket:
-            names.insert(0, self._names[0])
-        elif not state.runs:
+        if not (socket or state.runs):
             return self._done([], dry_run=dry_run)
         commands = self._killing(state, wanted=kill)
-        commands.append(("stop", *(() if wait else ("--no-block",)), *names))
+        # The socket first, so that those who wait at it are answered by the daemon, which has it as well.
+        names = self._names if socket else self._names[1:]
+        commands += [("stop", *(() if wait else ("--no-block",)), name) for name in names]
         if not dry_run:
             self._carry_out(commands, None)
         return self._done(commands, dry_run=dry_run, keeps_socket=not socket, ends=True)
@@ -339,6 +338,14 @@ class Service:
                 f"keptd (pid {pid}), which a client started, has not ended after {END_SECONDS:.0f} s",
                 hint="kept doctor says what it does. kept daemon stop --kill ends it; then run this again.",
             )
+
+    def _obstacle(self) -> str:
+        """Why there is no manager. Raises `Conflict` where there is one that doesn't answer: what it runs, and what it
+        would make of other files, can't be told."""
+        obstacle = self._manager.obstacle()
+        if obstacle == SILENT:
+            raise Conflict(obstacle, hint="Run this again when it does: systemctl --user is-system-running says so.")
+        return obstacle
 
     def _refuse_masked(self, files: Sequence[FileChange], state: State) -> None:
         """Somebody has turned a unit off: whoever that was turns it on again."""

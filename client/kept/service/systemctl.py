@@ -16,6 +16,9 @@ SECONDS = 120.0
 LOOK_SECONDS = 5.0
 """How long a question may take, which the manager answers by itself."""
 
+SILENT = "the systemd user manager does not answer"
+"""What `Systemctl.obstacle` says of one that is there."""
+
 _SAID_LENGTH = 600
 """Characters of what systemctl says that are shown."""
 
@@ -38,7 +41,7 @@ class Systemctl:
         try:
             said = self._run("show", "--property=Version", seconds=LOOK_SECONDS)
         except subprocess.TimeoutExpired:
-            return "the systemd user manager does not answer"
+            return SILENT
         return "" if said.returncode == 0 else f"the systemd user manager refuses: {said_by(said.stderr)}"
 
     def state(self) -> str:
