@@ -69,6 +69,10 @@ def test_install_starts_it_and_once_more_changes_nothing(manager: UserManager) -
 
 def test_uninstall_leaves_no_file_and_all_that_is_kept(service: UserManager) -> None:
     service.kept("remember", "k", "stays")
+    planned = service.kept("daemon", "uninstall", "--dry-run").stdout
+    assert "would not be touched" in planned
+    # Who waits at the socket is answered before its daemon ends.
+    assert planned.index("stop keptd.socket") < planned.index("disable --now")
     assert "not touched" in service.kept("daemon", "uninstall").stdout
     assert files(service) == set()
     assert service.property("LoadState") == "not-found"
