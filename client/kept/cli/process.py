@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 from ..client import Client
-from ..faults import Fault, NoDaemon
+from ..faults import Fault, NoDaemon, NoReply
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
 from ..paths import BadPlace, Paths, find
-from ..settings import Settings
+from ..settings import REPLY_SECONDS, Settings
 from ..trust import Untrusted
 from ..version import VERSION, differing
 from ..wire import Call
@@ -48,6 +48,9 @@ OBSERVE_SECONDS = 5.0
 READY_ANSWER_SECONDS = 5.0
 """How long a daemon that has just started may take for a reply, until it is asked once more."""
 
+OF_DAEMON_SECONDS = 10.0
+"""How long the daemon may take to answer `kept daemon ...`."""
+
 _LOOK_SECONDS = 0.02
 
 
@@ -59,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         _environment(argv),
         _may_start(argv),
         surface.err if draws else None,
-        tells_version=in_order(argv)[:1] != ["daemon"],
+        of_daemon=in_order(argv)[:1] == ["daemon"],
     )
     try:
         return run(argv, process, surface.at_home(process))
@@ -67,7 +70,8 @@ def main(argv: Sequence[str]) -> int:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
     except (Fault, Untrusted) as fault:
-        tell(surface, str(fault), "", {"type": "no_daemon"})
+        hint = "kept daemon status says what it does." if isinstance(fault, NoReply) else ""
+        tell(surface, str(fault), hint, {"type": "no_daemon"})
         return NO_DAEMON
     finally:
         process.close()
@@ -101,12 +105,14 @@ class Process:
         start: bool,
         draw: Callable[[str], object] | None = None,
         *,
-        tells_version: bool = True,
+        of_daemon: bool = False,
     ) -> None:
         """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
-        there is none. On it the first call says where the daemon is of another version, if it `tells_version`."""
+        there is none. On it the first call says where the daemon is of another version, unless the command is
+        `of_daemon`: such a one asks for nothing that takes its time, and is no cure if it waits."""
         self._draw = draw
-        self._tells_version = tells_version
+        self._tells_version = not of_daemon
+        self._reply_seconds = OF_DAEMON_SECONDS if of_daemon else REPLY_SECONDS
         self._environ = environ
         self._start = start
         # Where no daemon may be started, none is waited for.
@@ -118,7 +124,8 @@ class Process:
 
     @cached_property
     def _client(self) -> Client:
-        return Client(self._paths, settings=Settings(environ=self._environ, start=self._start))
+        settings = Settings(environ=self._environ, start=self._start, reply_seconds=self._reply_seconds)
+        return Client(self._paths, settings=settings)
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""

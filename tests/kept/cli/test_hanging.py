@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kept import holding
-from kept.cli import main, running
+from kept.cli import main, process, running
 from tests.harness import PATIENCE, Process, request
 
 DEAF = """
@@ -49,30 +49,30 @@ def soon(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def deaf(home: Path, named: str = "") -> Iterator[subprocess.Popen[str]]:
     (home / "run").mkdir(mode=0o700)
     command = [sys.executable, "-c", DEAF, str(home), named]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "there\n"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hung:
+        assert hung.stdout is not None
+        assert hung.stdout.readline() == "there\n"
         try:
-            yield process
+            yield hung
         finally:
-            process.kill()
+            hung.kill()
 
 
 @contextmanager
 def stopped(home: Path) -> Iterator[Process]:
     """A daemon that has stored something, and was stopped."""
-    with Process(home) as process:
-        with process.connect() as connection:
+    with Process(home) as hung:
+        with hung.connect() as connection:
             connection.sendall(request(1, "memory.set", key="k", value="stays") + b"\n")
             assert b'"result"' in connection.recv(65536)
-        process.popen.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.popen.pid, os.WSTOPPED | os.WNOWAIT)
-        yield process
+        hung.popen.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, hung.popen.pid, os.WSTOPPED | os.WNOWAIT)
+        yield hung
 
 
 def test_status_tells_which_process_does_not_answer_and_why(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with stopped(home) as process:
-        pid = process.popen.pid
+    with stopped(home) as hung:
+        pid = hung.popen.pid
         assert main(["daemon", "status"]) == 69
         shown = capsys.readouterr().out
         assert f"keptd (pid {pid}) has not answered for 0.2 s: it is stopped (Ctrl-Z or SIGSTOP)" in shown
@@ -90,30 +90,30 @@ def test_status_tells_which_process_does_not_answer_and_why(home: Path, capsys: 
 def test_stop_and_restart_and_start_end_nothing_without_being_told_to(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with stopped(home) as process:
+    with stopped(home) as hung:
         for verb, step in (("stop", "stop"), ("restart", "restart"), ("start", "restart")):
             assert main(["daemon", verb]) == 1
             said = capsys.readouterr().err
-            assert f"keptd (pid {process.popen.pid}) has not answered" in said
+            assert f"keptd (pid {hung.popen.pid}) has not answered" in said
             assert f"kept daemon {step} --kill ends it" in said
-        assert process.popen.poll() is None
+        assert hung.popen.poll() is None
 
 
 def test_stop_with_kill_ends_a_stopped_daemon_in_order(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with stopped(home) as process:
+    with stopped(home) as hung:
         assert main(["daemon", "stop", "--kill"]) == 0
-        assert capsys.readouterr().out == f"keptd (pid {process.popen.pid}) did not answer, and has ended by SIGTERM\n"
-        assert process.popen.wait(PATIENCE) == 0
+        assert capsys.readouterr().out == f"keptd (pid {hung.popen.pid}) did not answer, and has ended by SIGTERM\n"
+        assert hung.popen.wait(PATIENCE) == 0
 
 
 def test_restart_with_kill_starts_another_that_has_everything(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with stopped(home) as process:
+    with stopped(home) as hung:
         assert main(["daemon", "restart", "--kill"]) == 0
         assert main(["recall", "k"]) == 0
         shown = capsys.readouterr().out
         assert main(["daemon", "stop"]) == 0
     assert "is running (pid " in shown
-    assert f"(pid {process.popen.pid})" not in shown
+    assert f"(pid {hung.popen.pid})" not in shown
     assert shown.endswith("stays\n")
 
 
@@ -121,39 +121,49 @@ def test_one_that_heeds_no_sigterm_is_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(holding, "TERM_SECONDS", 0.1)
-    with deaf(home) as process:
+    with deaf(home) as hung:
         assert main(["daemon", "stop", "--kill", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out) == {"pid": process.pid, "ended": True, "signal": "SIGKILL"}
-        assert process.wait(PATIENCE) == -signal.SIGKILL
+        assert json.loads(capsys.readouterr().out) == {"pid": hung.pid, "ended": True, "signal": "SIGKILL"}
+        assert hung.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_a_process_that_the_lock_names_and_that_has_not_got_it_is_never_ended(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with subprocess.Popen(["sleep", "60"]) as bystander, deaf(home, str(bystander.pid)) as process:
+    with subprocess.Popen(["sleep", "60"]) as bystander, deaf(home, str(bystander.pid)) as hung:
         assert main(["daemon", "stop", "--kill"]) == 1
         assert "can't be seen from here" in capsys.readouterr().err
-        assert (bystander.poll(), process.poll()) == (None, None)
+        assert (bystander.poll(), hung.poll()) == (None, None)
         bystander.kill()
 
 
 def test_one_that_takes_no_more_connections_is_one_that_hangs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with deaf(home) as process, socket.socket(socket.AF_UNIX) as first:
+    with deaf(home) as hung, socket.socket(socket.AF_UNIX) as first:
         first.connect(str(home / "run" / "keptd.sock"))
         assert main(["daemon", "status"]) == 69
-        assert f"keptd (pid {process.pid}) has not answered for" in capsys.readouterr().out
+        assert f"keptd (pid {hung.pid}) has not answered for" in capsys.readouterr().out
 
 
 def test_one_that_does_not_listen_yet_is_told_from_one_that_hangs(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with deaf(home) as process:
+    with deaf(home) as hung:
         (home / "run" / "keptd.sock").unlink()
         assert main(["daemon", "status"]) == 69
-        told = f"keptd (pid {process.pid}) has the home, and takes no connection: it is starting"
+        told = f"keptd (pid {hung.pid}) has the home, and takes no connection: it is starting"
         assert told in capsys.readouterr().out
         assert main(["daemon", "stop"]) == 1
         assert told in capsys.readouterr().err
+
+
+def test_what_else_is_asked_of_it_is_given_up_soon_with_the_next_step(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(process, "OF_DAEMON_SECONDS", 0.2)
+    with stopped(home):
+        assert main(["daemon", "clients"]) == 69
+    said = "kept: the daemon did not answer in time\nhint: kept daemon status says what it does.\n"
+    assert capsys.readouterr().err == said
 
 
 def test_restart_where_none_runs_starts_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
