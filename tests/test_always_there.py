@@ -128,8 +128,14 @@ def test_a_daemon_that_hangs_is_told_and_restarted_as_often_as_a_person_likes(se
     cured = service.kept("daemon", "restart")
     assert f"keptd (pid {hanging}) has not answered for 2 s: it is stopped" in cured.stderr
     assert pid(service) not in (0, hanging)
+    service.kept("daemon", "restart")
+    service.kept("daemon", "stop")
+    service.kept("recall", "k", code=1)
     service.kept("daemon", "stop")
     service.kept("daemon", "start")
+    service.ask("stop", "keptd.service")
+    # Now it is told by nobody that a person has stopped it.
+    assert "it was started too often within minutes" in service.kept("recall", "k", code=69).stderr
 
 
 TWO_AT_ONCE = """

@@ -26,8 +26,12 @@ from .units import CARRIED, name_of, rendered
 END_SECONDS = 30.0
 """How long a daemon that a client had started may take to let the home go."""
 
+_TOO_OFTEN = "it was started too often within minutes, so the manager has given it up (kept daemon start begins anew)"
 _EDITED = "See it with --dry-run. Put your own lines into `systemctl --user edit {unit}`, which stays; --force goes on."
 _ITS_OWN = "Keep what you need of it elsewhere; --force then removes it."
+
+_EXITED = "1"
+"""CLD_EXITED of waitid(2): it ended by itself, and by no signal."""
 
 _WITH_MANAGER = ("active", "activating", "reloading", "deactivating")
 """States of a service that the manager has a process of, or is about to."""
@@ -51,7 +55,7 @@ class State(Struct, frozen=True, kw_only=True):
     restarts: int = 0
     lingers: bool = False
     told: str = ""
-    """What the daemon said of itself last, while it runs or where it failed."""
+    """What the daemon said of itself last, while it runs or where it refused to."""
     masked: tuple[str, ...] = ()
     """Those of the two units that somebody has turned off (`systemctl mask`)."""
 
@@ -97,9 +101,10 @@ class Service:
             return State(service=self.name, supervised=False, manager=obstacle, installed=self.is_installed())
         socket, service = self._names
         wanted = ("ActiveState", "UnitFileState", "LoadState", "MainPID", "Result", "NRestarts", "StatusText")
-        of_service = self._manager.show(service, *wanted, "FragmentPath")
+        of_service = self._manager.show(service, *wanted, "FragmentPath", "ExecMainCode", "ExecMainStatus")
         of_socket = self._manager.show(socket, *wanted)
         active, result = of_service.get("ActiveState", ""), of_service.get("Result", "")
+        refused = of_service.get("ExecMainCode") == _EXITED and of_service.get("ExecMainStatus") != "0"
         shown = ((service, of_service), (socket, of_socket))
         path = of_service.get("FragmentPath", "") or (os.path.join(place, service) if self.is_installed() else "")
         return State(
@@ -116,8 +121,8 @@ class Service:
             result=result,
             restarts=_number(of_service.get("NRestarts", "")),
             lingers=linger.lingers(),
-            # Of one that was ended in order it is what it said while it ended.
-            told=of_service.get("StatusText", "") if active in _WITH_MANAGER or result != "success" else "",
+            # Of one that ended in order, or was ended, it is out of date.
+            told=of_service.get("StatusText", "") if active in _WITH_MANAGER or refused else "",
             masked=tuple(name for name, found in shown if found.get("LoadState") == "masked"),
         )
 
@@ -261,13 +266,15 @@ class Service:
         if not (state.supervised and state.is_active):
             return None
         if not (socket or state.runs):
-            return self._done([], dry_run=dry_run)
+            return self._done([], dry_run=dry_run, ends=True)
         commands = self._killing(state, wanted=kill)
         # The socket first, so that those who wait at it are answered by the daemon, which has it as well.
         names = self._names if socket else self._names[1:]
         commands += [("stop", *(() if wait else ("--no-block",)), name) for name in names]
         if not dry_run:
             self._carry_out(commands, None)
+            # The next call's start is no sign of a daemon that fails again and again.
+            self._manager.forget(self._names[1])
         return self._done(commands, dry_run=dry_run, keeps_socket=not socket, ends=True)
 
     def restart(self, *, dry_run: bool, kill: bool = False) -> Change | None:
@@ -382,7 +389,9 @@ def refusal(environ: Mapping[str, str]) -> str:
         state = service.state() if service.is_installed() else None
     except (BadPlace, Conflict):
         return ""
-    return state.told if state is not None and state.result not in ("", "success") else ""
+    if state is None or state.result in ("", "success"):
+        return ""
+    return state.told or (_TOO_OFTEN if state.result == "start-limit-hit" else "")
 
 
 def _says_anything(command: Sequence[str], environ: Mapping[str, str]) -> bool:
