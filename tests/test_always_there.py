@@ -130,7 +130,7 @@ def test_a_daemon_that_hangs_is_told_and_restarted_as_often_as_a_person_likes(se
     assert pid(service) not in (0, hanging)
     service.kept("daemon", "restart")
     service.kept("daemon", "stop")
-    service.kept("recall", "k", code=1)
+    service.kept("recall", "k")
     service.kept("daemon", "stop")
     service.kept("daemon", "start")
     service.ask("stop", "keptd.service")
