@@ -27,7 +27,10 @@ ANSWER_SECONDS = 3.0
 CHECK_SECONDS = 10.0
 """How long it may take for a quick check, which looks at the disk."""
 
-_STUCK = "Run kept doctor again in a minute. If that stays so, kill {pid} asks it to end: nothing acknowledged is lost."
+_STUCK = (
+    "Run kept doctor again in a minute. If that stays so, kept daemon restart --kill ends it and starts another: "
+    "nothing acknowledged is lost."
+)
 
 
 class Reached(Struct, frozen=True, kw_only=True):
@@ -84,7 +87,7 @@ def _unanswered(paths: Paths, fault: Exception) -> Reached:
     more = f" What it has said: {said}" if said else ""
     if isinstance(fault, NoReply) or found.step:
         told = f"keptd (pid {pid}) does not answer within {ANSWER_SECONDS:.0f} s: it {found.does}"
-        step = found.step or _STUCK.format(pid=pid)
+        step = found.step or _STUCK
         return Reached(findings=(problem("daemon", told, step + more),), runs=True)
     told = f"keptd (pid {pid}) has the home, and does not listen: it is starting, recovering a database, or ending"
     step = "Wait a little, and run kept doctor again: a large database takes its time, and nothing is lost meanwhile."

@@ -70,8 +70,7 @@ def main(argv: Sequence[str]) -> int:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
     except (Fault, Untrusted) as fault:
-        hint = "kept daemon status says what it does." if isinstance(fault, NoReply) else ""
-        tell(surface, str(fault), hint, {"type": "no_daemon"})
+        tell(surface, str(fault), _step(fault, process), {"type": "no_daemon"})
         return NO_DAEMON
     finally:
         process.close()
@@ -293,6 +292,16 @@ def _reaching() -> Iterator[None]:
         yield
     except OSError as fault:
         raise NoDaemon(f"the daemon can't be started: {fault}") from None
+
+
+def _step(fault: Exception, process: Process) -> str:
+    """What to do where the daemon was not reached, as far as that is not said yet."""
+    if isinstance(fault, NoReply):
+        return "kept daemon status says what it does."
+    if type(fault) is not NoDaemon:
+        return ""
+    said = process.service().refusal()
+    return f"The service manager could not start keptd: {said}" if said else ""
 
 
 def _may_start(argv: Sequence[str]) -> bool:

@@ -292,6 +292,17 @@ class Service:
     def _killing(self, state: State, *, wanted: bool) -> list[tuple[str, ...]]:
         return [("kill", "--signal=SIGKILL", self._names[1])] if wanted and state.pid else []
 
+    def refusal(self) -> str:
+        """What keeps the daemon from starting under the manager, in the daemon's own words; nothing where it has said
+        none, and where no unit is installed or no manager answers."""
+        try:
+            state = self.state() if self.is_installed() else None
+        except (BadPlace, Conflict):
+            return ""
+        if state is None or state.result in ("", "success"):
+            return ""
+        return state.told or (_TOO_OFTEN if state.result == "start-limit-hit" else "")
+
     def enable_linger(self, *, dry_run: bool) -> Change:
         """Have logind keep the user's manager from boot on. Raises `Conflict` where it refuses, or there is none."""
         return linger.enable(self.name, self._environ, dry_run=dry_run)
@@ -382,16 +393,11 @@ class Service:
 
 
 def refusal(environ: Mapping[str, str]) -> str:
-    """What keeps the daemon from starting under the manager, in the daemon's own words; nothing where it has said
-    none, and where no unit is installed or no manager answers."""
+    """As `Service.refusal`, of the home that `environ` leads to."""
     try:
-        service = Service(find(environ), environ)
-        state = service.state() if service.is_installed() else None
-    except (BadPlace, Conflict):
+        return Service(find(environ), environ).refusal()
+    except BadPlace:
         return ""
-    if state is None or state.result in ("", "success"):
-        return ""
-    return state.told or (_TOO_OFTEN if state.result == "start-limit-hit" else "")
 
 
 def _says_anything(command: Sequence[str], environ: Mapping[str, str]) -> bool:
