@@ -131,7 +131,7 @@ def test_a_daemon_that_hangs_is_told_and_restarted_as_often_as_a_person_likes(se
     service.kept("daemon", "start")
     service.ask("stop", "keptd.service")
     # Now it is told by nobody that a person has stopped it.
-    assert "it was started too often within minutes" in service.kept("recall", "k", code=69).stderr
+    assert "it was started too often within minutes" in service.kept("daemon", "clients", code=69).stderr
 
 
 TWO_AT_ONCE = """

@@ -30,9 +30,11 @@ ANSWER_SECONDS = 2.0
 START_SECONDS = 10.0
 """How long one may take that has just been started."""
 
+_WAIT = "Wait a little, and look again: a large database takes its time, and nothing is lost meanwhile."
+
 Kill = Annotated[
     bool,
-    Meta(description="End a daemon that does not answer: by SIGTERM, then SIGKILL. Nothing acknowledged is lost."),
+    Meta(description="End also a daemon that does not answer, at last by SIGKILL. Nothing acknowledged is lost."),
 ]
 
 
@@ -77,6 +79,8 @@ class Unanswered(Struct, frozen=True, kw_only=True):
     """How long an answer was waited for; 0 where it takes no connection."""
     does: str
     step: str = ""
+    starts: bool = False
+    """Whether it may only need its time, so that to end it is no good advice."""
 
     def __str__(self) -> str:
         if self.seconds:
@@ -120,13 +124,17 @@ def _unanswered(state: State, pid: int | None, fault: Fault, seconds: float) -> 
         return None
     found = condition(pid)
     if state.active == "activating" and not found.step:
-        return Unanswered(pid=pid, seconds=seconds, does=f"is being started ({one_line(state.told)})")
+        does = f"is being started ({one_line(state.told)})"
+        return Unanswered(pid=pid, seconds=seconds, does=does, step=_WAIT, starts=True)
     if isinstance(fault, NoDaemon) and not found.step:
-        return Unanswered(pid=pid, seconds=0, does="is starting, recovering a database, or ending")
+        does = "is starting, recovering a database, or ending"
+        return Unanswered(pid=pid, seconds=0, does=does, step=_WAIT, starts=True)
     return Unanswered(pid=pid, seconds=seconds, does=found.does, step=found.step)
 
 
 def _refusal(silent: Unanswered, command: str) -> Conflict:
+    if silent.starts:
+        return Conflict(str(silent), hint=silent.step)
     ends = "ends it and starts another" if command == "restart" else "ends it"
     kill = f"kept daemon {command} --kill {ends}: nothing acknowledged is lost."
     return Conflict(str(silent), hint=f"{silent.step} {kill}".strip())
@@ -172,14 +180,12 @@ def stop(wanted: StopDaemon, _: Caller, surface: Surface) -> int:
         return would("ask keptd to end", surface) if change is None else tell_change(change, surface, "not running")
     seen = _look(service, here, ANSWER_SECONDS)
     _note(seen, surface, kill=wanted.kill)
+    if seen.silent is not None and not seen.state.runs:
+        return _tell_killed(seen.silent.pid, _end_alone(seen.silent, service, "stop", kill=wanted.kill), surface)
     kill = wanted.kill and seen.silent is not None
     change = service.stop(socket=wanted.both, dry_run=False, wait=wanted.wait, kill=kill)
     if change is not None:
         return tell_change(change, surface, "not running")
-    if seen.silent is not None:
-        if not kill:
-            raise _refusal(seen.silent, "stop")
-        return _tell_killed(seen.silent.pid, service.end(seen.silent.pid), surface)
     if seen.daemon is None:
         raise seen.fault or NoDaemon("no daemon runs")
     stopping = here.ask_within(ANSWER_SECONDS, Stop())
@@ -195,6 +201,13 @@ def stop(wanted: StopDaemon, _: Caller, surface: Surface) -> int:
     else:
         surface.err(f"kept: keptd (pid {pid}) was told to stop, and has not ended yet\n")
     return FINE if ended else REFUSED
+
+
+def _end_alone(silent: Unanswered, service: Service, command: str, *, kill: bool) -> str:
+    """End a daemon that no manager has, where that is wanted; gives the signal."""
+    if not kill:
+        raise _refusal(silent, command)
+    return service.end(silent.pid)
 
 
 def _tell_killed(pid: int, by: str, surface: Surface) -> int:
@@ -218,8 +231,10 @@ def restart(wanted: RestartDaemon, _: Caller, surface: Surface) -> int:
         )
     seen = _look(service, here, ANSWER_SECONDS)
     _note(seen, surface, kill=wanted.kill)
+    if seen.silent is not None and not seen.state.runs:
+        _end_alone(seen.silent, service, "restart", kill=wanted.kill)
     if service.restart(dry_run=False, kill=wanted.kill and seen.silent is not None) is None:
-        _restart_alone(seen, service, here, kill=wanted.kill)
+        _restart_alone(seen, service, here)
     now = here.await_restart(seen.pid, seen.daemon)
     if now is None:
         raise Conflict(
@@ -235,17 +250,12 @@ def restart(wanted: RestartDaemon, _: Caller, surface: Surface) -> int:
     return FINE
 
 
-def _restart_alone(seen: _Seen, service: Service, here: Here, *, kill: bool) -> None:
-    """Without a manager: the daemon's own restart; where none runs, a start."""
-    if seen.silent is not None:
-        if not kill:
-            raise _refusal(seen.silent, "restart")
-        service.end(seen.silent.pid)
-        _start(service, here)
-    elif seen.daemon is not None:
+def _restart_alone(seen: _Seen, service: Service, here: Here) -> None:
+    """Without a manager: the daemon's own restart; where none runs any more, a start."""
+    if seen.daemon is not None:
         with suppress(Fault):  # Somebody else's restart may have taken the connection: what counts is told after.
             here.ask_within(ANSWER_SECONDS, Restart())
-    elif seen.fault is None or isinstance(seen.fault, NoDaemon):
+    elif seen.silent is not None or seen.fault is None or isinstance(seen.fault, NoDaemon):
         _start(service, here)
     else:
         raise seen.fault

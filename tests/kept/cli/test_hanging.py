@@ -84,6 +84,7 @@ def test_status_tells_which_process_does_not_answer_and_why(home: Path, capsys: 
         "seconds": 0.2,
         "does": "is stopped (Ctrl-Z or SIGSTOP)",
         "step": f"kill -CONT {pid} lets it go on.",
+        "starts": False,
     }
 
 
@@ -151,7 +152,10 @@ def test_one_that_does_not_listen_yet_is_told_from_one_that_hangs(
         (home / "run" / "keptd.sock").unlink()
         assert main(["daemon", "status"]) == 69
         told = f"keptd (pid {hung.pid}) has the home, and takes no connection: it is starting"
-        assert told in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert told in shown
+        assert "--kill" not in shown
+        assert "a large database takes its time" in shown
         assert main(["daemon", "stop"]) == 1
         assert told in capsys.readouterr().err
 
