@@ -17,7 +17,7 @@ from ..faults import Fault, NoDaemon, NoReply
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
 from ..paths import BadPlace, Paths, find
-from ..settings import REPLY_SECONDS, Settings
+from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
 from ..trust import Untrusted
 from ..version import VERSION, differing
 from ..wire import Call
@@ -112,6 +112,8 @@ class Process:
         self._draw = draw
         self._tells_version = not of_daemon
         self._reply_seconds = OF_DAEMON_SECONDS if of_daemon else REPLY_SECONDS
+        # What is asked of a daemon that runs is not asked of the next.
+        self._patience = 0.0 if of_daemon and not start else PATIENCE_SECONDS
         self._environ = environ
         self._start = start
         # Where no daemon may be started, none is waited for.
@@ -123,7 +125,9 @@ class Process:
 
     @cached_property
     def _client(self) -> Client:
-        settings = Settings(environ=self._environ, start=self._start, reply_seconds=self._reply_seconds)
+        settings = Settings(
+            environ=self._environ, start=self._start, patience=self._patience, reply_seconds=self._reply_seconds
+        )
         return Client(self._paths, settings=settings)
 
     def __call__(self, call: Call[R], /) -> R:
