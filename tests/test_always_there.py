@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from .sources import ROOT
 from .steady_client import STEADY
 from .usermanager import UserManager, installed, managing, obstacle
 
@@ -68,6 +69,10 @@ def test_install_starts_it_and_once_more_changes_nothing(manager: UserManager) -
 
 def test_uninstall_leaves_no_file_and_all_that_is_kept(service: UserManager) -> None:
     service.kept("remember", "k", "stays")
+    planned = service.kept("daemon", "uninstall", "--dry-run").stdout
+    assert "would not be touched" in planned
+    # Who waits at the socket is answered before its daemon ends.
+    assert planned.index("stop keptd.socket") < planned.index("disable --now")
     assert "not touched" in service.kept("daemon", "uninstall").stdout
     assert files(service) == set()
     assert service.property("LoadState") == "not-found"
@@ -88,8 +93,11 @@ def test_the_first_call_activates_the_daemon_and_a_kill_is_answered_by_the_next(
 
 def test_stop_empties_the_log_and_both_units_can_be_ended(service: UserManager) -> None:
     service.kept("remember", "k", "v")
+    service.kept("daemon", "stop")
+    assert "none runs; the next call starts it" in service.kept("daemon", "status", code=69).stdout
     service.kept("daemon", "stop", "--both")
     assert service.property("ActiveState", "keptd.socket") == "inactive"
+    assert "stopping" not in service.kept("daemon", "status", code=69).stdout
     left = service.home / ".local/share/kept/kept.db-wal"
     assert not left.exists() or left.stat().st_size == 0
     assert service.kept("status", "--no-start", code=69).stdout == ""
@@ -108,6 +116,24 @@ def test_a_daemon_that_hangs_is_ended_by_the_watchdog_and_started_again(service:
     assert pid(service) not in (0, hanging)
 
 
+def test_a_daemon_that_hangs_is_told_and_restarted_as_often_as_a_person_likes(service: UserManager) -> None:
+    service.write(f"{UNITS}/keptd.service.d/limit.conf", "[Unit]\nStartLimitBurst=1\n")
+    service.ask("daemon-reload")
+    hanging = pid(service)
+    os.kill(hanging, signal.SIGSTOP)
+    cured = service.kept("daemon", "restart")
+    assert f"keptd (pid {hanging}) has not answered for 2 s: it is stopped" in cured.stderr
+    assert pid(service) not in (0, hanging)
+    service.kept("daemon", "restart")
+    service.kept("daemon", "stop")
+    service.kept("recall", "k")
+    service.kept("daemon", "stop")
+    service.kept("daemon", "start")
+    service.ask("stop", "keptd.service")
+    # Now it is told by nobody that a person has stopped it.
+    assert "it was started too often within minutes" in service.kept("daemon", "clients", code=69).stderr
+
+
 TWO_AT_ONCE = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as connection:
@@ -121,8 +147,13 @@ with socket.socket(socket.AF_UNIX) as connection:
 def test_what_failed_until_the_manager_gave_it_up_is_started_again_when_it_is_told(service: UserManager) -> None:
     service.kept("daemon", "stop")
     service.write(".config/kept/config.toml", "limits = 1\n")
-    service.kept("status", code=69)
+    first = service.kept("status", code=69).stderr
+    assert "keptd did not start: " in first
+    assert "limits must be a table" in first or "config.toml" in first
     service.until("ActiveState", "failed", "keptd.socket")
+    assert "The service manager could not start keptd: " in service.kept("daemon", "clients", code=69).stderr
+    assert "config.toml" in service.kept("daemon", "status", code=69).stdout
+    assert "did not start: " in service.kept("daemon", "start", code=1).stderr
     assert "config.toml" in service.kept("status", code=69).stderr
     service.write(".config/kept/config.toml", "")
     assert "keptd is running" in service.kept("daemon", "start").stdout
@@ -198,6 +229,22 @@ def test_an_edited_unit_is_shown_and_not_overwritten(service: UserManager) -> No
     assert "WatchdogSec=120" in unit.read_text()
 
 
+def test_a_masked_unit_stays_masked_until_whoever_did_that_undoes_it(manager: UserManager) -> None:
+    manager.ask("mask", "keptd.service")
+    for words in (["install"], ["install", "--force"], ["install", "--dry-run"]):
+        refused = manager.kept("daemon", *words, code=1)
+        assert "keptd.service is masked" in refused.stderr
+        assert "`systemctl --user unmask keptd.service`" in refused.stderr
+    assert os.readlink(manager.home / UNITS / "keptd.service") == "/dev/null"
+    assert "is left" in manager.kept("daemon", "uninstall", "--force").stdout
+    assert os.readlink(manager.home / UNITS / "keptd.service") == "/dev/null"
+    manager.ask("unmask", "keptd.service")
+    for name in ("keptd.service", "keptd.socket"):
+        manager.write(f"{UNITS}/{name}", (ROOT / "systemd" / name).read_text())
+    assert "edited" not in manager.kept("daemon", "install").stdout
+    assert pid(manager)
+
+
 def test_a_second_home_gets_units_of_its_own(service: UserManager) -> None:
     other = str(service.home / 'a "second" 50% home')
     service.kept("daemon", "install", KEPT_HOME=other)
@@ -219,13 +266,27 @@ def test_systemd_finds_nothing_to_complain_of(service: UserManager) -> None:
     assert (said.stdout, said.stderr) == ("", "")
 
 
+WRITES_AND_EXECUTES = """
+import ctypes, mmap, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+protection = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+place = libc.mmap(None, ctypes.c_size_t(4096), protection, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, ctypes.c_long(0))
+refused = place == ctypes.c_void_p(-1).value
+open(sys.argv[1], "w").write("refused" if refused else "granted")
+"""
+"""A page that is written and executed, as whatever compiles while it runs (Node) takes one."""
+
+
 def test_a_transient_unit_of_the_hardened_service_is_free_of_its_filters(service: UserManager) -> None:
-    service.write(
-        f"{UNITS}/probe.service",
-        "[Service]\nType=oneshot\nMemoryDenyWriteExecute=yes\nRestrictAddressFamilies=AF_UNIX\nNoNewPrivileges=yes\n"
-        "ExecStart=systemd-run --user --unit=kept-child --property=Type=oneshot sh -c 'grep NoNewPrivs "
-        '/proc/self/status > "$$HOME/child"\'\n',
-    )
+    service.write("probe.py", WRITES_AND_EXECUTES)
+    python = str(service.bin / "python").replace("%", "%%")
+    probe = f'"{python}" "%h/probe.py"'
+    child = f'systemd-run --user --unit=kept-child --property=Type=oneshot {probe} "%h/child"'
+    # What follows the start is of the unit itself: no line of the hardening is repeated here, and none is left out.
+    lines = f'[Service]\nExecStartPost=:{probe} "%h/inside"\nExecStartPost=:{child}\n'
+    service.write(f"{UNITS}/keptd.service.d/probe.conf", lines)
     service.ask("daemon-reload")
-    service.ask("start", "probe.service")
-    assert (service.home / "child").read_text().split() == ["NoNewPrivs:", "0"]
+    service.ask("restart", "keptd.service")
+    assert (service.home / "inside").read_text() == "refused"
+    assert (service.home / "child").read_text() == "granted"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import pytest
 
 from keptd import VERSION
 
-from .harness import PATIENCE
 from .packages import Environment, build, of_version, run, unpack
 from .sources import ROOT
+from .written import Written
 
 NEWER = "99.0.0"
 """Of the version that comes after any."""
@@ -47,10 +46,9 @@ def environment(wheels: tuple[Path, Path], home: Path) -> Iterator[Environment]:
 
 def until_loaded(log: Path) -> None:
     """Wait until the daemon has loaded what its start did without."""
-    end = time.monotonic() + PATIENCE
-    while '"an upgrade can come"' not in log.read_text():
-        assert time.monotonic() < end, "it never loaded the rest"
-        time.sleep(0.01)
+    with Written(log) as written:
+        while '"an upgrade can come"' not in log.read_text():
+            written.wait()
 
 
 def version(environment: Environment, home: Path) -> str:

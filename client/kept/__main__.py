@@ -385,8 +385,10 @@ def _exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[s
         while True:
             for line in _receive(connection, wait).split(b"\n")[:-1]:
                 message = _decode(line)
-                if message.get("method") == "$/progress":
-                    wait.draw(message.get("params"))
+                if "method" in message:
+                    # Of other notifications, such as that the daemon is about to end, none is an answer.
+                    if message["method"] == "$/progress":
+                        wait.draw(message.get("params"))
                 elif message.get("id") != PING:
                     return message
     finally:
@@ -411,9 +413,17 @@ def _receive(connection: socket, wait: _Wait) -> bytes:
         size += len(part)
         if not part or size > REPLY_BYTES:
             what = "its answer is too long" if part else "the connection ended before the answer"
-            raise Refusal(f"{what}; {UNKNOWN}", NO_DAEMON)
+            raise Refusal(f"{what}; {'' if part else _why()}{UNKNOWN}", NO_DAEMON)
         parts.append(part)
     return b"".join(parts)
+
+
+def _why() -> str:
+    """Why the service manager, if it has the socket, could not start the daemon; nothing where nothing is known."""
+    from kept.service import refusal  # noqa: PLC0415 - loads what the common path does without
+
+    said = refusal(os.environ)
+    return f"keptd did not start: {said}\nkept daemon logs shows what it said; " if said else ""
 
 
 def _ping(connection: socket) -> None:

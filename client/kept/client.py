@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from .calls import plan, with_key
-from .faults import ConnectionLost, Fault, NoDaemon
+from .faults import ConnectionLost, Fault, NoDaemon, NoReply
 from .held import Held
 from .holder import elsewhere
 from .link import Broken, Follow, Link, Ticket
@@ -186,6 +186,9 @@ class Client:
             except Busy as refusal:
                 _wait(patience.after(refusal), refusal)
                 continue
+            except BlockingIOError:
+                # As many wait to be taken as the kernel lets wait.
+                raise NoReply("the daemon takes no more connections") from None
             except OSError as fault:
                 raise NoDaemon(f"{self.paths.socket} can't be connected to: {fault.strerror}") from None
             if self._settings.start:

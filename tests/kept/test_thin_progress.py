@@ -90,6 +90,13 @@ def sends(*lines: bytes) -> Callable[[socket.socket], None]:
     return answer
 
 
+def test_what_the_daemon_notifies_of_before_its_answer_is_not_taken_for_one(start: Start, run: Run) -> None:
+    going = json.dumps({"jsonrpc": "2.0", "method": "$/goingAway", "params": {"restarts": True}}).encode() + b"\n"
+    start(sends(going, result(0, "the answer\n")))
+    done = run("memory", "get", "k")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"the answer\n", b"")
+
+
 def test_long_work_is_drawn_as_one_line_that_is_gone_in_the_end(start: Start, environment: dict[str, str]) -> None:
     server = start(sends(COPYING, progress(text="checking"), result(3, "done\n")))
     with terminal(environment, "backup", "create") as (script, shown):

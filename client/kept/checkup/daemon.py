@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..cli.text import one_line
 from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
-from ..holder import has_home, holder
+from ..holding import condition, holding
 from ..paths import Paths
 from ..settings import Settings
 from ..trust import Untrusted
@@ -27,16 +27,9 @@ ANSWER_SECONDS = 3.0
 CHECK_SECONDS = 10.0
 """How long it may take for a quick check, which looks at the disk."""
 
-_STATES = {
-    "T": ("is stopped (Ctrl-Z or SIGSTOP)", "kill -CONT {pid} lets it go on."),
-    "t": ("is held by a debugger", "It goes on when the debugger lets it."),
-    "D": ("waits for the disk", "Wait, and look at the disk: dmesg may say more. Then run kept doctor again."),
-}
-"""Of proc_pid_stat(5), and what to do."""
-
-_OTHER = (
-    "is busy with something, or stuck",
-    "Run kept doctor again in a minute. If that stays so, kill {pid} asks it to end: nothing acknowledged is lost.",
+_STUCK = (
+    "Run kept doctor again in a minute. If that stays so, kept daemon restart --kill ends it and starts another: "
+    "nothing acknowledged is lost."
 )
 
 
@@ -56,7 +49,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
     except Untrusted as refusal:
         return Reached(
             findings=(of_text("socket", str(refusal), "Set KEPT_SOCKET to another path."),),
-            runs=_pid(paths) is not None,
+            runs=holding(paths.data_dir) is not None,
         )
     except (NoDaemon, NoReply, OSError) as fault:
         return _unanswered(paths, fault)
@@ -86,15 +79,16 @@ def _client(paths: Paths, environ: Mapping[str, str], seconds: float) -> Client:
 
 
 def _unanswered(paths: Paths, fault: Exception) -> Reached:
-    pid = _pid(paths)
+    pid = holding(paths.data_dir)
     if pid is None:
         return Reached(findings=tuple(_of_nobody(paths, fault)), runs=False)
-    state, step = _STATES.get(_state(pid), _OTHER)
+    found = condition(pid)
     said = journal_of(pid)
     more = f" What it has said: {said}" if said else ""
-    if isinstance(fault, NoReply) or _state(pid) in _STATES:
-        told = f"keptd (pid {pid}) does not answer within {ANSWER_SECONDS:.0f} s: it {state}"
-        return Reached(findings=(problem("daemon", told, step.format(pid=pid) + more),), runs=True)
+    if isinstance(fault, NoReply) or found.step:
+        told = f"keptd (pid {pid}) does not answer within {ANSWER_SECONDS:.0f} s: it {found.does}"
+        step = found.step or _STUCK
+        return Reached(findings=(problem("daemon", told, step + more),), runs=True)
     told = f"keptd (pid {pid}) has the home, and does not listen: it is starting, recovering a database, or ending"
     step = "Wait a little, and run kept doctor again: a large database takes its time, and nothing is lost meanwhile."
     return Reached(findings=(warning("daemon", told, step + more),), runs=True)
@@ -110,21 +104,6 @@ def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
     elif not isinstance(fault, NoDaemon):
         found.append(problem("socket", one_line(str(fault)), f"ls -ld {quoted(paths.runtime_dir)}"))
     return found
-
-
-def _pid(paths: Paths) -> int | None:
-    """Of the daemon that holds the lock of the home now."""
-    found = holder(paths.data_dir)
-    return found[0] if found is not None and has_home(paths.data_dir, found[0]) else None
-
-
-def _state(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name, in parentheses, may hold anything.
-            return file.read(4096).rpartition(b")")[2].split()[0].decode()
-    except (OSError, IndexError, UnicodeDecodeError):
-        return ""
 
 
 def _is_socket(path: str) -> bool:

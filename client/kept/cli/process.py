@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 from ..client import Client
-from ..faults import Fault, NoDaemon
+from ..faults import Fault, NoDaemon, NoReply
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
 from ..paths import BadPlace, Paths, find
-from ..settings import Settings
+from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
 from ..trust import Untrusted
 from ..version import VERSION, differing
 from ..wire import Call
@@ -45,6 +45,12 @@ database."""
 OBSERVE_SECONDS = 5.0
 """How long an observer waits for a reply, until it says that the daemon doesn't answer."""
 
+READY_ANSWER_SECONDS = 5.0
+"""How long a daemon that has just started may take for a reply, until it is asked once more."""
+
+OF_DAEMON_SECONDS = 10.0
+"""How long the daemon may take to answer `kept daemon ...`."""
+
 _LOOK_SECONDS = 0.02
 
 
@@ -56,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         _environment(argv),
         _may_start(argv),
         surface.err if draws else None,
-        tells_version=in_order(argv)[:1] != ["daemon"],
+        of_daemon=in_order(argv)[:1] == ["daemon"],
     )
     try:
         return run(argv, process, surface.at_home(process))
@@ -64,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
     except (Fault, Untrusted) as fault:
-        tell(surface, str(fault), "", {"type": "no_daemon"})
+        tell(surface, str(fault), _step(fault, process), {"type": "no_daemon"})
         return NO_DAEMON
     finally:
         process.close()
@@ -98,12 +104,16 @@ class Process:
         start: bool,
         draw: Callable[[str], object] | None = None,
         *,
-        tells_version: bool = True,
+        of_daemon: bool = False,
     ) -> None:
         """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
-        there is none. On it the first call says where the daemon is of another version, if it `tells_version`."""
+        there is none. On it the first call says where the daemon is of another version, unless the command is
+        `of_daemon`: such a one asks for nothing that takes its time, and is no cure if it waits."""
         self._draw = draw
-        self._tells_version = tells_version
+        self._tells_version = not of_daemon
+        self._reply_seconds = OF_DAEMON_SECONDS if of_daemon else REPLY_SECONDS
+        # What is asked of a daemon that runs is not asked of the next.
+        self._patience = 0.0 if of_daemon and not start else PATIENCE_SECONDS
         self._environ = environ
         self._start = start
         # Where no daemon may be started, none is waited for.
@@ -115,7 +125,10 @@ class Process:
 
     @cached_property
     def _client(self) -> Client:
-        return Client(self._paths, settings=Settings(environ=self._environ, start=self._start))
+        settings = Settings(
+            environ=self._environ, start=self._start, patience=self._patience, reply_seconds=self._reply_seconds
+        )
+        return Client(self._paths, settings=settings)
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""
@@ -192,15 +205,15 @@ class Process:
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+    def await_restart(self, pid: int | None, before: DaemonStatus | None) -> DaemonStatus | None:
         """As `Here` has it."""
         end = time.monotonic() + RESTART_SECONDS
+        # Not the connection of before, which the daemon is about to end; nor one that a daemon which hangs may have.
+        settings = Settings(environ=self._environ, start=self._start, reply_seconds=READY_ANSWER_SECONDS)
         while time.monotonic() < end:
-            # Not the connection of before, which the daemon is about to end.
-            self._client.close()
-            with suppress(Fault, KeptError):
-                now = self._client.call(Status())
-                if (now.pid, now.started_at) != (before.pid, before.started_at):
+            with suppress(Fault, KeptError), Client(self._paths, settings=settings) as client:
+                now = client.call(Status())
+                if (now.started_at != before.started_at) if before and now.pid == before.pid else now.pid != pid:
                     return now
             time.sleep(_LOOK_SECONDS)
         return None
@@ -214,9 +227,16 @@ class Process:
     def observe(self) -> Caller:
         """As `Here` has it."""
         self._client.close()
-        settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=OBSERVE_SECONDS)
         # Left open to the end of the process: closing it would wait for a call that is under way.
-        return Client(self._paths, Hello(client="kept top"), settings).call
+        return Client(self._paths, Hello(client="kept top"), self._observing(OBSERVE_SECONDS)).call
+
+    def ask_within(self, seconds: float, call: Call[R]) -> R:
+        """As `Here` has it."""
+        with Client(self._paths, settings=self._observing(seconds)) as client:
+            return client.call(call)
+
+    def _observing(self, seconds: float) -> Settings:
+        return Settings(environ=self._environ, start=False, patience=0, reply_seconds=seconds)
 
     def terminal(self) -> tuple[int, int] | None:
         """As `Here` has it: standard input and output, unless the terminal can't move its cursor."""
@@ -276,6 +296,16 @@ def _reaching() -> Iterator[None]:
         yield
     except OSError as fault:
         raise NoDaemon(f"the daemon can't be started: {fault}") from None
+
+
+def _step(fault: Exception, process: Process) -> str:
+    """What to do where the daemon was not reached, as far as that is not said yet."""
+    if isinstance(fault, NoReply):
+        return "kept daemon status says what it does."
+    if type(fault) is not NoDaemon:
+        return ""
+    said = process.service().refusal()
+    return f"The service manager could not start keptd: {said}" if said else ""
 
 
 def _may_start(argv: Sequence[str]) -> bool:

@@ -81,6 +81,10 @@ class Here(Protocol):
         none, and waits for none. Raises `kept.faults.Fault` and `kept.trust.Untrusted` besides refusals."""
         ...
 
+    def ask_within(self, seconds: float, call: Call[R]) -> R:
+        """Ask the daemon that runs, and wait no longer than `seconds` for the reply; raises as `observe` does."""
+        ...
+
     def terminal(self) -> tuple[int, int] | None:
         """The descriptors of a terminal's keys and screen; None where there is none that can be drawn on."""
         ...
@@ -97,8 +101,9 @@ class Here(Protocol):
         """The home's service of the systemd user manager, whether it is installed or not."""
         ...
 
-    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
-        """Wait until another run of the daemon than `before` answers; None where none does in time."""
+    def await_restart(self, pid: int | None, before: DaemonStatus | None) -> DaemonStatus | None:
+        """Wait until another run of the daemon than `before` answers, or where that isn't known, another process than
+        `pid`; None where none does in time."""
         ...
 
     def await_end(self, home: str, pid: int) -> bool:

@@ -8,6 +8,6 @@ beside this one are the units as they are shipped, and what is rendered is made 
 from __future__ import annotations
 
 from .changes import Change, FileChange
-from .control import Service, State
+from .control import Service, State, by_hand, refusal
 
-__all__ = ["Change", "FileChange", "Service", "State"]
+__all__ = ["Change", "FileChange", "Service", "State", "by_hand", "refusal"]

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from stat import S_ISREG
 from typing import Literal
 
 from msgspec import Struct
 
 from ..paths import BadPlace
+from ..regular import beginning
 from .units import Unit, is_own
 
 Action = Literal["write", "replace", "keep", "remove"]
+
+_UNIT_BYTES = 1024 * 1024
+"""More than any unit has."""
 
 _WANTED_BY = ("default.target.wants", "sockets.target.wants")
 
 
 class FileChange(Struct, frozen=True, kw_only=True):
-    """What becomes of a unit file. `edited` is whether somebody has changed it by hand; `diff` is unified."""
+    """What becomes of a unit file. `edited` is whether somebody has changed it by hand, or made it a symbolic link, to
+    `link`; `masked` whether it is the mark by which somebody has turned the unit off (systemd.unit(5)), which no
+    command of kept's takes away; `diff` is unified."""
 
     path: str
     action: Action
     edited: bool = False
+    link: str = ""
+    masked: bool = False
     diff: str = ""
 
 
@@ -60,43 +70,71 @@ def folder(environ: Mapping[str, str]) -> str:
 
 
 def writing(units: Iterable[Unit], place: str) -> tuple[FileChange, ...]:
-    """What writing these units to `place` would change."""
+    """What writing these units to `place` would change. Raises `OSError`."""
     return tuple(_writing(unit, os.path.join(place, unit.name)) for unit in units)
 
 
 def _writing(unit: Unit, path: str) -> FileChange:
-    found = read(path)
-    if found is None:
-        return FileChange(path=path, action="write")
+    found, link = read(path), _link(path)
     if found == unit.text:
-        return FileChange(path=path, action="keep")
-    lines = difflib.unified_diff(
-        found.splitlines(keepends=True), unit.text.splitlines(keepends=True), path, f"{path} (kept's)", n=1
+        return FileChange(path=path, action="keep", link=link)
+    if is_mask(path):
+        return FileChange(path=path, action="keep", masked=True)
+    if found is None:
+        return FileChange(path=path, action="replace" if link else "write", edited=bool(link), link=link)
+    lines = difflib.unified_diff(found.splitlines(), unit.text.splitlines(), path, f"{path} (kept's)", n=1, lineterm="")
+    edited = bool(link) or not is_own(found)
+    return FileChange(
+        path=path, action="replace", edited=edited, link=link, diff="".join(f"{line}\n" for line in lines)
     )
-    return FileChange(path=path, action="replace", edited=not is_own(found), diff="".join(lines))
 
 
 def removing(units: Iterable[Unit], place: str) -> tuple[FileChange, ...]:
-    """What removing these units from `place` would change."""
-    found = [(os.path.join(place, unit.name), read(os.path.join(place, unit.name))) for unit in units]
-    return tuple(
-        FileChange(path=path, action="remove", edited=not is_own(text)) for path, text in found if text is not None
-    )
+    """What removing these units from `place` would change. Raises `OSError`."""
+    return tuple(_removing(os.path.join(place, unit.name)) for unit in units if _is_there(place, unit))
+
+
+def _removing(path: str) -> FileChange:
+    if is_mask(path):
+        return FileChange(path=path, action="keep", masked=True)
+    link = _link(path)
+    return FileChange(path=path, action="remove", edited=bool(link) or not is_own(read(path) or ""), link=link)
+
+
+def _is_there(place: str, unit: Unit) -> bool:
+    _check_folder(place)
+    return os.path.lexists(os.path.join(place, unit.name))
+
+
+def is_mask(path: str) -> bool:
+    """Whether the file turns its unit off: it is empty, or a link to /dev/null (systemd.unit(5))."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return found.st_size == 0 and (S_ISREG(found.st_mode) or os.path.realpath(path) == os.devnull)
 
 
 def write(units: Iterable[Unit], place: str) -> None:
-    """Put the units there, each in one step and on the disk. Raises `OSError`."""
+    """Put the units there, all or none, each in one step and on the disk. Raises `OSError`."""
     os.makedirs(place, mode=0o755, exist_ok=True)
-    for unit in units:
-        path = os.path.join(place, unit.name)
-        aside = os.path.join(place, f".{unit.name}.new")
-        with suppress(FileNotFoundError):
-            os.unlink(aside)
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "w") as file:
-            file.write(unit.text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+    written: list[tuple[str, str]] = []
+    try:
+        for unit in units:
+            aside = os.path.join(place, f".{unit.name}.new")
+            with suppress(FileNotFoundError):
+                os.unlink(aside)
+            written.append((aside, os.path.join(place, unit.name)))
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "w") as file:
+                file.write(unit.text)
+                file.flush()
+                os.fsync(file.fileno())
+        for aside, path in written:
+            os.replace(aside, path)
+    finally:
+        for aside, _ in written:
+            with suppress(FileNotFoundError):
+                os.unlink(aside)
 
 
 def remove(units: Iterable[Unit], place: str) -> None:
@@ -116,9 +154,26 @@ def remove(units: Iterable[Unit], place: str) -> None:
 
 
 def read(path: str) -> str | None:
-    """The text of a unit file; None where there is none. Raises `OSError`."""
+    """The text of a unit file; None where there is none, or a link to none. Raises `OSError`."""
+    _check_folder(os.path.dirname(path))
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1024 * 1024)
+        return beginning(path, _UNIT_BYTES, follow=True).decode(errors="replace")
     except FileNotFoundError:
         return None
+    except OSError:
+        if is_mask(path):
+            return None
+        raise
+
+
+def _link(path: str) -> str:
+    """Where a symbolic link leads to; nothing where it is none."""
+    return os.readlink(path) if os.path.islink(path) else ""
+
+
+def _check_folder(folder: str) -> None:
+    """Raise `NotADirectoryError` with the name of what stands in the folder's way."""
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", folder)

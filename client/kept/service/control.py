@@ -8,32 +8,33 @@ goes on.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from shutil import which
 
 from msgspec import Struct
 
-from ..holder import has_home, holder
-from ..paths import Paths
+from ..holding import ask_to_end, end, holding
+from ..paths import BadPlace, Paths, find
 from ..wire.errors import Conflict
-from . import changes
+from . import changes, linger
 from .changes import Change, FileChange
-from .systemctl import Systemctl, lingers, told, user
+from .systemctl import LOOK_SECONDS, SILENT, Systemctl, told
 from .units import CARRIED, name_of, rendered
 
 END_SECONDS = 30.0
 """How long a daemon that a client had started may take to let the home go."""
 
-_LOOK_SECONDS = 0.02
+_TOO_OFTEN = "it was started too often within minutes, so the manager has given it up (kept daemon start begins anew)"
 _EDITED = "See it with --dry-run. Put your own lines into `systemctl --user edit {unit}`, which stays; --force goes on."
+_ITS_OWN = "Keep what you need of it elsewhere; --force then removes it."
 
+_EXITED = "1"
+"""CLD_EXITED of waitid(2): it ended by itself, and by no signal."""
 
-_NO_LOGIND = "Without it a daemon that a client starts stays until the machine ends; nothing needs to be enabled."
+_WITH_MANAGER = ("active", "activating", "reloading", "deactivating")
+"""States of a service that the manager has a process of, or is about to."""
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -54,12 +55,24 @@ class State(Struct, frozen=True, kw_only=True):
     restarts: int = 0
     lingers: bool = False
     told: str = ""
-    """What the daemon said of itself last."""
+    """What the daemon said of itself last, while it runs or where it refused to."""
+    masked: tuple[str, ...] = ()
+    """Those of the two units that somebody has turned off (`systemctl mask`)."""
 
     @property
     def is_active(self) -> bool:
         """Whether the manager has the daemon or its socket."""
-        return self.socket_active == "active" or self.active in ("active", "activating", "reloading", "deactivating")
+        return self.socket_active == "active" or self.runs
+
+    @property
+    def runs(self) -> bool:
+        """Whether the manager has the daemon."""
+        return self.active in _WITH_MANAGER
+
+    @property
+    def starts_on_call(self) -> bool:
+        """Whether the manager has the socket alone, so that whoever connects starts the daemon."""
+        return self.socket_active == "active" and not self.runs
 
 
 class Service:
@@ -87,9 +100,12 @@ class Service:
         if obstacle:
             return State(service=self.name, supervised=False, manager=obstacle, installed=self.is_installed())
         socket, service = self._names
-        wanted = ("ActiveState", "UnitFileState", "MainPID", "Result", "NRestarts", "StatusText", "FragmentPath")
-        of_service = self._manager.show(service, *wanted)
+        wanted = ("ActiveState", "UnitFileState", "LoadState", "MainPID", "Result", "NRestarts", "StatusText")
+        of_service = self._manager.show(service, *wanted, "FragmentPath", "ExecMainCode", "ExecMainStatus")
         of_socket = self._manager.show(socket, *wanted)
+        active, result = of_service.get("ActiveState", ""), of_service.get("Result", "")
+        refused = of_service.get("ExecMainCode") == _EXITED and of_service.get("ExecMainStatus") != "0"
+        shown = ((service, of_service), (socket, of_socket))
         path = of_service.get("FragmentPath", "") or (os.path.join(place, service) if self.is_installed() else "")
         return State(
             service=self.name,
@@ -97,16 +113,22 @@ class Service:
             manager=self._manager.state(),
             installed=bool(path),
             path=path,
-            active=of_service.get("ActiveState", ""),
+            active=active,
             enabled=of_service.get("UnitFileState", ""),
             socket_active=of_socket.get("ActiveState", ""),
             socket_enabled=of_socket.get("UnitFileState", ""),
             pid=_number(of_service.get("MainPID", "")) or None,
-            result=of_service.get("Result", ""),
+            result=result,
             restarts=_number(of_service.get("NRestarts", "")),
-            lingers=lingers(),
-            told=of_service.get("StatusText", ""),
+            lingers=linger.lingers(),
+            # Of one that ended in order, or was ended, it is out of date.
+            told=of_service.get("StatusText", "") if active in _WITH_MANAGER or refused else "",
+            masked=tuple(name for name, found in shown if found.get("LoadState") == "masked"),
         )
+
+    def holding(self) -> int | None:
+        """The process id of the daemon that has the home now, whoever started it."""
+        return holding(self._paths.data_dir)
 
     def install(self, *, force: bool, dry_run: bool) -> Change:
         """Write the units, and have the manager start them now and at each login.
@@ -115,15 +137,16 @@ class Service:
         and `OSError`.
         """
         units = rendered(self._paths, self._environ, self._executable)
-        obstacle = self._manager.obstacle()
+        obstacle = self._obstacle()
         if obstacle:
             note = f"{obstacle}, so kept goes on as it does without: the first call starts the daemon"
             return Change(service=self.name, supervised=False, dry_run=dry_run, notes=(note,))
         place = changes.folder(self._environ)
         files = changes.writing(units, place)
-        if not dry_run:
-            _refuse_edited(files, force=force)
         before = self.state()
+        self._refuse_masked(files, before)
+        if not dry_run:
+            _refuse_edited(files, _EDITED, force=force)
         commands = self._installing(files, before)
         other = self._other(before.pid)
         notes = self._notes()
@@ -154,8 +177,7 @@ class Service:
             commands.append(("enable", socket, service))
         if socket in replaced and before.is_active:
             # A socket's path can't be changed while it listens; this is the one change that who connects can notice.
-            commands.append(("stop", socket, service))
-            return [*commands, ("start", socket), ("start", service)]
+            return [*commands, ("stop", socket), ("stop", service), ("start", socket), ("start", service)]
         if "failed" in (before.active, before.socket_active):
             commands.append(("reset-failed", socket, service))
         if before.socket_active != "active":
@@ -171,31 +193,51 @@ class Service:
         for words in commands:
             if words == ("start", self._names[1]) and other is not None:
                 self._hand_over(other)
-            self._manager.do(*words)
+            if words[0] == "reset-failed":
+                self._manager.forget(*words[1:])
+                continue
+            try:
+                self._manager.do(*words)
+            except Conflict as refusal:
+                state = self.state()
+                if words[0] not in ("start", "restart") or not state.told or state.runs:
+                    raise
+                raise Conflict(
+                    f"{self._names[1]} did not start: {state.told}",
+                    hint="Mend that, then: kept daemon start. kept daemon logs -n 20 shows what was said last.",
+                ) from refusal
 
     def uninstall(self, *, force: bool, dry_run: bool) -> Change:
         """End the service and remove its units. Raises as `install` does."""
         place = changes.folder(self._environ)
         units = rendered(self._paths, self._environ, self._executable)
-        files = changes.removing(units, place)
-        obstacle = self._manager.obstacle()
+        found = changes.removing(units, place)
+        files = tuple(one for one in found if not one.masked)
+        masks = tuple(one.path for one in found if one.masked)
+        going = [unit for unit in units if os.path.join(place, unit.name) not in masks]
+        obstacle = self._obstacle()
         commands: list[tuple[str, ...]] = []
         if files and not obstacle:
-            commands = [("disable", "--now", *self._names), ("daemon-reload",)]
+            names = [os.path.basename(one.path) for one in files]
+            # First, so that those who wait at the socket are answered by the daemon, which has it as well.
+            commands = [("stop", self._names[0])] if self._names[0] in names else []
+            commands += [("disable", "--now", *names), ("daemon-reload",)]
         if not dry_run and files:
-            _refuse_edited(files, force=force)
-            if commands:
-                self._manager.do(*commands[0])
-            changes.remove(units, place)
-            for words in commands[1:]:
-                self._manager.do(*words)
+            _refuse_edited(files, _ITS_OWN, force=force)
+            self._carry_out(commands[:-1], None)
+            changes.remove(going, place)
+            self._carry_out(commands[-1:], None)
+        notes = [f"{obstacle}, so only files were looked for"] if obstacle and files else []
+        notes += [
+            f"{path} turns the unit off (masked), and is left: {_unmask(os.path.basename(path))}" for path in masks
+        ]
         return Change(
             service=self.name,
             supervised=not obstacle,
             dry_run=dry_run,
             files=files,
             commands=tuple(map(told, commands)),
-            notes=(f"{obstacle}, so only files were looked for",) if obstacle and files else (),
+            notes=tuple(notes),
         )
 
     def start(self, *, dry_run: bool) -> Change | None:
@@ -203,66 +245,71 @@ class Service:
         state = self.state()
         if not (state.supervised and state.installed):
             return None
+        self._refuse_masked((), state)
         commands: list[tuple[str, ...]] = []
-        if "failed" in (state.active, state.socket_active):
-            # The manager has given it up, and starts it again only where it is told to forget that.
-            commands.append(("reset-failed", *self._names))
         if state.socket_active != "active":
             commands.append(("start", self._names[0]))
         if state.active != "active":
             commands.append(("start", self._names[1]))
+        if commands:
+            # It may have been given up, or be at the limit of its starts, which is meant for those by itself.
+            commands.insert(0, ("reset-failed", *self._names))
         other = self._other(state.pid)
         if not dry_run:
             self._carry_out(commands, other)
         return self._done(commands, dry_run=dry_run)
 
-    def stop(self, *, socket: bool, dry_run: bool) -> Change | None:
-        """Have the manager end it, and the socket as well where that is wanted; None where it has neither."""
+    def stop(self, *, socket: bool, dry_run: bool, wait: bool = True, kill: bool = False) -> Change | None:
+        """Have the manager end it, and the socket as well where that is wanted; None where it has neither. Where it is
+        to `kill` it, it gets no time to end by itself."""
         state = self.state()
         if not (state.supervised and state.is_active):
             return None
-        names = [self._names[1]]
-        if socket:
-            names.insert(0, self._names[0])
-        elif state.active in ("inactive", "failed"):
-            return self._done([], dry_run=dry_run)
+        if not (socket or state.runs):
+            return self._done([], dry_run=dry_run, ends=True)
+        commands = self._killing(state, wanted=kill)
+        # The socket first, so that those who wait at it are answered by the daemon, which has it as well.
+        names = self._names if socket else self._names[1:]
+        commands += [("stop", *(() if wait else ("--no-block",)), name) for name in names]
         if not dry_run:
-            self._manager.do("stop", *names)
-        return self._done([("stop", *names)], dry_run=dry_run, keeps_socket=not socket)
+            self._carry_out(commands, None)
+            # The next call's start is no sign of a daemon that fails again and again.
+            self._manager.forget(self._names[1])
+        return self._done(commands, dry_run=dry_run, keeps_socket=not socket, ends=True)
 
-    def restart(self, *, dry_run: bool) -> Change | None:
+    def restart(self, *, dry_run: bool, kill: bool = False) -> Change | None:
         """Have the manager start it anew behind its socket, which stays; None where it has no daemon of this home."""
         state = self.state()
         if not (state.supervised and state.is_active):
             return None
+        self._refuse_masked((), state)
+        # A person who starts it anew again and again is not what the limit of starts is for.
+        commands = [*self._killing(state, wanted=kill), ("reset-failed", self._names[1]), ("restart", self._names[1])]
         if not dry_run:
-            self._manager.do("restart", self._names[1])
-        return self._done([("restart", self._names[1])], dry_run=dry_run)
+            self._carry_out(commands, None)
+        return self._done(commands, dry_run=dry_run)
+
+    def _killing(self, state: State, *, wanted: bool) -> list[tuple[str, ...]]:
+        return [("kill", "--signal=SIGKILL", self._names[1])] if wanted and state.pid else []
+
+    def refusal(self) -> str:
+        """What keeps the daemon from starting under the manager, in the daemon's own words; nothing where it has said
+        none, and where no unit is installed or no manager answers."""
+        try:
+            state = self.state() if self.is_installed() else None
+        except (BadPlace, Conflict):
+            return ""
+        if state is None or state.result in ("", "success"):
+            return ""
+        return state.told or (_TOO_OFTEN if state.result == "start-limit-hit" else "")
 
     def enable_linger(self, *, dry_run: bool) -> Change:
-        """Have logind keep the user's manager from boot on. Raises `Conflict` with its own words where it refuses."""
-        command = ["loginctl", "enable-linger", user()]
-        done = lingers()
-        if not done and not dry_run:
-            try:
-                said = subprocess.run(  # noqa: S603 - the name is the system's own
-                    command, env=self._environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-                )
-            except FileNotFoundError:
-                raise Conflict("loginctl is not there, so this system has no logind", hint=_NO_LOGIND) from None
-            if said.returncode != 0:
-                raise Conflict(
-                    f"`{' '.join(command)}` failed: {' '.join(said.stderr.split())}",
-                    hint=f"An administrator may: sudo {' '.join(command)}",
-                )
-        means = "your user manager, and keptd with it, runs from boot on and after you have logged out"
-        return Change(
-            service=self.name,
-            supervised=True,
-            dry_run=dry_run,
-            commands=() if done else (" ".join(command),),
-            notes=() if done else (f"{means}; loginctl disable-linger {user()} undoes it",),
-        )
+        """Have logind keep the user's manager from boot on. Raises `Conflict` where it refuses, or there is none."""
+        return linger.enable(self.name, self._environ, dry_run=dry_run)
+
+    def end(self, pid: int) -> str:
+        """End the daemon `pid` of the home, which does not answer, as `kept.holding.end` does."""
+        return end(self._paths.data_dir, pid)
 
     @property
     def log(self) -> str:
@@ -280,7 +327,9 @@ class Service:
         command += [f"--lines={lines}", f"--output={'json' if json else 'short-iso'}"]
         return [*command, "--follow"] if follow else command
 
-    def _done(self, commands: Sequence[tuple[str, ...]], *, dry_run: bool, keeps_socket: bool = False) -> Change:
+    def _done(
+        self, commands: Sequence[tuple[str, ...]], *, dry_run: bool, keeps_socket: bool = False, ends: bool = False
+    ) -> Change:
         state = self.state()
         notes: tuple[str, ...] = ()
         if keeps_socket and state.socket_active == "active":
@@ -292,34 +341,47 @@ class Service:
             dry_run=dry_run,
             commands=tuple(map(told, commands)),
             notes=notes,
-            pid=None if dry_run else state.pid,
+            pid=None if dry_run or ends else state.pid,
         )
 
     def _other(self, managed: int | None) -> int | None:
         """The daemon of the home that the manager did not start."""
-        found = holder(self._paths.data_dir)
-        if found is None or found[0] == managed or not has_home(self._paths.data_dir, found[0]):
-            return None
-        return found[0]
+        found = self.holding()
+        return None if found == managed else found
 
     def _hand_over(self, pid: int) -> None:
         """Ask a daemon to end, and wait until it has let the home go."""
-        with suppress(ProcessLookupError):
-            process = os.pidfd_open(pid)
-            try:
-                # Looked at again while the process is held: no other can have its number by now.
-                if has_home(self._paths.data_dir, pid):
-                    signal.pidfd_send_signal(process, signal.SIGTERM)
-            finally:
-                os.close(process)
-        end = time.monotonic() + END_SECONDS
-        while has_home(self._paths.data_dir, pid):
-            if time.monotonic() >= end:
-                raise Conflict(
-                    f"keptd (pid {pid}), which a client started, has not ended after {END_SECONDS:.0f} s",
-                    hint="kept doctor says what it does. Then run this again.",
-                )
-            time.sleep(_LOOK_SECONDS)
+        if not ask_to_end(self._paths.data_dir, pid, END_SECONDS):
+            raise Conflict(
+                f"keptd (pid {pid}), which a client started, has not ended after {END_SECONDS:.0f} s",
+                hint="kept doctor says what it does. kept daemon stop --kill ends it; then run this again.",
+            )
+
+    def _obstacle(self) -> str:
+        """Why there is no manager. Raises `Conflict` where there is one that doesn't answer: what it runs, and what it
+        would make of other files, can't be told."""
+        obstacle = self._manager.obstacle()
+        if obstacle == SILENT:
+            raise Conflict(obstacle, hint="Run this again when it does: systemctl --user is-system-running says so.")
+        return obstacle
+
+    def _refuse_masked(self, files: Sequence[FileChange], state: State) -> None:
+        """Somebody has turned a unit off: whoever that was turns it on again."""
+        masked = [os.path.basename(one.path) for one in files if one.masked]
+        for_now = [name for name in state.masked if name not in masked and self._runtime_mask(name)]
+        masked += [name for name in state.masked if name not in masked and name not in for_now]
+        if masked or for_now:
+            names = [*masked, *for_now]
+            steps = [_unmask(*masked)] if masked else []
+            steps += [_unmask("--runtime", *for_now)] if for_now else []
+            raise Conflict(
+                f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} masked: somebody has turned "
+                f"{'it' if len(names) == 1 else 'them'} off",
+                hint=f"{'; '.join(steps)}. Then run this again.",
+            )
+
+    def _runtime_mask(self, name: str) -> bool:
+        return changes.is_mask(os.path.join(self._environ.get("XDG_RUNTIME_DIR", ""), "systemd", "user", name))
 
     def _notes(self) -> tuple[str, ...]:
         """What of this shell's environment the service will not have."""
@@ -330,10 +392,21 @@ class Service:
         return (f"{', '.join(names)} are set here, and not in the service: put them into {self._paths.config_file}",)
 
 
+def refusal(environ: Mapping[str, str]) -> str:
+    """As `Service.refusal`, of the home that `environ` leads to."""
+    try:
+        return Service(find(environ), environ).refusal()
+    except BadPlace:
+        return ""
+
+
 def _says_anything(command: Sequence[str], environ: Mapping[str, str]) -> bool:
-    said = subprocess.run(  # noqa: S603 - the words are kept's own
-        command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
+    try:
+        said = subprocess.run(  # noqa: S603 - the words are kept's own
+            command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOOK_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
     return said.returncode == 0 and bool(said.stdout.strip())
 
 
@@ -341,11 +414,22 @@ def _altered(files: Sequence[FileChange]) -> bool:
     return any(one.action != "keep" for one in files)
 
 
-def _refuse_edited(files: Sequence[FileChange], *, force: bool) -> None:
-    edited = [one.path for one in files if one.edited]
+def _refuse_edited(files: Sequence[FileChange], hint: str, *, force: bool) -> None:
+    edited = [one for one in files if one.edited]
     if edited and not force:
-        unit = os.path.basename(edited[0])
-        raise Conflict(f"{', '.join(edited)} was edited by hand", hint=_EDITED.format(unit=unit))
+        unit = os.path.basename(edited[0].path)
+        raise Conflict("; ".join(map(by_hand, edited)), hint=hint.format(unit=unit))
+
+
+def by_hand(file: FileChange) -> str:
+    """What somebody has done to a unit file."""
+    if file.link:
+        return f"{file.path} is a symbolic link to {file.link}, which kept did not make"
+    return f"{file.path} was edited by hand"
+
+
+def _unmask(*names: str) -> str:
+    return f"`systemctl --user unmask {' '.join(names)}` turns it on"
 
 
 def _number(text: str) -> int:

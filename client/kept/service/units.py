@@ -20,6 +20,8 @@ from ..paths import BadPlace, Paths
 CARRIED = ("KEPT_HOME", "KEPT_SOCKET", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
 """What decides about places (`kept.paths`), and what a manager that began before the shell may not know."""
 
+_SHIPPED = ("keptd.service", "keptd.socket")
+
 _MARK = "# Written by `kept daemon install`, which writes it anew; yours: systemctl --user edit "
 _SUM = re.compile(rf"{re.escape(_MARK)}\S+\n# ([0-9a-f]{{64}})\n")
 
@@ -52,10 +54,10 @@ def rendered(paths: Paths, environ: Mapping[str, str], executable: str) -> tuple
     python = f":{_quoted(executable)} -P -m"
     command = f"ExecStart={python} keptd\n"
     # Named before the paths come in, which may hold that word as well.
-    shipped = _shipped("keptd.service").replace("keptd.socket", f"{name}.socket")
+    shipped = _shipped(_SHIPPED[0]).replace("keptd.socket", f"{name}.socket")
     service = _replaced(shipped, "ExecStart=", command + "".join(carried))
     service = _replaced(service, "ExecReload=", f"ExecReload={python} kept daemon reload\n")
-    socket = _replaced(_shipped("keptd.socket"), "ListenStream=", f"ListenStream={_listen(paths, environ)}\n")
+    socket = _replaced(_shipped(_SHIPPED[1]), "ListenStream=", f"ListenStream={_listen(paths, environ)}\n")
     if name != "keptd":
         for_home = f" ({_escaped(paths.data_dir)})\n"
         service, socket = _described(service, for_home), _described(socket, for_home)
@@ -63,9 +65,12 @@ def rendered(paths: Paths, environ: Mapping[str, str], executable: str) -> tuple
 
 
 def is_own(text: str) -> bool:
-    """Whether `kept daemon install` wrote this text, of whatever version, and nobody has edited it since."""
+    """Whether `kept daemon install` wrote this text, of whatever version, and nobody has edited it since; or somebody
+    has copied it as it is shipped."""
     found = _SUM.match(text)
-    return found is not None and found[1] == _digest(text[found.end() :])
+    if found is None:
+        return text in map(_shipped_whole, _SHIPPED)
+    return found[1] == _digest(text[found.end() :])
 
 
 def _marked(name: str, body: str) -> Unit:
@@ -78,8 +83,12 @@ def _digest(body: str) -> str:
 
 def _shipped(name: str) -> str:
     """A shipped unit without its leading comment, which is about copying it by hand."""
-    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    text = _shipped_whole(name)
     return text[text.index("[Unit]") :]
+
+
+def _shipped_whole(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _replaced(text: str, key: str, line: str) -> str:

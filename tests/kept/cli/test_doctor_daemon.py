@@ -184,7 +184,8 @@ def test_a_daemon_that_takes_connections_and_says_nothing_is_a_problem(
             (finding,) = reached(home).findings
         (nobodys,) = reached(home).findings
     assert (finding.verdict, nobodys.verdict) == ("problem", "problem")
-    assert f"kill {os.getpid()} asks it to end" in str(finding.next_step)
+    assert f"keptd (pid {os.getpid()})" in finding.detail
+    assert "kept daemon restart --kill ends it" in str(finding.next_step)
     assert "no daemon has the home" in nobodys.detail
 
 

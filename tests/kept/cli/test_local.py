@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from kept.wire.event import Change, Event, Lost, SubscriptionId
 
 from .test_everyday import daemon_status
 from .typing_at import NOW, Recorder, type_in
+
+R = TypeVar("R")
 
 
 def event(seq: int, label: str) -> Event:
@@ -39,8 +41,14 @@ class Played:
     """A client's process: gives the events that it was made with, and says whether it started a daemon."""
 
     def __init__(
-        self, *events: Event | Lost, starts: bool = False, ends: bool = True, answer: str | None = None
+        self,
+        *events: Event | Lost,
+        starts: bool = False,
+        ends: bool = True,
+        answer: str | None = None,
+        daemon: Caller | None = None,
     ) -> None:
+        self.daemon = daemon
         self.events = events
         self.starts = starts
         self.ends = ends
@@ -89,6 +97,10 @@ class Played:
     def observe(self) -> Caller:
         raise AssertionError("nobody observes")
 
+    def ask_within(self, seconds: float, call: Call[R]) -> R:
+        assert self.daemon is not None, "nobody asks"
+        return self.daemon(call)
+
     def terminal(self) -> tuple[int, int] | None:
         return None
 
@@ -102,7 +114,8 @@ class Played:
         """Of a home whose manager can't be reached."""
         return Service(find({"KEPT_HOME": "/nowhere"}), {"HOME": "/nowhere", "KEPT_HOME": "/nowhere"})
 
-    def await_restart(self, before: DaemonStatus) -> DaemonStatus | None:
+    def await_restart(self, pid: int | None, before: DaemonStatus | None) -> DaemonStatus | None:
+        assert before is not None
         return msgspec.structs.replace(before, version="0.2.0") if self.ends else None
 
     def await_end(self, home: str, pid: int) -> bool:
@@ -138,7 +151,7 @@ def test_watch_says_at_once_that_it_follows_and_how_to_end_it() -> None:
 
 def test_daemon_stop_waits_for_the_end() -> None:
     recorder = Recorder({Status: daemon_status(), Stop: Stopping(pid=7)})
-    here = Played()
+    here = Played(daemon=recorder)
     assert type_in("daemon stop", recorder, here=here).out == "keptd (pid 7) has ended\n"
     assert here.awaited == [(daemon_status().home, 7)]
     assert json.loads(type_in("daemon stop --json", recorder, here=here).out) == {"pid": 7, "ended": True}
@@ -147,14 +160,16 @@ def test_daemon_stop_waits_for_the_end() -> None:
 
 def test_a_daemon_that_does_not_end_in_time_is_told() -> None:
     recorder = Recorder({Status: daemon_status(), Stop: Stopping(pid=7)})
-    printed = type_in("daemon stop", recorder, here=Played(ends=False))
+    printed = type_in("daemon stop", recorder, here=Played(ends=False, daemon=recorder))
     assert (printed.code, printed.out) == (1, "")
     assert "has not ended yet" in printed.err
 
 
-def test_daemon_stop_without_waiting_runs_anywhere() -> None:
-    printed = type_in("daemon stop --no-wait", Recorder({Stop: Stopping(pid=7)}))
-    assert printed.out == "keptd (pid 7) is stopping\n"
+def test_daemon_stop_without_waiting_says_that_it_was_told() -> None:
+    recorder = Recorder({Status: daemon_status(), Stop: Stopping(pid=7)})
+    here = Played(daemon=recorder)
+    assert type_in("daemon stop --no-wait", recorder, here=here).out == "keptd (pid 7) is stopping\n"
+    assert here.awaited == []
 
 
 def test_a_subscription_by_its_method_follows_as_well() -> None:
@@ -165,8 +180,12 @@ def test_a_subscription_by_its_method_follows_as_well() -> None:
 
 def test_daemon_start_tells_whether_it_had_to() -> None:
     recorder = Recorder({Status: daemon_status()})
-    assert type_in("daemon start", recorder, here=Played(starts=True)).out == "keptd is running (pid 7)\n"
-    assert type_in("daemon start", recorder, here=Played()).out == "keptd runs already (pid 7, for 2 h)\n"
-    told = json.loads(type_in("daemon start --json", recorder, here=Played(starts=True)).out)
+    assert (
+        type_in("daemon start", recorder, here=Played(starts=True, daemon=recorder)).out == "keptd is running (pid 7)\n"
+    )
+    assert (
+        type_in("daemon start", recorder, here=Played(daemon=recorder)).out == "keptd runs already (pid 7, for 2 h)\n"
+    )
+    told = json.loads(type_in("daemon start --json", recorder, here=Played(starts=True, daemon=recorder)).out)
     assert told["started"] is True
     assert told["daemon"]["pid"] == 7

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kept.cli.methods import reachable
 from kept.cli.parse import EVERYWHERE
 from kept.cli.registry import everything
-from kept.cli.service import RestartDaemon, ShowDaemon, StopDaemon
+from kept.cli.running import RestartDaemon, ShowDaemon, StopDaemon
 from kept.wire.component import SetComponent
 from kept.wire.daemon import Restart, RunCommand, Status, Stop
 from kept.wire.errors import InvalidParams

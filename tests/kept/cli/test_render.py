@@ -17,7 +17,7 @@ from kept.cli.text import one_line
 from kept.wire import Actor, Done, Page
 from kept.wire.component import Component, ListComponents
 from kept.wire.context import Bundle, BundleContext, Item, Section
-from kept.wire.daemon import Discover, Reload, Reloaded, Stop, Stopping
+from kept.wire.daemon import Discover, Reload, Reloaded
 from kept.wire.event import Change, ListEvents
 from kept.wire.journal import Decision, GetDecision, ListActions, ListDecisions, Resolution
 from kept.wire.memory import DeleteMemory, FoundMemory, GetMemory, ListMemories, Memory, SearchMemories, SetMemory
@@ -268,7 +268,6 @@ def test_a_component_keeps_its_numbers_and_its_metadata() -> None:
 def test_short_answers_are_told_in_a_line() -> None:
     assert shown(DeleteMemory, Done(id="k\x1b"), "memory delete k") == "deleted k\ufffd\n"
     assert shown(DeleteMemory, Done(id="0-1", label="k\x1b"), "memory delete k") == "deleted k\ufffd (0-1)\n"
-    assert shown(Stop, Stopping(pid=7), "daemon stop --no-wait") == "keptd (pid 7) is stopping\n"
     assert shown(Reload, Reloaded(applied=(), needs_restart=()), "daemon reload") == "no setting has changed\n"
     assert shown(Reload, Reloaded(applied=("log.level",), needs_restart=()), "daemon reload") == "applied: log.level\n"
     assert shown(Discover, {"openrpc": "1.4.0"}, "rpc discover") == '{\n  "openrpc": "1.4.0"\n}\n'

@@ -32,9 +32,19 @@ def test_install_writes_nothing_and_says_how_it_goes_on(nowhere: Path) -> None:
 
 
 def test_uninstall_finds_nothing(nowhere: Path) -> None:
-    done = kept(nowhere, "daemon", "uninstall")
-    assert (done.returncode, done.stderr) == (0, "")
+    for words in (["daemon", "uninstall"], ["daemon", "uninstall", "--dry-run"]):
+        done = kept(nowhere, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith(": not installed\n")
     assert list(nowhere.iterdir()) == []
+
+
+def test_what_the_disk_refuses_of_units_is_told_with_its_path(nowhere: Path) -> None:
+    (nowhere / ".config").mkdir()
+    (nowhere / ".config" / "systemd").touch()
+    done = kept(nowhere, "daemon", "uninstall")
+    assert done.returncode == 1
+    assert f"{nowhere}/.config/systemd: it is not a folder" in done.stderr
 
 
 def test_units_that_were_left_behind_are_removed_with_their_links(nowhere: Path) -> None:
