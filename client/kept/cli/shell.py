@@ -13,7 +13,7 @@ from ..wire.journal import LogAction
 from .banner import lines_of
 from .parse import Command
 from .surface import FINE, Caller, Surface, the_caller
-from .typed import read
+from ..typed import read
 
 Shell = Annotated[Literal["bash", "zsh", "fish"], Meta(description="Which shell.")]
 

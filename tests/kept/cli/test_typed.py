@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kept.cli.typed import CHARACTERS, MASK, mask, read
+from kept.typed import CHARACTERS, MASK, mask, read
 from kept.wire.errors import SecretFound
 from kept.wire.journal import ListActions, LogAction
 
