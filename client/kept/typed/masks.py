@@ -29,7 +29,7 @@ _ROUNDS = 4
 """A mask may change how the rest is read; after so many rounds without a rest all of it is masked."""
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.:-]+)\Z")
-_OPTION_WITH_VALUE = re.compile(r"--?(?P<name>[A-Za-z][\w.:-]*?)(?P<sign>[=:])")
+_OPTION_WITH_VALUE = re.compile(r"(?:--?|/)(?P<name>[A-Za-z][\w.:-]*?)(?P<sign>[=:])")
 _NAME = re.compile(r"[\w./:@-]+\Z")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[\w*\])?\+?=")
 _FROM_INPUT = re.compile(
@@ -39,6 +39,12 @@ _FROM_INPUT = re.compile(
 _SCHEMES = frozenset(("bearer", "basic", "token", "digest", "apikey", "bot", "negotiate"))
 _ELSEWHERE = re.compile(r"(?:file|env|fd|prompt|keychain):|stdin\Z|-\Z")
 _OPENSSL = re.compile(r"(?:pass|hexkey|key|str):")
+_FILE = re.compile(r"-(?:file|fd)\Z")
+_LONG = frozenset(
+    "password pass passwd passphrase pw passin passout token key keyout keypass secret username user host port plain".split()
+)
+"""Long options with one dash, which are no short ones with a value."""
+
 _KEYWORDS = frozenset(("{", "while", "until", "for", "if", "begin", "case"))
 
 
@@ -88,19 +94,21 @@ class _Review:
         return [(start, end) for start, end in self._places if start < end and self._text[start:end] != MASK]
 
     def _list(self, commands: list[Command]) -> None:
-        takers = [index for index, command in enumerate(commands) if _reads_secret(command)]
+        takers = {index for index, command in enumerate(commands) if _reads_secret(command)}
+        givers = _givers(commands, takers)
         for index, command in enumerate(commands):
             gives = self._cut and index == len(commands) - 1
-            self._command(command, gives=gives or _leads_to(index, commands, takers), takes=index in takers)
+            self._command(command, gives=gives or index in givers, takes=index in takers)
 
     def _command(self, command: Command, *, gives: bool, takes: bool) -> None:
         words = command.words
         programs = list(_programs(words))
         names = {name for _, name in programs}
-        main = programs[0][1] if programs else ""
+        main = next((name for _, name in programs if name not in WRAPPERS), "")
         if gives and main in WRITERS:
             self._said(command)
-        for index, name in programs:
+        firsts = {name: index for index, name in reversed(programs)}
+        for name, index in firsts.items():
             for use in uses_of(name):
                 self._use(use, words, index)
         hidden = {start for start, _ in self._places}
@@ -150,7 +158,7 @@ class _Review:
             self._word(element, names, main)
         text = word.text
         if text.startswith("#"):
-            self._within(word, 1)
+            self._within(word, 1, loose=True)
             return
         if setting := texts.setting_value(text):
             self._hide(word, *setting)
@@ -158,20 +166,21 @@ class _Review:
             self._hide(word)
         for start, end in texts.found(text, written=main in WRITERS and main not in PROSE):
             self._hide(word, start, end)
-        if any(char in text for char in " \t\n;|") and (names & RUNNERS or _ASSIGNMENT.match(text)):
-            setting_sign = _ASSIGNMENT.match(text)
-            self._within(word, setting_sign.end() if setting_sign else 0)
+        if "expect" in names:
+            for start, end in texts.sent(text):
+                self._hide(word, start, end)
+        sign = _ASSIGNMENT.match(text)
+        if any(char in text for char in " \t\n;|") and (names & RUNNERS or main in WRITERS or sign):
+            self._within(word, sign.end() if sign else 0, loose=main in WRITERS)
 
-    def _within(self, word: Word, first: int) -> None:
-        """Read a word as a command line of its own."""
+    def _within(self, word: Word, first: int, *, loose: bool = False) -> None:
+        """Read a word as a command line of its own. `loose`: it may be a sentence, whose apostrophes open nothing."""
         if self._level >= LEVELS:
             self._hide(word, first)
             return
         text = word.text[first:]
-        comment = word.text.startswith("#")
         review = _Review(text, self._level + 1, cut=False)
-        if comment and parse(text).broken is not None:
-            # An apostrophe in a sentence opens nothing.
+        if loose and parse(text).broken is not None:
             review = _Review(re.sub(r"[\"'`\\$]", " ", text), self._level + 1, cut=False)
         for start, end in review.places():
             self._hide(word, first + start, first + end)
@@ -182,15 +191,17 @@ class _Review:
         if match := _OPTION_WITH_VALUE.match(word.text):
             value = word.text[match.end() :]
             if _is_meant(match["name"], value):
-                setting = texts.setting_value(word.text.lstrip("-"))
-                start = len(word.text) - len(word.text.lstrip("-"))
+                start = match.start("name")
+                setting = texts.setting_value(word.text[start:])
                 self._hide(word, *((start + setting[0], start + setting[1]) if setting else (match.end(), None)))
+            elif word.nested and _is_meant(_FILE.sub("", match["name"]), ""):
+                self._hide(word, match.end())
             return
         match = _OPTION.match(word.text)
         if match is None or index + 1 == len(words):
             return
         following = words[index + 1]
-        if following.nested and said_by(re.sub(r"-(?:file|fd)\Z", "", match["name"])) is not Says.NOTHING:
+        if following.nested and said_by("the-" + _FILE.sub("", match["name"])) is not Says.NOTHING:
             self._hide(following)  # --password-file <(echo x)
         if is_wish(word.text) or any(word.text in use.flags.split() for name in names for use in uses_of(name)):
             return
@@ -207,7 +218,7 @@ class _Review:
         """What is known of one program, whose name is the word `program`."""
         rest = words[program + 1 :]
         texts_of = [word.text for word in rest]
-        if use.when and not any(each in texts_of for each in use.when.split("|")):
+        if not all(any(each in texts_of for each in need.split("|")) for need in use.when.split()):
             return
         for word, first in _values(rest, use.options.split(), use.takes):
             prefix = _OPENSSL.match(word.text, first)
@@ -255,8 +266,10 @@ class _Review:
 
     def _by_name(self, rest: list[Word]) -> None:
         named = False
-        for word in rest:
-            if named and not word.text.startswith("-"):
+        for index, word in enumerate(rest):
+            if word.text.startswith("http-basic."):
+                self._hide_first(rest[index + 2 :])
+            elif named and not word.text.startswith("-"):
                 self._hide(word)
             elif not word.text.startswith("-") and "=" not in word.text:
                 named = _NAME.match(word.text) is not None and said_by(word.text) is Says.SECRET
@@ -274,7 +287,9 @@ class _Review:
             self._list(commands)
         if ">" in redirection.operator and is_secret_file(target.text):
             self._said(command)
-        if redirection.operator in ("<", "<<<") and secret:
+        if redirection.operator == "<<<" and secret:
+            self._hide(target)
+        elif redirection.operator == "<" and secret and target.nested:
             self._hide(target)
         programs = {name for _, name in _programs(command.words)}
         if redirection.operator == "<<<":
@@ -295,6 +310,8 @@ class _Review:
             self._places.append(body)
             return
         found = list(texts.found(text, written=not prose))
+        if "expect" in programs:
+            found += texts.sent(text)
         if programs & (SHELLS | {"ssh", "at", "batch", "su", "sudo"}):
             if self._level >= LEVELS:
                 self._places.append(body)
@@ -325,7 +342,9 @@ def _programs(words: list[Word]) -> Iterator[tuple[int, str]]:
             # A wrapper's option may have a value: what follows it may be the program as well.
             before = words[index - 1].text if index else ""
             wrapped = before.startswith("-") and before != "--"
-        elif index and (not words[index - 1].text.startswith("-") or words[index - 1].text in ("--", "-c", "-it", "-i", "-t", "-e")):
+        elif index and (
+            not words[index - 1].text.startswith("-") or words[index - 1].text in ("--", "-c", "-it", "-i", "-t", "-e")
+        ):
             yield index, name
 
 
@@ -336,7 +355,7 @@ def _reads_secret(command: Command) -> bool:
         return True
     for before, text in zip(found, found[1:], strict=False):
         if text in ("-", "/dev/stdin", "0") and before.startswith("-") and _OPTION.match(before):
-            name = re.sub(r"-(?:file|fd)\Z", "", before.lstrip("-"))
+            name = _FILE.sub("", before.lstrip("-"))
             if said_by(name) is Says.SECRET:
                 return True
     for index, name in _programs(command.words):
@@ -356,19 +375,18 @@ def _reads_secret(command: Command) -> bool:
 _READ_ANYWHERE = frozenset(("sudo", "chpasswd", "passwd"))
 
 
-def _leads_to(index: int, commands: list[Command], takers: list[int]) -> bool:
-    """Whether what the command at `index` puts out reaches one of the `takers`."""
-    if not takers or takers[-1] <= index:
-        return False
-    if any(commands[taker].grouped and taker > index for taker in takers):
-        return True
-    for later in range(index + 1, len(commands)):
-        command = commands[later]
-        if not command.piped:
-            return False
-        if later in takers or command.opens or (command.words and command.words[0].text in _KEYWORDS):
-            return True
-    return False
+def _givers(commands: list[Command], takers: set[int]) -> set[int]:
+    """The commands whose output reaches one of the `takers`."""
+    found = set()
+    last = max(takers, default=-1)
+    grouped = max((taker for taker in takers if commands[taker].grouped), default=-1)
+    for index in range(len(commands) - 2, -1, -1):
+        following = commands[index + 1]
+        opens = following.opens or (bool(following.words) and following.words[0].text in _KEYWORDS)
+        reaches = index + 1 in takers or index + 1 in found or (opens and last > index)
+        if grouped > index or (following.piped and reaches):
+            found.add(index)
+    return found
 
 
 def _values(words: list[Word], options: list[str], takes: str, *, joined: bool = False) -> Iterator[tuple[Word, int]]:
@@ -395,7 +413,7 @@ def _joined(text: str, option: str, takes: str) -> int | None:
         if option in ("-hp",) and text.startswith(option):
             return len(option)
         return len(option) + 1 if text.startswith(option) and text[len(option) :].startswith(signs) else None
-    if not text.startswith("-") or text.startswith("--"):
+    if not text.startswith("-") or text.startswith("--") or text[1:] in _LONG:
         return None
     for at, letter in enumerate(text[1:], 1):
         if letter == option[1]:
@@ -409,7 +427,7 @@ def _placed(rest: list[Word], use: Use) -> Iterator[Word]:
     """The words at the places of `use`."""
     if not use.places:
         return
-    wanted = set(use.when.split("|"))
+    wanted = use.when.rpartition(" ")[2].split("|")
     found = []
     skip = False
     behind = not use.when
@@ -423,5 +441,5 @@ def _placed(rest: list[Word], use: Use) -> Iterator[Word]:
         else:
             found.append(word)
     for place in use.places.split():
-        first = int(place.rstrip("+")) - 1
+        first = len(found) - 1 if place == "last" else int(place.rstrip("+")) - 1
         yield from found[first:] if place.endswith("+") else found[first : first + 1]

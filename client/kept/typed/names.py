@@ -35,9 +35,9 @@ _ENDS = ("password", "passwd", "passphrase", "passwort", "secret", "token", "api
          "accesskey", "privatekey", "authkey")  # fmt: skip
 """A part that ends so is two words in one: `dbpass`, `mytoken`."""
 
-_NO_ENDS = _words("bypass compass encompass surpass trespass askpass multipass sshpass lastpass keepass underpass onepass")
+_NO_ENDS = _words("bypass compass encompass surpass trespass askpass multipass keepass underpass onepass")
 _STRONG_KEYS = _words(
-    "api access secret private auth account shared signing encryption master service client license storage admin app"
+    "api access secret auth account shared signing encryption master service client license storage admin app"
     " application write read deploy ingest stripe openai anthropic session jwt hmac sas"
 )
 """Before `key` they leave no doubt."""
@@ -56,7 +56,9 @@ _ABOUT = _words(
 """Behind the word they say that the value is not the secret itself."""
 
 _COUNTS = _words("max min num total count")
-_VERBS = _words("no ask prompt show skip enable disable require force change generate reset check verify without use allow")
+_VERBS = _words(
+    "no ask prompt show skip enable disable require force change generate reset check verify without use allow"
+)
 """At the beginning of an option they say that it is a wish rather than a value."""
 
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -101,9 +103,13 @@ def is_secret_file(path: str) -> bool:
     return name in _FILES or folder.endswith("/secrets") or said_by(stem) is Says.SECRET
 
 
-_FILES = _words(".pgpass .netrc _netrc .htpasswd .my.cnf .git-credentials .vault-token .vault_pass .smbcredentials .pypirc")
+_FILES = _words(
+    ".pgpass .netrc _netrc .htpasswd .my.cnf .git-credentials .vault-token .vault_pass .smbcredentials .pypirc"
+)
 _HARMLESS_VALUES = _words("true false yes no on off none null auto always never include omit basic digest ntlm 0 1")
-_PATH = re.compile(r"(?:~|\.{0,2})/|[A-Za-z]:\\|[\w./-]+\.(?:pem|key|pub|crt|json|ya?ml|txt|conf|cfg|asc|gpg|p12|env)\Z")
+_PATH = re.compile(
+    r"(?:~|\.{0,2})/|[A-Za-z]:\\|[\w./-]+\.(?:pem|key|pub|crt|json|ya?ml|txt|conf|cfg|asc|gpg|p12|env)\Z"
+)
 
 
 def may_be_shown(value: str) -> bool:

@@ -13,7 +13,7 @@ class Use(NamedTuple):
     """One way in which a program takes secrets. Fields of words are separated by spaces."""
 
     when: str = ""
-    """Words that must be there as well; `a|b` is one of both."""
+    """Words that must be there as well; `a|b` is one of both. Places are counted behind the last."""
     options: str = ""
     """Their value is the secret, joined or as the next word."""
     joined: str = ""
@@ -26,7 +26,8 @@ class Use(NamedTuple):
     named: str = ""
     """They take two values: a name, and what is a secret if the name says so."""
     places: str = ""
-    """Which of the words that are no options are secrets, behind those of `when`: `3`, `2+` for all from the second."""
+    """Which of the words that are no options are secrets, behind those of `when`: `3`, `2+` for all from the
+    second, `last`."""
     assigned: bool = False
     """Each NAME=VALUE is a secret."""
     by_name: bool = False
@@ -59,7 +60,10 @@ _TABLE: dict[str, tuple[Use, ...]] = {
         Use(pairs="-b --cookie", separators="=", takes="oXHdAeTrFxmcCDEKPQtUuwyYz"),
     ),
     "wget wget2 aria2c": (Use(options="--http-passwd", headers="--header", takes="OoaPtTQAR"),),
-    "http https xh xhs": (Use(pairs="-a --auth", options="-A:", headers="*", flags="-A"),),
+    "http https xh xhs": (
+        Use(pairs="-a --auth", headers="*"),
+        Use(when="bearer", options="-a --auth"),
+    ),
     "httpie curlie hurl ab wrk hey vegeta grpcurl websocat wscat ffmpeg ffplay yt-dlp": (
         Use(pairs="-a -A -P -u --auth", headers="-H --header -header -headers -rpc-header", flags="-pass --pass"),
     ),
@@ -69,6 +73,7 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "swaks sendemail sendEmail": (Use(options="-ap -xp --auth-password"),),
     "mutt msmtp": (Use(options="--passwordeval"),),
     # Databases
+    "mysqladmin": (Use(when="password", places="1"),),
     "mysql* mariadb* mycli myloader mydumper xtrabackup": (_MYSQL,),
     "psql pg_dump pg_dumpall pg_restore createdb dropdb createuser pgcli pgbench vacuumdb": (_PSQL,),
     "redis-cli valkey-cli keydb-cli": (
@@ -89,10 +94,12 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "plink pscp psftp putty": (Use(options="-pw"),),
     "smbclient rpcclient smbget nmblookup smbmap net wmic winexe": (Use(pairs="-U --user -W", separators="%"),),
     "net": (Use(when="user", places="2"), Use(when="use", places="3+")),
-    "mount mount.cifs": (Use(),),
     "xfreerdp xfreerdp3 wlfreerdp rdesktop": (Use(options="-p", joined="/p:"),),
     "evil-winrm crackmapexec netexec nxc hydra kerbrute": (Use(options="-p -P"),),
-    "ldap*": (Use(options="-w", takes="HDbshpxfYUR"), Use(options="-a -s -A", when="-S"),),
+    "ldap*": (
+        Use(options="-w", takes="HDbshpxfYUR"),
+        Use(options="-a -s -A", when="-S"),
+    ),
     "ldappasswd": (Use(options="-a -s -w", takes="HDhpxYU"),),
     "ipmitool": (Use(options="-P", takes="HUIpL"),),
     "snmpget snmpwalk snmpset snmptrap snmpbulkwalk snmptable snmpgetnext": (Use(options="-A -X -c", takes="vulax"),),
@@ -116,18 +123,30 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "dscl": (Use(when="-passwd|passwd", places="2+"), Use(when="-passwd", places="1+")),
     "sysadminctl": (Use(options="-password -newPassword -oldPassword"),),
     "mkpasswd": (Use(places="1", reads="*", takes="mSR"),),
-    "htpasswd": (Use(when="-b|-cb|-bc|-bB|-Bb|-bcB|-cbB|-Bbc|-bm|-bs|-bd|-cBb|-bBc|-mb|-cmb", places="3"), Use(reads="-i -ci -ic -iB -Bi"), Use(when="-nb|-bn|-nbB|-Bbn|-bnB|-nbm|-nBb|-nbs|-bBn", places="2")),
+    "htpasswd": (
+        Use(when="-b|-cb|-bc|-bB|-Bb|-bcB|-cbB|-Bbc|-bm|-bs|-bd|-cBb|-bBc|-mb|-cmb", places="3"),
+        Use(reads="-i -ci -ic -iB -Bi"),
+        Use(when="-nb|-bn|-nbB|-Bbn|-bnB|-nbm|-nBb|-nbs|-bBn", places="2"),
+    ),
     "htdigest caddy": (_WHOLE, Use(when="hash-password", options="-p")),
     "argon2": (_WHOLE,),
     # Keys and archives
     "openssl": (
-        Use(options="-passin -passout -pass -k -K -passwd -password -srppass -psk -macopt -hmac", flags="-key -keyout", reads="stdin passwd enc"),
-        Use(when="passwd", places="1", takes="salt"),
+        Use(
+            options="-passin -passout -pass -k -K -passwd -password -srppass -psk -macopt -hmac",
+            flags="-key -keyout",
+            reads="stdin passwd enc",
+        ),
+        Use(when="passwd", places="last"),
     ),
     "gpg gpg2 gpgv": (Use(reads="--passphrase-fd --passphrase-fd=0 --batch -c --symmetric"),),
     "ssh-keygen": (Use(options="-N -P", takes="tbfCOIVsaim"),),
     "ssh-add age rage minisign signify puttygen": (Use(options="--new-passphrase", reads="*"),),
-    "keytool jarsigner apksigner": (Use(options="-storepass -keypass -srcstorepass -deststorepass -destkeypass -srckeypass -new --ks-pass --key-pass"),),
+    "keytool jarsigner apksigner": (
+        Use(
+            options="-storepass -keypass -srcstorepass -deststorepass -destkeypass -srckeypass -new --ks-pass --key-pass"
+        ),
+    ),
     "zip unzip zipcloak": (Use(options="-P", takes="xdinb"),),
     "7z* rar unrar": (Use(joined="-p -hp"),),
     "qpdf": (Use(when="--encrypt", places="1 2"),),
@@ -150,7 +169,8 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     ),
     "kept": (Use(when="vault", places="2+", options="--value --text --data", reads="vault"),),
     "bw": (
-        Use(when="unlock|login", places="1+", reads="*"),
+        Use(when="unlock|login", places="1+", options="--session", reads="*"),
+        Use(options="--session"),
         Use(when="login", places="2+"),
         Use(when="create|edit|encode", places="2+"),
     ),
@@ -159,19 +179,31 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     ),
     "security": (Use(options="-w -p", reads="*"), Use(when="unlock-keychain|add-generic-password", options="-p -w")),
     "ansible-vault": (Use(when="encrypt_string", places="1+", reads="*"),),
-    "credstash ssm-parameter-store": (Use(when="put", places="2+"),),
+    "credstash": (Use(when="put", places="2+"),),
+    "chamber": (Use(when="write", places="3+"),),
     "cmdkey": (Use(joined="/pass: /p:"),),
     "git-credential git-credential-store git-credential-cache": (_WHOLE,),
     "git": (Use(when="credential", reads="approve reject fill store"), Use(when="config", by_name=True, headers="*")),
     # Containers and clouds
-    "docker podman nerdctl buildah skopeo helm oras crane cosign kaniko oc az img regctl": (_LOGIN, Use(when="secret", reads="create"),),
+    "docker podman nerdctl buildah skopeo helm oras crane cosign kaniko oc az img regctl": (
+        _LOGIN,
+        Use(when="secret", reads="create"),
+    ),
     "docker-compose compose": (_LOGIN,),
     "skopeo": (Use(pairs="--creds --src-creds --dest-creds"),),
     "podman": (Use(pairs="--creds"),),
-    "kubectl oc k": (Use(when="secret", assigned=True), Use(pairs="--from-literal", separators="="),),
-    "az": (Use(when="secret", options="--value"), Use(when="keyvault", options="--value"), Use(when="appsettings", assigned=True), Use(when="login", options="-p")),
+    "kubectl oc k": (
+        Use(when="secret", assigned=True),
+        Use(pairs="--from-literal", separators="="),
+    ),
+    "az": (
+        Use(when="secret", options="--value"),
+        Use(when="keyvault", options="--value"),
+        Use(when="appsettings", assigned=True),
+        Use(when="login", options="-p"),
+    ),
     "aws": (
-        Use(when="configure", by_name=True),
+        Use(when="configure", by_name=True, flags="--secret-id"),
         Use(when="secretsmanager", options="--secret-string --secret-binary"),
         Use(when="put-parameter", options="--value"),
         Use(when="cognito-idp", options="--password --temporary-password"),
@@ -191,41 +223,64 @@ _TABLE: dict[str, tuple[Use, ...]] = {
         Use(when="auth", options="-t", reads="--with-token login --stdin"),
         Use(headers="-H --header"),
     ),
-    "terraform tofu pulumi": (Use(when="config", by_name=True, reads="--secret set"), Use(when="config", options="--secret"), Use(when="--secret", places="3+")),
-    "tailscale zerotier-cli ngrok cloudflared netbird": (Use(options="--authkey --auth-key --setup-key"), Use(when="authtoken|add-authtoken", places="1+"), Use(when="add-authtoken", places="1+"), Use(when="config", places="2+")),
+    "terraform tofu pulumi": (
+        Use(when="config", by_name=True, reads="--secret set"),
+        Use(when="--secret set", places="2"),
+    ),
+    "tailscale zerotier-cli ngrok cloudflared netbird": (
+        Use(options="--authkey --auth-key --setup-key"),
+        Use(when="authtoken|add-authtoken", places="1+"),
+        Use(when="add-authtoken", places="1+"),
+        Use(when="config", places="2+"),
+    ),
     "mc": (Use(when="alias|config", places="4+"), Use(when="user", places="4+")),
     "rclone": (
         Use(when="obscure|reveal", places="1+", reads="obscure reveal"),
-        Use(when="config", by_name=True, assigned=False),
+        Use(when="config", by_name=True),
     ),
     "s3cmd": (Use(options="--secret_key --access_key"),),
-    "lpstat rabbitmqctl": (Use(when="add_user|change_password|authenticate_user", places="2+", reads="add_user change_password"),),
+    "lpstat rabbitmqctl": (
+        Use(when="add_user|change_password|authenticate_user", places="2+", reads="add_user change_password"),
+    ),
     "rabbitmqadmin": (Use(options="-p"),),
     "consul nomad": (Use(options="-token"),),
     "etcdctl": (Use(pairs="--user"),),
-    "influxd kafka-configs kafka-configs.sh": (Use(),),
     # Packages and builds
     "npm pnpm yarn bun": (Use(when="set|config|c", by_name=True), Use(when="login|adduser", options="-p", reads="*")),
     "twine": (Use(options="-p", takes="urisc"),),
-    "poetry": (Use(when="config", by_name=True, places=""), Use(when="config", named="pypi-token.pypi"), Use(when="publish", options="-p"),),
+    "poetry": (
+        Use(when="config", by_name=True),
+        Use(when="config", named="pypi-token.pypi"),
+        Use(when="publish", options="-p"),
+    ),
     "pip pip3 uv hatch flit pdm": (Use(options="-a --auth"), Use(when="config", by_name=True)),
     "cargo": (Use(when="login", places="1+", reads="login"),),
     "gem": (Use(options="-k --key"),),
-    "composer bundle": (Use(when="config", by_name=True), Use(when="config", pairs="")),
-    "nuget dotnet": (Use(when="setapikey|push", options="-k -ApiKey --api-key -Password"), Use(when="setapikey", places="1"), Use(when="sources|source", options="-p -Password"), Use(when="user-secrets", places="3+")),
-    "mvn gradle gradlew ant": (Use(when="--encrypt-password", places="1"), Use(options="--encrypt-password --encrypt-master-password -ep -emp")),
+    "composer": (Use(when="config", by_name=True),),
+    "bundle": (Use(when="config", by_name=True, split=": "),),
+    "nuget dotnet": (
+        Use(when="setapikey|push", options="-k -ApiKey --api-key -Password"),
+        Use(when="setapikey", places="1"),
+        Use(when="sources|source", options="-p -Password"),
+        Use(when="user-secrets", places="3+"),
+    ),
+    "mvn gradle gradlew ant": (
+        Use(when="--encrypt-password", places="1"),
+        Use(options="--encrypt-password --encrypt-master-password -ep -emp"),
+    ),
     "conan": (Use(when="user|login", options="-p"),),
     "svn": (Use(options="--password"),),
     "jq yq": (Use(named="--arg --argjson"),),
-    "snyk codecov sentry-cli newrelic datadog-ci": (Use(when="auth", places="1+"), Use(options="-t"),),
+    "snyk codecov sentry-cli newrelic datadog-ci": (
+        Use(when="auth", places="1+"),
+        Use(options="-t"),
+    ),
     "ansible ansible-playbook": (Use(flags="-k -K --ask-pass"),),
     # Shells and windows
     "set setenv setx export declare typeset universal": (Use(by_name=True),),
-    "read": (Use(by_name=False),),
     "xdotool ydotool wtype": (Use(when="type", places="1+"),),
     "wtype": (Use(places="1+"),),
     "expect": (Use(reads="-"),),
-    "node python python3 ruby perl php": (Use(),),
 }
 
 SHELLS = frozenset("sh bash zsh fish dash ksh mksh ash busybox".split())

@@ -17,7 +17,9 @@ _SCHEME = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _AUTHORITY = re.compile(r"[^\s/?#\"'<>]*+")
 _TO_BLANK = re.compile(r"[^\s\"'<>]*+")
 _PORT = re.compile(r"[^:]*:\d{1,5}(?:[/?#]|\Z)")
-_SETTING = re.compile(r"(?<![\w.$-])(?P<name>[A-Za-z_][\w.\[\]-]*+)(?P<middle>\s?\+?=(?![=~])\s?|\s{0,4}(?:=>|:=)\s{0,4})")
+_SETTING = re.compile(
+    r"(?<![\w.$-])(?P<name>[A-Za-z_][\w.\[\]-]*+)(?P<middle>\s?\+?=(?![=~>])\s?|\s{0,4}(?:=>|:=)\s{0,4})"
+)
 _KEY = re.compile(r"(?P<quote>\\*[\"'])(?P<name>[\w .$-]{1,100})(?P=quote)\]?\s{0,8}(?::|=>|=)\s{0,8}")
 _BARE_KEY = re.compile(r"(?:(?<=[{,(])|(?<=[{,(] ))(?P<name>[\w$-]{1,100}+)\s{0,4}:\s{0,4}(?![\s/])")
 _STOP = re.compile(r"[&;,](?=[\w.\[\]-]{1,60}=)")
@@ -36,10 +38,15 @@ _SQL = re.compile(
 )
 _IDENTIFIED = re.compile(r"\bidentified\s+by\s+(?P<secret>[^\s\"'`;,]++)", re.IGNORECASE)
 _NETRC = re.compile(r"\blogin\s+\S{1,100}+\s+(?:password|passwd)\s+(?P<secret>\S++)", re.IGNORECASE)
-_LINE = re.compile(r"^[ \t]*+(?:-[ \t]+|export[ \t]+)?(?P<name>[A-Za-z_][\w. -]{0,60}?)[ \t]*+[:=][ \t]++(?P<secret>[^\r\n]++)", re.MULTILINE)
+_SENT = re.compile(r"\bsend(?:_user)?\s+(?:--\s+)?\"(?P<secret>(?:[^\"\\]|\\.)++)")
+_LINE = re.compile(
+    r"^[ \t]*+(?:-[ \t]+|export[ \t]+)?(?P<name>[A-Za-z_][\w. -]{0,60}?)[ \t]*+[:=][ \t]++(?P<secret>[^\r\n]++)",
+    re.MULTILINE,
+)
 _PGPASS = re.compile(r"^(?:[^:\s]{1,200}:){4}(?P<secret>[^\s:]++)$", re.MULTILINE)
 _ONE_LINE_HEADER = re.compile(
-    r"(?P<name>[A-Za-z][\w-]{0,80})\s{0,4}:\s{0,4}(?:(?:bearer|basic|token|digest|apikey|bot|negotiate|key)(?:\s+|\Z))?", re.IGNORECASE
+    r"(?P<name>[A-Za-z][\w-]{0,80})\s{0,4}:\s{0,4}(?:(?:bearer|basic|token|digest|apikey|bot|negotiate|key)(?:\s+|\Z))?",
+    re.IGNORECASE,
 )
 _HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
@@ -63,6 +70,12 @@ def found(text: str, *, written: bool = False) -> Iterator[Place]:
                 yield match.span("secret")
         for match in _PGPASS.finditer(text):
             yield match.span("secret")
+
+
+def sent(text: str) -> Iterator[Place]:
+    """What a script of expect types."""
+    for match in _SENT.finditer(text):
+        yield match.span("secret")
 
 
 def header_value(text: str) -> int | None:
@@ -109,10 +122,15 @@ def _in_urls(text: str) -> Iterator[Place]:
 
 
 def _settings(text: str) -> Iterator[Place]:
+    passed = 0
     for match in _SETTING.finditer(text):
         if " " in match["middle"] and text[match.end() : match.end() + 1] not in ("'", '"', "\\"):
             continue
+        # Looking for the end of each value, within each other, would take the square of the time.
+        if match.start() < passed or said_by(match["name"]) is Says.NOTHING:
+            continue
         place = _value(text, match.end())
+        passed = place[1]
         if place[0] < place[1] and _is_meant(match["name"], text[slice(*place)]):
             yield place
 
@@ -120,6 +138,8 @@ def _settings(text: str) -> Iterator[Place]:
 def _fields(text: str) -> Iterator[Place]:
     for pattern in (_KEY, _BARE_KEY):
         for match in pattern.finditer(text):
+            if said_by(match["name"]) is Says.NOTHING:
+                continue
             place = _value(text, match.end(), json=True)
             if place[0] < place[1] and _is_meant(match["name"], text[slice(*place)]):
                 yield place

@@ -160,7 +160,7 @@ class _Reader:
             char = text[self._at]
             if char in _BLANK or text.startswith("\\\n", self._at):
                 self._at += 1 if char in _BLANK else 2
-            elif char == closing and not open_groups:
+            elif char == closing and (closing == "`" or not open_groups):
                 break
             elif char == "#":
                 command.words.append(self._comment())
@@ -171,6 +171,7 @@ class _Reader:
                 command = self._separated(found, command, separator)
             else:
                 command.words.append(self._word(depth))
+                self._at += self._at == command.words[-1].start
         if command.words or command.redirections:
             found.append(command)
         self._at += 1
@@ -291,8 +292,10 @@ class _Reader:
             self._break(start)
             return
         self._at += 1
+        outside, self._in_backticks = self._in_backticks, False
         for command in self.commands(")", depth + 1):
             word.elements.extend(command.words)
+        self._in_backticks = outside
         if self._at > len(self._text):
             self._break(start)
 
