@@ -88,8 +88,7 @@ _kept_precmd() {
   fi
   if [[ -n $_kept_waiting ]] && ! _kept_is_sending; then
     _kept_sender=$(
-      trap '' HUP INT
-      { print -rn -- "$_kept_waiting" | command kept shell-log } </dev/null >/dev/null 2>&1 &
+      { trap '' HUP; print -rn -- "$_kept_waiting" | command kept shell-log } </dev/null >/dev/null 2>&1 &
       print -rn -- $!
     )
     _kept_waiting=

@@ -81,9 +81,13 @@ class Account:
         script.write_text(f"#!{sys.executable}\nfrom kept.__main__ import main\nmain()\n")
         script.chmod(0o755)
 
+    def file(self, shell: str) -> Path:
+        """The shell's start-up file."""
+        return self.folder / _FILES[shell]
+
     def starts(self, shell: str, before: str = "", after: str = "", flags: str = "") -> None:
         """Write the shell's start-up file."""
-        file = self.folder / _FILES[shell]
+        file = self.file(shell)
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = (_PROMPTS[shell], before, _EVALUATE[shell].format(flags=flags), after)
         file.write_text("\n".join(lines) + "\n")
