@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-from _signal import SIG_IGN, SIGHUP, SIGINT, signal
 from contextlib import suppress
 from time import monotonic, sleep
 
@@ -74,8 +73,10 @@ def deliver(attempt: Callable[[float], bool]) -> None:
 
     The process steps out of the way meanwhile: the end of its terminal doesn't end it, and it holds up no unmounting.
     """
-    for number in (SIGHUP, SIGINT):
-        signal(number, SIG_IGN)
+    import signal  # noqa: PLC0415 - for this process alone, which nobody waits for
+
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):
         os.chdir("/")
     end = monotonic() + SENDER_SECONDS
@@ -86,8 +87,8 @@ def deliver(attempt: Callable[[float], bool]) -> None:
 
 
 def typed() -> bytes | None:
-    """What the shell says of commands on standard input, each with its secrets masked: what is masked doesn't leave this
-    process. None for more than `STDIN_BYTES` and for what is no UTF-8."""
+    """What the shell says of commands on standard input, each with its secrets masked, which don't leave this process.
+    None for more than `STDIN_BYTES` and for what is no UTF-8."""
     parts = []
     size = 0
     try:

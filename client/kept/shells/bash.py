@@ -77,8 +77,8 @@ unset -f _kept_show
 # user's, since only the first of a string sees the status; it gives the status back, but under `set -e`, where that
 # would end the shell. Where the user has made them read-only, nothing is logged.
 # One process is at work at most; what is typed meanwhile waits for the next prompt. It is a child of a substitution
-# and not of the shell, so that there is no message of a job, and `$!` stays what it was. The terminal's end doesn't end it. Who inherits it may be late
-# to notice its end (state Z).
+# and not of the shell, so that there is no message of a job, and `$!` stays what it was. The terminal's end doesn't
+# end it. Who inherits it may be late to notice its end (state Z).
 LOG = r"""_kept_none=()
 _kept_began=
 _kept_at=

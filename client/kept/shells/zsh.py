@@ -63,8 +63,8 @@ fi
 """
 
 # One process is at work at most; what is typed meanwhile waits for the next prompt. It is a child of a substitution
-# and not of the shell, so that there is no message of a job, and `$!` stays what it was. The terminal's end doesn't end it. Who inherits it may be late
-# to notice its end (state Z).
+# and not of the shell, so that there is no message of a job, and `$!` stays what it was. The terminal's end doesn't
+# end it. Who inherits it may be late to notice its end (state Z).
 LOG = r"""zmodload -F zsh/datetime p:EPOCHREALTIME 2>/dev/null
 typeset -g _kept_line= _kept_began= _kept_waiting= _kept_sender=
 _kept_preexec() {

@@ -10,10 +10,12 @@ Refuses no text. In doubt a mask too many costs a word of a log, one too few a p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from . import texts
 from .names import Says, is_secret_file, is_wish, may_be_shown, said_by
+from .pipes import ASSIGNMENT, FILE, OPTION, givers, programs_of, reads_secret
+from .places import placed, values
 from .programs import PROSE, RUNNERS, SHELLS, WRAPPERS, WRITERS, Use, uses_of
 from .words import LITERAL, SUBSTITUTED, VARIABLE, Command, Redirection, Word, parse
 
@@ -28,24 +30,18 @@ LEVELS = 4
 _ROUNDS = 4
 """A mask may change how the rest is read; after so many rounds without a rest all of it is masked."""
 
-_OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.:-]+)\Z")
 _OPTION_WITH_VALUE = re.compile(r"(?:--?|/)(?P<name>[A-Za-z][\w.:-]*?)(?P<sign>[=:])")
 _NAME = re.compile(r"[\w./:@-]+\Z")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[\w*\])?\+?=")
-_FROM_INPUT = re.compile(
-    r"--?[\w-]*(?:pass\w*|token|secret|key|auth|credentials?)[\w-]*-(?:stdin|fd)\b|--with-token\Z"
-    r"|--?[\w-]*(?:pass(?:word|phrase|wd)?|token|secret)(?:-file)?=(?:-|/dev/stdin|stdin)\Z"
-)
 _SCHEMES = frozenset(("bearer", "basic", "token", "digest", "apikey", "bot", "negotiate"))
 _ELSEWHERE = re.compile(r"(?:file|env|fd|prompt|keychain):|stdin\Z|-\Z")
 _OPENSSL = re.compile(r"(?:pass|hexkey|key|str):")
-_FILE = re.compile(r"-(?:file|fd)\Z")
-_LONG = frozenset(
-    "password pass passwd passphrase pw passin passout token key keyout keypass secret username user host port plain".split()
+_COMMAND = re.compile(
+    r"(?:--?)?[\w-]*pass(?:word|phrase)?[_-]?(?:command|cmd|eval)(?P<sign>=)?(?P<told>(?:echo|printf)\s.*)?\Z",
+    re.IGNORECASE | re.DOTALL,
 )
-"""Long options with one dash, which are no short ones with a value."""
+"""What names a command that puts a password out."""
 
-_KEYWORDS = frozenset(("{", "while", "until", "for", "if", "begin", "case"))
+_ECHO = re.compile(r"(?:echo|printf)\s")
 
 
 def mask(command: str, *, cut: bool = False) -> str:
@@ -94,15 +90,15 @@ class _Review:
         return [(start, end) for start, end in self._places if start < end and self._text[start:end] != MASK]
 
     def _list(self, commands: list[Command]) -> None:
-        takers = {index for index, command in enumerate(commands) if _reads_secret(command)}
-        givers = _givers(commands, takers)
+        takers = {index for index, command in enumerate(commands) if reads_secret(command)}
+        giving = givers(commands, takers)
         for index, command in enumerate(commands):
             gives = self._cut and index == len(commands) - 1
-            self._command(command, gives=gives or index in givers, takes=index in takers)
+            self._command(command, gives=gives or index in giving, takes=index in takers)
 
     def _command(self, command: Command, *, gives: bool, takes: bool) -> None:
         words = command.words
-        programs = list(_programs(words))
+        programs = list(programs_of(words))
         names = {name for _, name in programs}
         main = next((name for _, name in programs if name not in WRAPPERS), "")
         if gives and main in WRITERS:
@@ -111,6 +107,12 @@ class _Review:
         for name, index in firsts.items():
             for use in uses_of(name):
                 self._use(use, words, index)
+        for index, word in enumerate(words):
+            found = _COMMAND.match(word.text)
+            if found and found["told"]:
+                self._hide(word, found.start("told"))
+            elif found and not found["sign"] and index + 1 < len(words) and _ECHO.match(words[index + 1].text):
+                self._hide(words[index + 1])
         hidden = {start for start, _ in self._places}
         for index, word in enumerate(words):
             self._word(word, names, main)
@@ -138,10 +140,10 @@ class _Review:
 
     def _said(self, command: Command) -> None:
         """Mask what `echo` and its like put out."""
-        for index, name in _programs(command.words):
+        for index, name in programs_of(command.words):
             if name in WRITERS:
                 for word in command.words[index + 1 :]:
-                    if not re.fullmatch(r"-[neErR]{1,3}|--", word.text) and not (name in ("cat", "tee")):
+                    if not re.fullmatch(r"-[neErR]{1,3}|--", word.text) and name not in ("cat", "tee"):
                         self._hide(word)
                 break
         for redirection in command.redirections:
@@ -169,7 +171,7 @@ class _Review:
         if "expect" in names:
             for start, end in texts.sent(text):
                 self._hide(word, start, end)
-        sign = _ASSIGNMENT.match(text)
+        sign = ASSIGNMENT.match(text)
         if any(char in text for char in " \t\n;|") and (names & RUNNERS or main in WRITERS or sign):
             self._within(word, sign.end() if sign else 0, loose=main in WRITERS)
 
@@ -194,14 +196,14 @@ class _Review:
                 start = match.start("name")
                 setting = texts.setting_value(word.text[start:])
                 self._hide(word, *((start + setting[0], start + setting[1]) if setting else (match.end(), None)))
-            elif word.nested and _is_meant(_FILE.sub("", match["name"]), ""):
+            elif word.nested and _is_meant(FILE.sub("", match["name"]), ""):
                 self._hide(word, match.end())
             return
-        match = _OPTION.match(word.text)
+        match = OPTION.match(word.text)
         if match is None or index + 1 == len(words):
             return
         following = words[index + 1]
-        if following.nested and said_by("the-" + _FILE.sub("", match["name"])) is not Says.NOTHING:
+        if following.nested and said_by("the-" + FILE.sub("", match["name"])) is not Says.NOTHING:
             self._hide(following)  # --password-file <(echo x)
         if is_wish(word.text) or any(word.text in use.flags.split() for name in names for use in uses_of(name)):
             return
@@ -220,16 +222,7 @@ class _Review:
         texts_of = [word.text for word in rest]
         if not all(any(each in texts_of for each in need.split("|")) for need in use.when.split()):
             return
-        for word, first in _values(rest, use.options.split(), use.takes):
-            prefix = _OPENSSL.match(word.text, first)
-            if not (prefix is None and _ELSEWHERE.match(word.text, first)):
-                self._hide(word, prefix.end() if prefix else first)
-        for word, first in _values(rest, use.joined.split(), use.takes, joined=True):
-            self._hide(word, first)
-        for word, first in _values(rest, use.pairs.split(), use.takes):
-            at = min((found for sign in use.separators if (found := word.text.find(sign, first)) >= 0), default=-1)
-            if at >= 0:
-                self._hide(word, at + 1)
+        self._option_values(use, rest)
         self._headers(use, rest)
         for index, word in enumerate(rest[:-2]):
             if word.text in use.named.split() and _is_meant(rest[index + 1].text, rest[index + 2].text):
@@ -242,15 +235,27 @@ class _Review:
                     self._hide(word, sign + 1)
         if use.split:
             self._split(rest, *use.split)
-        for word in _placed(rest, use):
+        for word in placed(rest, use):
             self._hide(word)
+
+    def _option_values(self, use: Use, rest: list[Word]) -> None:
+        for word, first in values(rest, use.options.split(), use.takes):
+            prefix = _OPENSSL.match(word.text, first)
+            if not (prefix is None and _ELSEWHERE.match(word.text, first)):
+                self._hide(word, prefix.end() if prefix else first)
+        for word, first in values(rest, use.joined.split(), use.takes, joined=True):
+            self._hide(word, first)
+        for word, first in values(rest, use.pairs.split(), use.takes):
+            at = min((found for sign in use.separators if (found := word.text.find(sign, first)) >= 0), default=-1)
+            if at >= 0:
+                self._hide(word, at + 1)
 
     def _headers(self, use: Use, rest: list[Word]) -> None:
         if use.headers == "*":
-            values: Iterable[tuple[Word, int]] = ((word, 0) for word in rest)
+            found: Iterable[tuple[Word, int]] = ((word, 0) for word in rest)
         else:
-            values = _values(rest, use.headers.split(), use.takes)
-        for word, first in values:
+            found = values(rest, use.headers.split(), use.takes)
+        for word, first in found:
             start = texts.header_value(word.text[first:])
             if start is None:
                 continue
@@ -267,8 +272,8 @@ class _Review:
     def _by_name(self, rest: list[Word]) -> None:
         named = False
         for index, word in enumerate(rest):
-            if word.text.startswith("http-basic."):
-                self._hide_first(rest[index + 2 :])
+            if word.text.startswith(("http-basic.", "github-oauth.", "gitlab-token.", "bearer.")):
+                self._hide_first(rest[index + (2 if word.text[0] == "h" else 1) :])
             elif named and not word.text.startswith("-"):
                 self._hide(word)
             elif not word.text.startswith("-") and "=" not in word.text:
@@ -287,11 +292,9 @@ class _Review:
             self._list(commands)
         if ">" in redirection.operator and is_secret_file(target.text):
             self._said(command)
-        if redirection.operator == "<<<" and secret:
+        if (redirection.operator == "<<<" and secret) or (redirection.operator == "<" and secret and target.nested):
             self._hide(target)
-        elif redirection.operator == "<" and secret and target.nested:
-            self._hide(target)
-        programs = {name for _, name in _programs(command.words)}
+        programs = {name for _, name in programs_of(command.words)}
         if redirection.operator == "<<<":
             if programs & RUNNERS:
                 self._within(target, 0)
@@ -325,121 +328,3 @@ class _Review:
 def _is_meant(name: str, value: str) -> bool:
     says = said_by(name)
     return says is Says.SECRET or (says is Says.PERHAPS and not may_be_shown(value))
-
-
-def _programs(words: list[Word]) -> Iterator[tuple[int, str]]:
-    """The words that may be programs, the command's own first: it stands behind assignments and wrappers, and a program
-    that runs another has that among its words."""
-    wrapped = True
-    for index, word in enumerate(words):
-        name = word.text.rpartition("/")[2].lower().removesuffix(".exe")
-        if _ASSIGNMENT.match(word.text):
-            continue
-        if name in WRAPPERS:
-            yield index, name
-        elif wrapped and not word.text.startswith("-"):
-            yield index, name
-            # A wrapper's option may have a value: what follows it may be the program as well.
-            before = words[index - 1].text if index else ""
-            wrapped = before.startswith("-") and before != "--"
-        elif index and (
-            not words[index - 1].text.startswith("-") or words[index - 1].text in ("--", "-c", "-it", "-i", "-t", "-e")
-        ):
-            yield index, name
-
-
-def _reads_secret(command: Command) -> bool:
-    """Whether the command takes a secret from its standard input."""
-    found = [word.text for word in command.words]
-    if any(_FROM_INPUT.match(text) for text in found):
-        return True
-    for before, text in zip(found, found[1:], strict=False):
-        if text in ("-", "/dev/stdin", "0") and before.startswith("-") and _OPTION.match(before):
-            name = _FILE.sub("", before.lstrip("-"))
-            if said_by(name) is Says.SECRET:
-                return True
-    for index, name in _programs(command.words):
-        if index and command.words[index - 1].text not in WRAPPERS and name not in _READ_ANYWHERE:
-            earlier = [word.text for word in command.words[:index]]
-            if earlier[0] not in WRAPPERS | RUNNERS and not _ASSIGNMENT.match(earlier[0]):
-                continue
-        for use in uses_of(name):
-            wanted = use.reads.split()
-            if "*" in wanted or any(word in found[index + 1 :] for word in wanted):
-                return True
-        if name == "tee" and any(is_secret_file(text) for text in found[index + 1 :]):
-            return True
-    return False
-
-
-_READ_ANYWHERE = frozenset(("sudo", "chpasswd", "passwd"))
-
-
-def _givers(commands: list[Command], takers: set[int]) -> set[int]:
-    """The commands whose output reaches one of the `takers`."""
-    found = set()
-    last = max(takers, default=-1)
-    grouped = max((taker for taker in takers if commands[taker].grouped), default=-1)
-    for index in range(len(commands) - 2, -1, -1):
-        following = commands[index + 1]
-        opens = following.opens or (bool(following.words) and following.words[0].text in _KEYWORDS)
-        reaches = index + 1 in takers or index + 1 in found or (opens and last > index)
-        if grouped > index or (following.piped and reaches):
-            found.add(index)
-    return found
-
-
-def _values(words: list[Word], options: list[str], takes: str, *, joined: bool = False) -> Iterator[tuple[Word, int]]:
-    """The values of `options`: the word, and from which character on."""
-    for index, word in enumerate(words):
-        for option in options:
-            first = _joined(word.text, option, takes)
-            if first is None:
-                continue
-            if first < len(word.text):
-                yield word, first
-            elif not joined and index + 1 < len(words):
-                yield words[index + 1], 0
-
-
-def _joined(text: str, option: str, takes: str) -> int | None:
-    """Where in `text` the value of `option` begins, its end where that is the next word; None for something else."""
-    if text == option:
-        return len(text)
-    if not option.startswith("-") or option.startswith("--") or len(option) > 2:
-        signs = ("=",) if option.startswith("--") else ("=", ":")
-        if option.endswith(":") and text.lower().startswith(option):
-            return len(option)
-        if option in ("-hp",) and text.startswith(option):
-            return len(option)
-        return len(option) + 1 if text.startswith(option) and text[len(option) :].startswith(signs) else None
-    if not text.startswith("-") or text.startswith("--") or text[1:] in _LONG:
-        return None
-    for at, letter in enumerate(text[1:], 1):
-        if letter == option[1]:
-            return at + 1 + text.startswith("=", at + 1)
-        if letter in takes or not letter.isalnum() or at > 4:
-            return None
-    return None
-
-
-def _placed(rest: list[Word], use: Use) -> Iterator[Word]:
-    """The words at the places of `use`."""
-    if not use.places:
-        return
-    wanted = use.when.rpartition(" ")[2].split("|")
-    found = []
-    skip = False
-    behind = not use.when
-    for word in rest:
-        if not behind:
-            behind = word.text in wanted
-        elif skip:
-            skip = False
-        elif word.text.startswith("-") and len(word.text) > 1:
-            skip = len(word.text) == 2 and word.text[1] in use.takes
-        else:
-            found.append(word)
-    for place in use.places.split():
-        first = len(found) - 1 if place == "last" else int(place.rstrip("+")) - 1
-        yield from found[first:] if place.endswith("+") else found[first : first + 1]

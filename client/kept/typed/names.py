@@ -22,41 +22,45 @@ class Says(Enum):
     SECRET = 2
 
 
-def _words(text: str) -> frozenset[str]:
+def as_set(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
-_SECRET = _words(
-    "password passwords passwd pass pwd passphrase passcode pw secret secrets token tokens bearer apikey psk pat otp totp"
+_SECRET = as_set(
+    "password passwords passwd pass pwd passphrase passcode pw secret secrets token tokens bearer apikey psk"
+    " pat otp totp"
     " passin passout userpwd jwt authtoken apitoken seed mnemonic pgpass authorization"
 )
-_PERHAPS = _words("auth cookie cookies pin credential credentials creds cred")
+_PERHAPS = as_set("auth cookie cookies pin credential credentials creds cred")
 _ENDS = ("password", "passwd", "passphrase", "passwort", "secret", "token", "apikey", "pwd", "pass", "secretkey",
          "accesskey", "privatekey", "authkey")  # fmt: skip
 """A part that ends so is two words in one: `dbpass`, `mytoken`."""
 
-_NO_ENDS = _words("bypass compass encompass surpass trespass askpass multipass keepass underpass onepass")
-_STRONG_KEYS = _words(
+_NO_ENDS = as_set("bypass compass encompass surpass trespass askpass multipass keepass underpass onepass")
+_STRONG_KEYS = as_set(
     "api access secret auth account shared signing encryption master service client license storage admin app"
     " application write read deploy ingest stripe openai anthropic session jwt hmac sas"
 )
 """Before `key` they leave no doubt."""
 
-_HARMLESS_KEYS = _words(
+_HARMLESS_KEYS = as_set(
     "public pub primary foreign sort partition hash cache range routing idempotency hot ssh gpg apt recv host group map"
     " index object row lookup tag translation registry shortcut dedupe grouping order config prefix leader modifier"
 )
-_ABOUT = _words(
-    "file files path paths dir directory folder helper stdin fd env url uri endpoint host hostname port sock socket type"
+_ABOUT = as_set(
+    "file files path paths dir directory folder helper stdin fd env url uri endpoint host hostname port sock"
+    " socket type"
     " types method methods mode policy length len size count max min limit limits ttl timeout expiry expires expiration"
-    " age lifetime days name names label prompt format algorithm algo cipher provider plugin class scheme jar manager cmd"
+    " age lifetime days name names label prompt format algorithm algo cipher provider plugin class scheme jar"
+    " manager cmd"
     " command program realm callback audience issuer version enabled disabled required retries attempts id ids"
     " user username email driver strategy module budget window rate usage index limiter per"
 )
 """Behind the word they say that the value is not the secret itself."""
 
-_COUNTS = _words("max min num total count")
-_VERBS = _words(
+_COUNTS = as_set("max min num total count")
+_VERBS = as_set(
     "no ask prompt show skip enable disable require force change generate reset check verify without use allow"
 )
 """At the beginning of an option they say that it is a wish rather than a value."""
@@ -100,13 +104,18 @@ def is_secret_file(path: str) -> bool:
     stem = name.lstrip(".").partition(".")[0]
     if name.endswith((".py", ".md", ".rs", ".go", ".js", ".ts", ".c", ".h", ".html", ".log", ".sh", ".java", ".rb")):
         return False
-    return name in _FILES or folder.endswith("/secrets") or said_by(stem) is Says.SECRET
+    return (
+        name in _FILES
+        or name.endswith((".key", ".psk", ".secret", ".token", ".pass"))
+        or folder.endswith("/secrets")
+        or said_by(stem) is Says.SECRET
+    )
 
 
-_FILES = _words(
+_FILES = as_set(
     ".pgpass .netrc _netrc .htpasswd .my.cnf .git-credentials .vault-token .vault_pass .smbcredentials .pypirc"
 )
-_HARMLESS_VALUES = _words("true false yes no on off none null auto always never include omit basic digest ntlm 0 1")
+_HARMLESS_VALUES = as_set("true false yes no on off none null auto always never include omit basic digest ntlm 0 1")
 _PATH = re.compile(
     r"(?:~|\.{0,2})/|[A-Za-z]:\\|[\w./-]+\.(?:pem|key|pub|crt|json|ya?ml|txt|conf|cfg|asc|gpg|p12|env)\Z"
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .names import as_set
+
 
 class Use(NamedTuple):
     """One way in which a program takes secrets. Fields of words are separated by spaces."""
@@ -52,7 +54,7 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     # Clients of the web and of mail
     "curl": (
         Use(
-            options="--oauth2-bearer --pass --proxy-pass --tlspassword --proxy-tlspassword --login-options",
+            options="--oauth2-bearer --pass --proxy-pass --tlspassword --proxy-tlspassword --ftp-account",
             pairs="-u --user -U --proxy-user -E --cert --proxy-cert",
             headers="-H --header --proxy-header",
             takes="oXHdAeTrFxmbcCDEKPQtUuwyYz",
@@ -93,7 +95,7 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "sshpass": (Use(options="-p -P", reads="-d0"),),
     "plink pscp psftp putty": (Use(options="-pw"),),
     "smbclient rpcclient smbget nmblookup smbmap net wmic winexe": (Use(pairs="-U --user -W", separators="%"),),
-    "net": (Use(when="user", places="2"), Use(when="use", places="3+")),
+    "net": (Use(when="user", places="2"), Use(when="use", places="2+")),
     "xfreerdp xfreerdp3 wlfreerdp rdesktop": (Use(options="-p", joined="/p:"),),
     "evil-winrm crackmapexec netexec nxc hydra kerbrute": (Use(options="-p -P"),),
     "ldap*": (
@@ -105,10 +107,19 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "snmpget snmpwalk snmpset snmptrap snmpbulkwalk snmptable snmpgetnext": (Use(options="-A -X -c", takes="vulax"),),
     "radtest": (Use(places="2 5"),),
     "kinit kadmin kadmin.local": (Use(options="-pw -w"), _WHOLE, Use(when="kadmin.local", options="-pw")),
-    "nmcli": (Use(by_name=True),),
+    "nmcli": (Use(by_name=True, reads="--ask"),),
     "wpa_passphrase": (Use(places="2", reads="*"),),
     "iwconfig": (Use(by_name=True),),
     "iwctl": (Use(options="-P --passphrase"),),
+    "kubeseal": (_WHOLE,),
+    "wpa_cli": (Use(by_name=True),),
+    "iw": (Use(when="key", places="1"),),
+    "sshfs": (Use(reads="password_stdin"),),
+    "mount mount.cifs": (Use(pairs="-o", separators="%"),),
+    "smbclient": (Use(places="2", takes="UWIp"),),
+    "psexec psexec64 paexec": (Use(options="-p"),),
+    "doctl vercel": (Use(options="-t"),),
+    "cloudflared": (Use(when="install", places="1"),),
     "wg": (Use(reads="pubkey set"),),
     "openconnect": (Use(reads="--passwd-on-stdin"),),
     "vncpasswd x11vnc": (Use(options="-passwd", reads="*"),),
@@ -135,7 +146,7 @@ _TABLE: dict[str, tuple[Use, ...]] = {
         Use(
             options="-passin -passout -pass -k -K -passwd -password -srppass -psk -macopt -hmac",
             flags="-key -keyout",
-            reads="stdin passwd enc",
+            reads="stdin passwd enc base64",
         ),
         Use(when="passwd", places="last"),
     ),
@@ -144,7 +155,8 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "ssh-add age rage minisign signify puttygen": (Use(options="--new-passphrase", reads="*"),),
     "keytool jarsigner apksigner": (
         Use(
-            options="-storepass -keypass -srcstorepass -deststorepass -destkeypass -srckeypass -new --ks-pass --key-pass"
+            options="-storepass -keypass -srcstorepass -deststorepass -destkeypass -srckeypass -new --ks-pass"
+            " --key-pass"
         ),
     ),
     "zip unzip zipcloak": (Use(options="-P", takes="xdinb"),),
@@ -208,7 +220,11 @@ _TABLE: dict[str, tuple[Use, ...]] = {
         Use(when="put-parameter", options="--value"),
         Use(when="cognito-idp", options="--password --temporary-password"),
     ),
-    "gcloud": (Use(when="secrets", reads="--data-file=- --data-file"), Use(when="config", by_name=True)),
+    "gcloud": (
+        Use(when="secrets", reads="--data-file=- --data-file"),
+        Use(when="config", by_name=True),
+        Use(when="activate-refresh-token", places="2"),
+    ),
     "fly flyctl wrangler vercel netlify railway render supabase firebase convex turso doctl": (
         _SECRETS_SET,
         Use(when="secrets|secret|env|env:set|variables", reads="import put add set"),
@@ -243,7 +259,7 @@ _TABLE: dict[str, tuple[Use, ...]] = {
         Use(when="add_user|change_password|authenticate_user", places="2+", reads="add_user change_password"),
     ),
     "rabbitmqadmin": (Use(options="-p"),),
-    "consul nomad": (Use(options="-token"),),
+    "consul nomad": (Use(options="-token"), Use(when="set-agent-token", places="2")),
     "etcdctl": (Use(pairs="--user"),),
     # Packages and builds
     "npm pnpm yarn bun": (Use(when="set|config|c", by_name=True), Use(when="login|adduser", options="-p", reads="*")),
@@ -283,26 +299,28 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "expect": (Use(reads="-"),),
 }
 
-SHELLS = frozenset("sh bash zsh fish dash ksh mksh ash busybox".split())
+SHELLS = as_set("sh bash zsh fish dash ksh mksh ash busybox")
 """The value of their option c is a command line, and so is what they read."""
 
-RUNNERS = SHELLS | frozenset(
-    "ssh mosh eval watch su runuser tmux screen parallel at batch flock entr nix-shell hyperfine script alias trap docker"
-    " podman kubectl oc gcloud vagrant lxc incus multipass wsl wsl.exe cmd cmd.exe xterm alacritty kitty systemd-run"
-    " sudo doas time xargs env find crontab pssh ansible distrobox toolbox nohup setsid timeout abbr".split()
+RUNNERS = SHELLS | as_set(
+    "ssh mosh eval watch su runuser tmux screen parallel at batch flock entr nix-shell hyperfine script alias"
+    " trap docker podman kubectl oc gcloud vagrant lxc incus multipass wsl wsl.exe cmd cmd.exe xterm alacritty"
+    " kitty systemd-run sudo doas time xargs env find crontab pssh ansible distrobox toolbox nohup setsid timeout"
+    " abbr"
 )
 """A word of theirs that has spaces in it is read as a command line."""
 
-PROSE = frozenset("git gh glab kept hub jj hg svn man apropos grep rg ag ack sed awk gawk".split())
+PROSE = as_set("git gh glab kept hub jj hg svn man apropos grep rg ag ack sed awk gawk")
 """What they are given is prose or a pattern: a line `token: x` of it is no setting."""
 
 WRITERS = frozenset(("echo", "printf", "print", "yes", "cat", "tee"))
 """They put their words or their input out as they are."""
 
-WRAPPERS = frozenset(
-    "sudo doas env time nohup nice ionice command builtin exec stdbuf timeout setsid xargs watch strace ltrace noglob"
-    " nocorrect caffeinate proxychains proxychains4 torsocks chrt taskset unbuffer not and or begin then else elif do if"
-    " while until ! { [[ ( chroot unshare nsenter firejail systemd-run cgexec numactl faketime gosu su-exec".split()
+WRAPPERS = as_set(
+    "sudo doas env time nohup nice ionice command builtin exec stdbuf timeout setsid xargs watch strace ltrace"
+    " noglob nocorrect caffeinate proxychains proxychains4 torsocks chrt taskset unbuffer not and or begin then"
+    " else elif do if while until ! { [[ ( chroot unshare nsenter firejail systemd-run cgexec numactl faketime"
+    " gosu su-exec"
 )
 """What stands before the program that a command is about."""
 

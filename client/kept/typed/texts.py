@@ -22,6 +22,7 @@ _SETTING = re.compile(
 )
 _KEY = re.compile(r"(?P<quote>\\*[\"'])(?P<name>[\w .$-]{1,100})(?P=quote)\]?\s{0,8}(?::|=>|=)\s{0,8}")
 _BARE_KEY = re.compile(r"(?:(?<=[{,(])|(?<=[{,(] ))(?P<name>[\w$-]{1,100}+)\s{0,4}:\s{0,4}(?![\s/])")
+_QUERY = ("?", "&")
 _STOP = re.compile(r"[&;,](?=[\w.\[\]-]{1,60}=)")
 _BARE = re.compile(r"[^\s\"'&)}\]]*+")
 _HEADER = re.compile(
@@ -37,6 +38,8 @@ _SQL = re.compile(
     re.IGNORECASE,
 )
 _IDENTIFIED = re.compile(r"\bidentified\s+by\s+(?P<secret>[^\s\"'`;,]++)", re.IGNORECASE)
+_CALL = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_][\w.]*+)\(\s{0,4}(?P<quote>\\*[\"'])")
+_BARE_PLACE = re.compile(r"(?<![^\s\"'=])[\w.\\/%+-]{0,100}:(?P<secret>[^\s:@/\"']++)@(?!sha256:)[\w.\[-]")
 _NETRC = re.compile(r"\blogin\s+\S{1,100}+\s+(?:password|passwd)\s+(?P<secret>\S++)", re.IGNORECASE)
 _SENT = re.compile(r"\bsend(?:_user)?\s+(?:--\s+)?\"(?P<secret>(?:[^\"\\]|\\.)++)")
 _LINE = re.compile(
@@ -59,17 +62,28 @@ def found(text: str, *, written: bool = False) -> Iterator[Place]:
     if "=" in text or ":" in text:
         yield from _settings(text)
         yield from _fields(text)
-    for pattern in (_HEADER, _BEARER, _IDENTIFIED, _NETRC):
+    for pattern in (_HEADER, _BEARER, _IDENTIFIED, _NETRC, _BARE_PLACE):
         for match in pattern.finditer(text):
             yield match.span("secret")
+    yield from _in_code(text)
+    if written:
+        yield from _lines(text)
+
+
+def _in_code(text: str) -> Iterator[Place]:
     for match in _SQL.finditer(text):
         yield _quoted(text, match.end(), match["quote"])
-    if written:
-        for match in _LINE.finditer(text):
-            if _is_meant(match["name"].strip(), match["secret"]):
-                yield match.span("secret")
-        for match in _PGPASS.finditer(text):
+    for match in _CALL.finditer(text):
+        if said_by(match["name"]) is Says.SECRET:
+            yield _quoted(text, match.end(), match["quote"])
+
+
+def _lines(text: str) -> Iterator[Place]:
+    for match in _LINE.finditer(text):
+        if _is_meant(match["name"].strip(), match["secret"]):
             yield match.span("secret")
+    for match in _PGPASS.finditer(text):
+        yield match.span("secret")
 
 
 def sent(text: str) -> Iterator[Place]:
@@ -127,11 +141,14 @@ def _settings(text: str) -> Iterator[Place]:
         if " " in match["middle"] and text[match.end() : match.end() + 1] not in ("'", '"', "\\"):
             continue
         # Looking for the end of each value, within each other, would take the square of the time.
-        if match.start() < passed or said_by(match["name"]) is Says.NOTHING:
+        named = (
+            "api_key" if match["name"] == "key" and text[match.start() - 1 : match.start()] in _QUERY else match["name"]
+        )
+        if match.start() < passed or said_by(named) is Says.NOTHING:
             continue
         place = _value(text, match.end())
         passed = place[1]
-        if place[0] < place[1] and _is_meant(match["name"], text[slice(*place)]):
+        if place[0] < place[1] and _is_meant(named, text[slice(*place)]):
             yield place
 
 

@@ -252,39 +252,39 @@ class _Reader:
         text = self._text
         word = Word(self._at)
         while self._at < len(text):
-            start = self._at
-            if plain := _PLAIN.match(text, start):
-                word.add(plain[0], start, plain.end())
+            if plain := _PLAIN.match(text, self._at):
+                word.add(plain[0], self._at, plain.end())
                 self._at = plain.end()
-                continue
-            char = text[start]
-            if char == "'":
-                self._single(word)
-            elif char == '"':
-                self._double(word, depth)
-            elif char == "\\":
-                if text[start + 1 : start + 2] != "\n":
-                    word.add(text[start + 1 : start + 2], start, min(start + 2, len(text)))
-                self._at += 2
-            elif char == "$" and text.startswith(("$'", '$"'), start):
-                self._at += 1
-                if text[self._at] == "'":
-                    self._escaped(word)
-                else:
-                    self._double(word, depth)
-            elif char == "`" and self._in_backticks:
-                break
-            elif char in "$`" or text.startswith(("<(", ">("), start):
-                self._expansion(word, depth)
-            elif char == "(" and word.may_be_array():
-                self._array(word, depth)
-            elif char == "#":
-                word.add(char, start, start + 1)
-                self._at += 1
-            else:
+            elif not self._special(word, depth):
                 break
         word.finish(min(self._at, len(text)))
         return word
+
+    def _special(self, word: Word, depth: int) -> bool:
+        """What begins with a character that is special within a word; False where the word ends before it."""
+        text, start = self._text, self._at
+        char = text[start]
+        if char == "`" and self._in_backticks:
+            return False
+        if char in "'\"":
+            self._single(word) if char == "'" else self._double(word, depth)
+        elif char == "\\":
+            if text[start + 1 : start + 2] != "\n":
+                word.add(text[start + 1 : start + 2], start, min(start + 2, len(text)))
+            self._at += 2
+        elif text.startswith(("$'", '$"'), start):
+            self._at += 1
+            self._escaped(word) if text[self._at] == "'" else self._double(word, depth)
+        elif char in "$`" or text.startswith(("<(", ">("), start):
+            self._expansion(word, depth)
+        elif char == "(" and word.may_be_array():
+            self._array(word, depth)
+        elif char == "#":
+            word.add(char, start, start + 1)
+            self._at += 1
+        else:
+            return False
+        return True
 
     def _array(self, word: Word, depth: int) -> None:
         start = self._at

@@ -159,8 +159,14 @@ OPTIONS = [
     *[("bash", f"set {option}") for option in ("-e", "-u", "-o pipefail", "-o noclobber", "-o posix", "-f", "-E")],
     *[("bash", line) for line in ("set -uETo pipefail -o posix; shopt -s failglob inherit_errexit lastpipe",)],
     *[("bash", f"readonly {name}=true") for name in ("PROMPT_COMMAND", "PS0")],
-    *[("bash", line) for line in ("unset HOME; POSIXLY_CORRECT=1; GLOBIGNORE=*", "trap true EXIT ERR RETURN", "set +o history")],
-    *[("bash", line) for line in ("export KEPT_SHOWN='by hand'", "printf() { builtin printf ALIAS; }; type() { false; }")],
+    *[
+        ("bash", line)
+        for line in ("unset HOME; POSIXLY_CORRECT=1; GLOBIGNORE=*", "trap true EXIT ERR RETURN", "set +o history")
+    ],
+    *[
+        ("bash", line)
+        for line in ("export KEPT_SHOWN='by hand'", "printf() { builtin printf ALIAS; }; type() { false; }")
+    ],
     *[("bash", line) for line in ("IFS=/:0123456789", "shopt -s extglob nullglob nocasematch", "CDPATH=/:/tmp")],
     (
         "bash",

@@ -149,7 +149,7 @@ def test_the_work_grows_with_the_length_alone(unit: str) -> None:
 
 
 def steps(text: str) -> int:
-    import sys  # noqa: PLC0415
+    import sys
 
     count = 0
 
