@@ -230,8 +230,7 @@ def _briefly(argv: list[str]) -> int:
 
 
 def _send_typed(argv: list[str]) -> int:
-    """Have the daemon log what was typed. Where none answers, this process keeps it and tries again: the key that goes
-    with it has each command logged once, however often it arrives."""
+    """Have the daemon log what was typed, once however often it is sent: this process keeps it and tries again."""
     from kept.brief import answer, deliver, typed  # noqa: PLC0415 - for shells alone
 
     stdin = typed()
@@ -261,10 +260,8 @@ def _result(reply: bytes | None) -> dict[str, Any]:
         messages = [_decode(line) for line in (reply or b"").split(b"\n")[:-1]]
     except Refusal:
         return {}
-    for result in [message.get("result") for message in messages if message.get("id") == COMMAND]:
-        if isinstance(result, dict):
-            return result
-    return {}
+    results = [message.get("result") for message in messages if message.get("id") == COMMAND]
+    return next((result for result in results if isinstance(result, dict)), {})
 
 
 def _tell(argv: list[str], error: dict[str, Any]) -> int:
