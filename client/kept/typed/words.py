@@ -171,7 +171,6 @@ class _Reader:
                 command = self._separated(found, command, separator)
             else:
                 command.words.append(self._word(depth))
-                self._at += self._at == command.words[-1].start
         if command.words or command.redirections:
             found.append(command)
         self._at += 1

@@ -206,6 +206,7 @@ def test_whatever_the_user_has_set_the_lines_work_and_change_nothing(informed: A
     with Terminal(informed, shell) as terminal:
         shown = terminal.prompt()
         assert shown.splitlines()[0] == "kept: 1 open decision"
+        assert shown.splitlines()[-1] == "  more: kept context"
         assert "ALIAS" not in shown
         for number in range(2):
             told = terminal.runs(f"\\builtin echo done {number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -62,7 +63,12 @@ def test_what_was_not_answered_is_sent_again_and_the_same(account: Account, door
         sent = [received(door, answer) for answer in (b"", b"nonsense\n", BUSY, DONE)]
         assert process.wait(SECONDS) == 0
     assert len(set(sent)) == 1
-    assert "--key" in json.loads(sent[0])["params"]["argv"]
+    with sender(account, TOLD) as process:
+        other = received(door, DONE)
+        assert process.wait(SECONDS) == 0
+    keys = [json.loads(line)["params"]["argv"][2] for line in (sent[0], other)]
+    assert len(set(keys)) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
 
 
 def test_where_nothing_is_told_nothing_is_sent(account: Account) -> None:
