@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,18 @@ from .sources import PACKAGES, ROOT
 
 FOLDER = ROOT / "systemd" / "wsl2"
 SHELLS = [shell for shell in ("dash", "bash", "zsh", "busybox") if shutil.which(shell)]
+
+
+def await_end(pid: int) -> None:
+    """Wait until the process has ended, unless it has already."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([descriptor], [], [], PATIENCE)[0], f"process {pid} does not end"
+    finally:
+        os.close(descriptor)
 
 
 class Login:
@@ -80,11 +93,9 @@ class Login:
         return [pid for pid, line in self.running() if "-m keptd" in line]
 
     def until_settled(self) -> None:
-        """Wait until nobody starts anything any more."""
-        end = time.monotonic() + PATIENCE
-        while any("-m keptd" not in line for _, line in self.running()):
-            assert time.monotonic() < end, self.running()
-            time.sleep(0.01)
+        """Wait until nobody starts anything any more: each that starts something ends, and may leave another one."""
+        while starting := [pid for pid, line in self.running() if "-m keptd" not in line]:
+            await_end(starting[0])
 
 
 @pytest.fixture
@@ -93,11 +104,9 @@ def login(home: Path) -> Iterator[Login]:
     yield made
     found = holder(made.paths.data_dir)
     if found is not None and found[0] in made.daemons():
-        os.kill(found[0], 15)
-        end = time.monotonic() + PATIENCE
-        while made.daemons():
-            assert time.monotonic() < end, "the daemon does not end"
-            time.sleep(0.01)
+        os.kill(found[0], signal.SIGTERM)
+        for pid in made.daemons():
+            await_end(pid)
 
 
 PROFILE = f"set -eu\n. '{FOLDER}/login.sh'\nset +eu\n"

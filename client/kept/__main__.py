@@ -58,9 +58,9 @@ QUIET_MOST = 24
 COMMAND, PING = 1, 2
 """The ids of the two requests."""
 
-BRIEF_SECONDS = {"shell-banner": 0.1, "complete": 1.0, "shell-log": 1.0}
+BRIEF_SECONDS = {"shell-banner": 0.1, "complete": 1.0, "shell-log": 600.0}
 """The commands that a shell runs by itself, and how long each may take from its request to the answer. A prompt waits
-for the first, a person who has pressed Tab for the second, and nobody for the third."""
+for the first, a person who has pressed Tab for the second, and nobody for the third (`kept.brief`)."""
 
 NOT_RUN = (-32601, -32602, -32007)
 """Refusals of a daemon that did nothing: it knows no `cli.run`, knows it otherwise, or is busy (`kept.wire.errors`)."""
@@ -209,8 +209,10 @@ def _shell_init(words: list[str]) -> int:
 
 def _briefly(argv: list[str]) -> int:
     """Have the daemon run a command that a shell runs by itself. Whatever is wrong, it is over soon, and silent."""
-    from kept.brief import answer, start_behind, typed  # noqa: PLC0415 - for shells alone
+    from kept.brief import answer, start_behind  # noqa: PLC0415 - for shells alone
 
+    if argv[0] == "shell-log":
+        return _send_typed(argv)
     try:
         connection = _reach()
     except (FileNotFoundError, ConnectionRefusedError):
@@ -221,20 +223,45 @@ def _briefly(argv: list[str]) -> int:
         return 0
     except (OSError, BadPlace, Untrusted):
         return 0
-    stdin = None
-    if argv[0] == "shell-log":
-        stdin = typed()
-        if stdin is None:
-            return 0
-    reply = answer(connection, _request(argv, stdin), BRIEF_SECONDS[argv[0]])
+    result = _result(answer(connection, _request(argv, None), BRIEF_SECONDS[argv[0]]))
+    if result.get("code") == 0:
+        _write(1, result.get("out", ""))
+    return 0
+
+
+def _send_typed(argv: list[str]) -> int:
+    """Have the daemon log what was typed, once however often it is sent: this process keeps it and tries again."""
+    from kept.brief import answer, deliver, typed  # noqa: PLC0415 - for shells alone
+
+    stdin = typed()
+    if not stdin:
+        return 0
+    request = _request([*argv, "--key", os.urandom(16).hex()], stdin)
+
+    def attempt(left: float) -> bool:
+        try:
+            connection = _reach()
+        except (OSError, Untrusted):
+            return False
+        except BadPlace:
+            return True  # Another try would look there again.
+        try:
+            return _result(answer(connection, request, left)).get("code") in (0, USAGE)
+        finally:
+            connection.close()
+
+    deliver(attempt)
+    return 0
+
+
+def _result(reply: bytes | None) -> dict[str, Any]:
+    """What the command gave; empty where there is no such answer."""
     try:
         messages = [_decode(line) for line in (reply or b"").split(b"\n")[:-1]]
     except Refusal:
-        return 0
-    for result in [message.get("result") for message in messages if message.get("id") == COMMAND]:
-        if isinstance(result, dict) and result.get("code") == 0:
-            _write(1, result.get("out", ""))
-    return 0
+        return {}
+    results = [message.get("result") for message in messages if message.get("id") == COMMAND]
+    return next((result for result in results if isinstance(result, dict)), {})
 
 
 def _tell(argv: list[str], error: dict[str, Any]) -> int:

@@ -1,22 +1,31 @@
 """What a shell asks by itself, when it starts, at a Tab, and behind a command: bounded in time, and without a word
 where nothing comes of it.
 
-Owns the wait for such an answer, and the start of a daemon in the background. Refuses to wait for what a person did
-not ask for. Part of the thin script: imports what a bare interpreter has.
+Owns the wait for such an answer, the start of a daemon in the background, and what a sender of typed commands does with
+them until the daemon has them. Refuses to wait for what a person did not ask for. Part of the thin script: imports what
+a bare interpreter has.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from time import monotonic
+from contextlib import suppress
+from time import monotonic, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections.abc import Callable
 
 STDIN_BYTES = 64 * 1024
 """The most that is taken of commands that are to be logged."""
+
+SENDER_SECONDS = 600
+"""How long a sender goes on trying; what it has not delivered by then is lost."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries, at first and in the end."""
 
 REPLY_BYTES = 1024 * 1024
 
@@ -59,8 +68,27 @@ def start_behind() -> None:
         return  # The next command that needs it starts it.
 
 
+def deliver(attempt: Callable[[float], bool]) -> None:
+    """Make attempts until one succeeds, `SENDER_SECONDS` long. Each is told how many seconds are left.
+
+    The process steps out of the way meanwhile: the end of its terminal doesn't end it, and it holds up no unmounting.
+    """
+    import signal  # noqa: PLC0415 - for this process alone, which nobody waits for
+
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):
+        os.chdir("/")
+    end = monotonic() + SENDER_SECONDS
+    pause = FIRST_PAUSE
+    while (left := end - monotonic()) > 0 and not attempt(left):
+        sleep(min(pause, left))
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
 def typed() -> bytes | None:
-    """What the shell says of commands on standard input; None for more than `STDIN_BYTES` and for what is no UTF-8."""
+    """What the shell says of commands on standard input, each with its secrets masked, which don't leave this process.
+    None for more than `STDIN_BYTES` and for what is no UTF-8."""
     parts = []
     size = 0
     try:
@@ -69,7 +97,9 @@ def typed() -> bytes | None:
             size += len(part)
             if size > STDIN_BYTES:
                 return None
-        b"".join(parts).decode()
+        text = b"".join(parts).decode()
     except (OSError, UnicodeDecodeError):
         return None
-    return b"".join(parts)
+    from kept.typed import masked  # noqa: PLC0415 - loads what the common path does without
+
+    return masked(text).encode()

@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from ..shells import completion as completion_of
+from ..typed import read
 from ..wire.errors import SecretFound
 from ..wire.journal import LogAction
 from .banner import lines_of
 from .parse import Command
 from .surface import FINE, Caller, Surface, the_caller
-from .typed import read
 
 Shell = Annotated[Literal["bash", "zsh", "fish"], Meta(description="Which shell.")]
+
+SendingKey = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class Completion(Struct, frozen=True, kw_only=True):
@@ -32,8 +34,10 @@ class ShellInit(Struct, frozen=True, kw_only=True):
     (not with --no-start). Scripts, `ssh HOST COMMAND` and the like see none of that.
 
     With --log-commands, each command that is typed is logged as an action, with its exit status, how long it took and
-    its folder. What looks like a credential is masked; what begins with a space, and what bash's history leaves out,
-    is not logged.
+    its folder. Secrets are masked before it leaves the shell's side: what stands where programs take one, and what
+    looks like one; no mask knows every program. What begins with a space, and what bash's history leaves out, is not
+    logged. While the daemon doesn't answer, about 16,000 characters wait up to ten minutes; more is lost, and what is
+    typed behind them when the shell ends.
     """
 
     shell: Shell
@@ -47,7 +51,10 @@ class ShellBanner(Struct, frozen=True, kw_only=True):
 
 class ShellLog(Struct, frozen=True, kw_only=True):
     """For shells: log the commands that standard input tells, each with its exit status, its milliseconds or nothing,
-    and its folder, a line each, and an ASCII record separator behind it."""
+    and its folder, a line each, and an ASCII record separator behind it. What no daemon answers to is kept and sent
+    later, up to ten minutes."""
+
+    key: Annotated[SendingKey | None, Meta(description="The same where the same commands are sent again.")] = None
 
 
 class Complete(Struct, frozen=True, kw_only=True):
@@ -100,11 +107,13 @@ def shell_banner(_: ShellBanner, call: Caller, surface: Surface) -> int:
     return FINE
 
 
-def shell_log(_: ShellLog, call: Caller, surface: Surface) -> int:
+def shell_log(wanted: ShellLog, call: Caller, surface: Surface) -> int:
     """Log what was typed, masked."""
-    for typed in read(surface.stdin()):
+    for number, typed in enumerate(read(surface.stdin())):
+        key = wanted.key and f"{wanted.key}-{number}"
+        action = LogAction(action=typed.command, details=typed.details, on_secret="redact", idempotency_key=key)  # noqa: S106 - a choice
         with suppress(SecretFound):
-            call(LogAction(action=typed.command, details=typed.details, on_secret="redact"))  # noqa: S106 - a choice
+            call(action)
     return FINE
 
 

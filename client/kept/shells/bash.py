@@ -43,7 +43,7 @@ COMPLETION = r"""_kept() {
     rest=${rest#$'\n'}
     line=${line%%$'\t'*}
     line=${line#"$kept_by_bash"}
-    [[ $line == *[!A-Za-z0-9_.:=/@%+,-]* ]] && printf -v line %q "$line"
+    [[ $line == *[!A-Za-z0-9_.:=/@%+,-]* ]] && builtin printf -v line %q "$line"
     COMPREPLY+=("$line")
   done
   return 0
@@ -61,8 +61,8 @@ BANNER = r"""_kept_show() {
     place=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
   fi
   if [[ ${KEPT_SHOWN-} == "$place" ]]; then return 0; fi
-  export KEPT_SHOWN=$place
-  if type -P kept >/dev/null; then
+  { export KEPT_SHOWN="$place"; } 2>/dev/null || return 0
+  if builtin type -P kept >/dev/null; then
     command kept shell-banner@options@ </dev/null 2>/dev/null || return 0
   fi
 }
@@ -75,10 +75,10 @@ unset -f _kept_show
 # leaves out (HISTCONTROL, HISTIGNORE) is not logged; its numbers say whether there is something new: the one of the
 # prompt begins late where the history was empty, the other is 1 in some versions of bash. The hook goes before the
 # user's, since only the first of a string sees the status; it gives the status back, but under `set -e`, where that
-# would end the shell.
+# would end the shell. Where the user has made them read-only, nothing is logged.
 # One process is at work at most; what is typed meanwhile waits for the next prompt. It is a child of a substitution
-# and not of the shell, so that there is no message of a job, and `$!` stays what it was. Who inherits it may be late
-# to notice its end (state Z).
+# and not of the shell, so that there is no message of a job, and `$!` stays what it was. The terminal's end doesn't
+# end it. Who inherits it may be late to notice its end (state Z).
 LOG = r"""_kept_none=()
 _kept_began=
 _kept_at=
@@ -99,23 +99,25 @@ _kept_note() {
           ${#_kept_waiting} -lt 16000 ]]; then
       now=${now//[!0-9]/}
       if [[ -n $began && -n $now ]]; then took=$(( (now - began) / 1000 )); fi
-      printf -v text '%s\n%s\n%s\n%s\036' "$status" "$took" "${PWD//$'\n'/ }" "${text:0:4000}"
+      builtin printf -v text '%s\n%s\n%s\n%s\036' "$status" "$took" "${PWD//$'\n'/ }" "${text:0:4000}"
       _kept_waiting+=$text
     fi
   fi
   _kept_at=$number
   if [[ -n $_kept_waiting ]] && ! _kept_is_sending; then
     _kept_sender=$(
-      trap - DEBUG ERR EXIT
-      { printf %s "$_kept_waiting" | command kept shell-log; } </dev/null >/dev/null 2>&1 &
-      printf %s "$!"
+      builtin trap - DEBUG ERR EXIT
+      builtin trap '' HUP INT
+      { builtin printf %s "$_kept_waiting" | command kept shell-log; } </dev/null >/dev/null 2>&1 &
+      builtin printf %s "$!"
     ) || _kept_sender=
     _kept_waiting=
   fi
   if [[ $- == *e* ]]; then return 0; fi
   return "$status"
 }
-if [[ $- == *i* && -t 0 && ${PROMPT_COMMAND[*]-} != *_kept_note* ]]; then
+if [[ $- == *i* && -t 0 && ${PROMPT_COMMAND[*]-} != *_kept_note* &&
+      ${PROMPT_COMMAND+${PROMPT_COMMAND@a}}${PS0+${PS0@a}} != *r* ]]; then
   if [[ ${PROMPT_COMMAND+x} == x && ${#PROMPT_COMMAND[@]} -gt 1 ]]; then
     PROMPT_COMMAND=(_kept_note "${PROMPT_COMMAND[@]}")
   else

@@ -49,7 +49,7 @@ BANNER = r"""_kept_show() {
     fields=(${=line##*\) })
     place=$fields[4].$fields[5]
   fi
-  [[ ${KEPT_SHOWN-} != "$place" ]] || return 0
+  [[ ${KEPT_SHOWN-} != "$place" && ${(t)KEPT_SHOWN-} != *readonly* ]] || return 0
   export KEPT_SHOWN=$place
   if whence -p kept >/dev/null; then
     command kept shell-banner@options@ </dev/null 2>/dev/null
@@ -63,8 +63,8 @@ fi
 """
 
 # One process is at work at most; what is typed meanwhile waits for the next prompt. It is a child of a substitution
-# and not of the shell, so that there is no message of a job, and `$!` stays what it was. Who inherits it may be late
-# to notice its end (state Z).
+# and not of the shell, so that there is no message of a job, and `$!` stays what it was. The terminal's end doesn't
+# end it. Who inherits it may be late to notice its end (state Z).
 LOG = r"""zmodload -F zsh/datetime p:EPOCHREALTIME 2>/dev/null
 typeset -g _kept_line= _kept_began= _kept_waiting= _kept_sender=
 _kept_preexec() {
@@ -88,7 +88,7 @@ _kept_precmd() {
   fi
   if [[ -n $_kept_waiting ]] && ! _kept_is_sending; then
     _kept_sender=$(
-      { print -rn -- "$_kept_waiting" | command kept shell-log } </dev/null >/dev/null 2>&1 &
+      { trap '' HUP; print -rn -- "$_kept_waiting" | command kept shell-log } </dev/null >/dev/null 2>&1 &
       print -rn -- $!
     )
     _kept_waiting=
@@ -109,8 +109,9 @@ def export(state_file: str) -> str:
 
 
 def whole(parts: list[str]) -> str:
-    """The parts as one text."""
-    return f"\\builtin emulate zsh -o no_aliases -c {_quoted(''.join(parts))}\n"
+    """The parts as one text, in one line: where csh's quotes are set, a line break within quotes is an error."""
+    text = "".join(parts).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"\\builtin emulate zsh -o no_aliases -c $'{text}'\n"
 
 
 def _quoted(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kept.cli.typed import CHARACTERS, MASK, mask, read
+from kept.typed import CHARACTERS, MASK, mask, read
 from kept.wire.errors import SecretFound
 from kept.wire.journal import ListActions, LogAction
 
@@ -85,3 +85,13 @@ def test_it_becomes_an_action(rooms: OverTheWire) -> None:
     (action,) = rooms(ListActions()).items
     assert action.action == f"mysql -p{MASK} db"
     assert action.details == {"shell": True, "exit_status": 7, "folder": "/home"}
+
+
+def test_each_command_goes_with_a_key_of_its_own_so_that_it_can_be_sent_again() -> None:
+    key = "0123456789abcdef" * 2
+    recorder = Recorder()
+    for _ in range(2):
+        told = "0\n\n/\nmake\x1e0\n\n/\nmake test\x1e"
+        assert type_in(f"shell-log --key {key}", recorder, stdin=told).code == 0
+    keys = [call.idempotency_key for call in recorder.calls if isinstance(call, LogAction)]
+    assert keys == [f"{key}-0", f"{key}-1"] * 2

@@ -81,9 +81,13 @@ class Account:
         script.write_text(f"#!{sys.executable}\nfrom kept.__main__ import main\nmain()\n")
         script.chmod(0o755)
 
+    def file(self, shell: str) -> Path:
+        """The shell's start-up file."""
+        return self.folder / _FILES[shell]
+
     def starts(self, shell: str, before: str = "", after: str = "", flags: str = "") -> None:
         """Write the shell's start-up file."""
-        file = self.folder / _FILES[shell]
+        file = self.file(shell)
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = (_PROMPTS[shell], before, _EVALUATE[shell].format(flags=flags), after)
         file.write_text("\n".join(lines) + "\n")
@@ -133,12 +137,33 @@ class Account:
         """What was logged, oldest first."""
         return list(reversed(json.loads(self.kept("log", "--json", "--limit", "100"))["items"]))
 
-    def end(self) -> None:
-        """End the daemon."""
-        pid = self.daemon()
-        if pid is not None:
+    def senders(self) -> list[int]:
+        """The processes that log what was typed."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"shell-log" in words and str(self.bin / "kept").encode() in words:
+                found.append(int(process.name))
+        return found
+
+    def await_senders(self) -> None:
+        """Wait until each has ended."""
+        for pid in self.senders():
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                descriptor = os.pidfd_open(pid)
+                ended, _, _ = select.select([descriptor], [], [], SECONDS)
+                os.close(descriptor)
+                assert ended, "a sender goes on"
+
+    def end(self) -> None:
+        """End the daemon, and what would wait for another one."""
+        pid = self.daemon()
+        for each in (*self.senders(), *([pid] if pid is not None else ())):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
 
 
 class Terminal:

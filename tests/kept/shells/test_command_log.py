@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -73,30 +74,35 @@ def test_without_the_flag_nothing_is_logged(warm: Account, shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", EACH)
-def test_a_daemon_that_hangs_or_is_gone_lets_no_processes_pile_up(warm: Account, shell: str) -> None:
+def test_what_is_typed_while_the_daemon_hangs_is_logged_once_when_it_answers(warm: Account, shell: str) -> None:
     warm.starts(shell, flags="--log-commands --no-banner")
     with Terminal(warm, shell) as terminal:
         terminal.prompt()
         with warm.stopped():
-            for number in range(12):
-                terminal.runs(f"echo {number}")
-            assert len(senders(warm)) <= 1
-        warm.end()
-        for number in range(3):
-            assert f"{number}\n" in terminal.runs(f"echo {number}")
+            for number in range(6):
+                assert f"{number}\n" in terminal.runs(f"echo {number}")
+            assert len(warm.senders()) <= 1
+        found = logged(warm, terminal, 6)
+    assert [each["action"] for each in found[:6]] == [f"echo {number}" for number in range(6)]
 
 
-def senders(account: Account) -> list[str]:
-    """The processes of this account's folder that log a command."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"shell-log" in words and str(account.bin / "kept").encode() in words:
-            found.append(process.name)
-    return found
+@pytest.mark.parametrize("shell", EACH)
+def test_what_is_typed_while_no_daemon_runs_outlives_its_terminal(warm: Account, shell: str) -> None:
+    warm.starts(shell, flags="--log-commands --no-banner")
+    warm.kept("daemon", "stop")
+    with Terminal(warm, shell) as terminal:
+        terminal.prompt()
+        terminal.runs("echo late mysql -phunter2")
+        while not (found := warm.senders()):
+            assert "on\n" in terminal.runs("echo on")
+        (sender,) = found
+        while os.readlink(f"/proc/{sender}/cwd") != "/":
+            assert "on\n" in terminal.runs("echo on")
+    assert warm.senders() == [sender]
+    assert b"hunter2" not in Path(f"/proc/{sender}/cmdline").read_bytes()
+    warm.kept("daemon", "start")
+    warm.await_senders()
+    assert [each["action"] for each in warm.actions()] == ["echo late mysql -p[redacted]"]
 
 
 HOOKS = {

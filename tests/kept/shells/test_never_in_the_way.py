@@ -157,6 +157,16 @@ def test_bash_that_reads_its_file_for_ssh_shows_what_the_command_says_alone(acco
 
 OPTIONS = [
     *[("bash", f"set {option}") for option in ("-e", "-u", "-o pipefail", "-o noclobber", "-o posix", "-f", "-E")],
+    *[("bash", line) for line in ("set -uETo pipefail -o posix; shopt -s failglob inherit_errexit lastpipe",)],
+    *[("bash", f"readonly {name}=true") for name in ("PROMPT_COMMAND", "PS0")],
+    *[
+        ("bash", line)
+        for line in ("unset HOME; POSIXLY_CORRECT=1; GLOBIGNORE=*", "trap true EXIT ERR RETURN", "set +o history")
+    ],
+    *[
+        ("bash", line)
+        for line in ("export KEPT_SHOWN='by hand'", "printf() { builtin printf ALIAS; }; type() { false; }")
+    ],
     *[("bash", line) for line in ("IFS=/:0123456789", "shopt -s extglob nullglob nocasematch", "CDPATH=/:/tmp")],
     (
         "bash",
@@ -166,10 +176,18 @@ OPTIONS = [
     ("bash", "PROMPT_COMMAND=('true' 'true')"),
     *[("zsh", f"setopt {option}") for option in ("no_unset", "err_exit", "extended_glob", "ksh_arrays", "no_clobber")],
     *[("zsh", f"setopt {option}") for option in ("sh_word_split", "pipe_fail", "null_glob", "warn_create_global")],
+    *[("zsh", f"emulate {name}; PROMPT='{PROMPT}'") for name in ("ksh", "sh", "csh")],
+    ("zsh", "setopt sh_glob ksh_glob no_bare_glob_qual posix_aliases posix_identifiers glob_assign glob_subst"),
+    ("zsh", "setopt csh_junkie_quotes csh_junkie_loops ignore_braces no_multios bsd_echo ksh_typeset posix_strings"),
+    ("zsh", "setopt rc_quotes no_equals sun_keyboard_hack typeset_silent err_return posix_builtins c_precedences"),
+    ("zsh", "setopt ksh_arrays no_unset sh_word_split rc_expand_param magic_equal_subst no_short_loops; unset HOME"),
+    *[("zsh", line) for line in ("precmd_functions=mine; mine() { true }", "export KEPT_SHOWN='by hand'")],
     *[("zsh", line) for line in ("IFS=/:0123456789", "cdpath=(/ /tmp)")],
     ("zsh", "for w in local return export print read echo command typeset; do alias $w='echo ALIAS'; done"),
     ("zsh", "alias -g line=ALIAS"),
     ("fish", "fish_vi_key_bindings; function fish_mode_prompt; end"),
+    *[("fish", f"set {scope} KEPT_SHOWN 'by hand'") for scope in ("-g", "-gx", "-Ux")],
+    ("fish", "set -e HOME; set -g fish_trace"),
     ("fish", "function echo; builtin echo FUNCTION; end; functions -e echo"),
 ]
 
@@ -183,12 +201,12 @@ OPTIONS = [
         if each.values == (name,)
     ],
 )
-def test_whatever_the_user_has_set_the_lines_work_and_change_nothing(account: Account, shell: str, line: str) -> None:
-    account.knows("use SQLite")
-    account.starts(shell, before=line, flags="--log-commands")
-    with Terminal(account, shell) as terminal:
+def test_whatever_the_user_has_set_the_lines_work_and_change_nothing(informed: Account, shell: str, line: str) -> None:
+    informed.starts(shell, before=line, flags="--log-commands")
+    with Terminal(informed, shell) as terminal:
         shown = terminal.prompt()
         assert shown.splitlines()[0] == "kept: 1 open decision"
+        assert shown.splitlines()[-1] == "  more: kept context"
         assert "ALIAS" not in shown
         for number in range(2):
             told = terminal.runs(f"\\builtin echo done {number}")
