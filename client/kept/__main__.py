@@ -311,23 +311,12 @@ def _connect_to(path: str) -> socket:
 
 
 def _read_stdin() -> bytes:
-    """Standard input up to its end. Raises `Refusal` for more than `STDIN_BYTES`, and for bytes that are no UTF-8."""
-    parts = []
-    size = 0
+    from kept.given import Unusable, whole  # noqa: PLC0415 - for `-` alone
+
     try:
-        while part := os.read(0, CHUNK_BYTES):
-            parts.append(part)
-            size += len(part)
-            if size > STDIN_BYTES:
-                raise Refusal(f"standard input is longer than {STDIN_BYTES} bytes", USAGE)
-    except OSError as fault:
-        raise Refusal(f"standard input can't be read: {fault.strerror}", USAGE) from None
-    whole = b"".join(parts)
-    try:
-        whole.decode()
-    except UnicodeDecodeError as fault:
-        raise Refusal(f"standard input is not UTF-8 (at byte {fault.start})", USAGE) from None
-    return whole
+        return whole(STDIN_BYTES)
+    except Unusable as fault:
+        raise Refusal(str(fault), USAGE) from None
 
 
 def _request(argv: list[str], stdin: bytes | None) -> bytes:

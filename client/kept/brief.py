@@ -88,18 +88,11 @@ def deliver(attempt: Callable[[float], bool]) -> None:
 
 def typed() -> bytes | None:
     """What the shell says of commands on standard input, each with its secrets masked, which don't leave this process.
-    None for more than `STDIN_BYTES` and for what is no UTF-8."""
-    parts = []
-    size = 0
-    try:
-        while part := os.read(0, STDIN_BYTES):
-            parts.append(part)
-            size += len(part)
-            if size > STDIN_BYTES:
-                return None
-        text = b"".join(parts).decode()
-    except (OSError, UnicodeDecodeError):
-        return None
+    None for more than `STDIN_BYTES`, and for what can't be used otherwise."""
+    from kept.given import Unusable, whole  # noqa: PLC0415 - for this process alone
     from kept.typed import masked  # noqa: PLC0415 - loads what the common path does without
 
-    return masked(text).encode()
+    try:
+        return masked(whole(STDIN_BYTES).decode()).encode()
+    except Unusable:
+        return None
