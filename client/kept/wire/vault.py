@@ -52,7 +52,9 @@ Secret = Annotated[Any, Meta(description="The secret: any JSON value, up to 1 Mi
 EntryRef = Annotated[Name, Meta(description="The entry's name, or its id.")]
 Category = Annotated[
     Name,
-    Meta(description="What kind of secret it is: private, knowledge, credential, health, finance, general, or your own."),
+    Meta(
+        description="What kind of secret it is: private, knowledge, credential, health, finance, general, or your own."
+    ),
 ]
 Metadata = Annotated[dict[str, Any], Meta(description="What belongs to it, such as a user name; found by search.")]
 AgentReadable = Annotated[bool, Meta(description="Whether a client that said it is an agent may read the value.")]
