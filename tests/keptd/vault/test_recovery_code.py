@@ -37,22 +37,22 @@ VECTORS = (
     (
         "9f6a2878b2520799a44ef18bc7df394e7061a224d2c33cd015b157d746869863",
         (
-            "panda eyebrow bullet gorilla call smoke muffin taste mesh discover soft ostrich alcohol speed nation flash "
-            "devote level hobby quick inner drive ghost inside"
+            "panda eyebrow bullet gorilla call smoke muffin taste mesh discover soft ostrich alcohol speed nation "
+            "flash devote level hobby quick inner drive ghost inside"
         ),
     ),
     (
         "066dca1a2bb7e8a1db2832148ce9933eea0f3ac9548d793112d9a95c9407efad",
         (
-            "all hour make first leader extend hole alien behind guard gospel lava path output census museum junior mass "
-            "reopen famous sing advance salt reform"
+            "all hour make first leader extend hole alien behind guard gospel lava path output census museum junior "
+            "mass reopen famous sing advance salt reform"
         ),
     ),
     (
         "f585c11aec520db57dd353c69554b21a89b20fb0650966fa0a9d6f74fd989d8f",
         (
-            "void come effort suffer camp survey warrior heavy shoot primary clutch crush open amazing screen patrol group "
-            "space point ten exist slush involve unfold"
+            "void come effort suffer camp survey warrior heavy shoot primary clutch crush open amazing screen patrol "
+            "group space point ten exist slush involve unfold"
         ),
     ),
 )
