@@ -40,7 +40,7 @@ NewPassword = Annotated[
     Meta(
         min_length=PASSWORD_LENGTH,
         max_length=1024,
-        description="The new password, 8 to 1,024 characters. Nobody can reset it: a recovery code is the one way back.",
+        description="The new password, 8 to 1,024 characters. Nobody can reset it but with a recovery code.",
         extra={"secret": True},
     ),
 ]
@@ -318,7 +318,8 @@ class DeleteSecret(Control[Done], frozen=True, kw_only=True):
 
 
 class ChangePassword(Control[VaultStatus], frozen=True, kw_only=True):
-    """Give the vault another password. The data key stays, and so does the recovery code: `vault.rotate` changes them."""
+    """Give the vault another password. The data key stays, and so does the recovery code: `vault.rotate` changes
+    them."""
 
     method = "vault.change_password"
     event = "vault.password_changed"

@@ -1,0 +1,1 @@
+"""The room of secrets: names and values sealed under a password (`keys` says how)."""
