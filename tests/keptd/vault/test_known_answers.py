@@ -67,8 +67,8 @@ ENCRYPT: tuple[tuple[str, str, str, str, str, str], ...] = (
         "adbecdb0d5c2224d804d2886ff9a5760",
     ),
 )
-"""Key, IV, plaintext, AAD, ciphertext, tag. NIST's CAVP, gcmtestvectors.zip, gcmEncryptExtIV256.rsp (CAVS 14.0): the
-first of the groups with an IV of 96 bits, a tag of 128, and a plaintext and AAD of 0, 128, 104, 160, 408 and 720 bits."""
+"""Key, IV, plaintext, AAD, ciphertext, tag, in hexadecimal. NIST's CAVP, gcmtestvectors.zip, gcmEncryptExtIV256.rsp
+(CAVS 14.0): the first of six groups with an IV of 96 bits and a tag of 128."""
 
 DECRYPT: tuple[tuple[str, str, str, str, str, str | None], ...] = (
     (
