@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from keptd.vault import cipher, keys
+from keptd.clock import to_micros
+from keptd.vault import cipher, file_vault, keys
 from keptd.vault.keys import KdfParameters
 
 ENCRYPT: tuple[tuple[str, str, str, str, str, str], ...] = (
@@ -249,3 +253,29 @@ def test_the_code_s_key_is_expanded_as_the_rfc_says() -> None:
     extracted = hmac.digest(salt, code, hashlib.sha256)
     expanded = hmac.digest(extracted, b"kept vault 1 recovery code\1", hashlib.sha256)
     assert keys.derive_code_kek(code, salt) == expanded
+
+
+NODE_PASSWORD = "korrekt häst"
+NODE_INDEX = (
+    "AQEBAQEBAQEBAQEBAQEBAUc1wTe8wh+x8/VI/6OcYfipSAS/JkBP346wbD3TtWt+SoPQC6DlmXUb/k7MZXZxuIovHqUCvKC14H3xRLmB"
+    "h1dmGIlxTF6btBBBftupAPwF/yJGI5/2EFkS9Q/mj8AYN5bzuHuj5AW4Kn6sAoN7OSdqEfqP1g8KAwEeN7q6AoLpxzhAaJaeNocgULc1"
+    "ql3mxI0pW9tjmi4nK94Rhlr6OCVa/5zp0VJtJSWgXP92OYwpf/wQF0fzBZfoUlKlpXgB8aqXNTy2qn5zxqwOZ2FrRQTpyz3N33FEqfJd"
+    "rVdLN0PqFUG3T5CtKEcqbpKfCra/B1c9fIBS9DvUQlekauSGk+Wi2+H6PMGQPQ=="
+)
+NODE_ENTRY = (
+    "AgICAgICAgICAgICAgICAoh+UQU5d4tq5mWNfFw1tjWEtFYQe2mzb0oZg+3uko+7aC3mR81294O7pIcMw74/LZyClclnprZ76n+RXS8n"
+    "ljvGworzXuUE3oEV1vqmkx5aXcgCom/6W8ZEpdm279Qlpk3OKMgsISYZMG+jZ+HT8QBKzcO9SLnIMIAiKK+YgT+96HTy0FBcysdGZ/fO"
+    "EPoQS4iYGd5e1OAZbDv3xUofLlKfc71aEKKMmYShO2gaoQXEjNmvYi1okTE8aJLQAc1VeHHnwu0UFG7qw+TaSmreOMjRZUkp09VMlZ83"
+    "OLy5g7Rd2k3TSBCOxy0/MZt/hoGgyROcDyBWYhhDXEETRKxh3k6wjVX1a8b+72GQaqU="
+)
+"""Made with Node's crypto module, by the steps of ActiveMirrorOS's vault.js."""
+
+
+def test_a_vault_of_files_that_node_has_written_is_read() -> None:
+    files = {file_vault.INDEX: base64.b64decode(NODE_INDEX), "health_goal.vault": base64.b64decode(NODE_ENTRY)}
+    ((entry,), unread) = file_vault.read(NODE_PASSWORD, files)
+    assert unread == []
+    assert (entry.name, json.loads(entry.value)) == ("health_goal", {"run": "marathon", "km": 42.195})
+    assert (entry.category, entry.tags, entry.metadata) == ("private", ("sport",), {})
+    assert entry.created_at == to_micros(datetime(2024, 1, 15, 10, tzinfo=UTC))
+    assert entry.updated_at == to_micros(datetime(2024, 1, 16, 10, tzinfo=UTC))
