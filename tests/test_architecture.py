@@ -30,7 +30,10 @@ DECLARES_JOBS = "keptd.jobs.declare"
 """What every room may use of the room of the jobs: the decorator."""
 
 LAYERS = (
-    ("clock", ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd")),
+    (
+        "clock",
+        ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd", "keptd.system_bus"),
+    ),
     ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home", "keptd.notify", "keptd.hardening")),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),
