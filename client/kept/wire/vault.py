@@ -373,7 +373,7 @@ class AuditVault(Control[Page[Access]], frozen=True, kw_only=True):
 
     method = "vault.audit"
     is_repeatable = True
-    errors = (InvalidParams, Locked)
+    errors = (InvalidParams, Locked, NotFound)
 
     id: Annotated[EntryRef, Meta(description="Only this entry; by its id while the vault is locked.")] | None = None
     action: Annotated[Name, Meta(description="Only this action, such as retrieve or unlock.")] | None = None

@@ -16,6 +16,7 @@ import anyio
 
 from ..config import Vault as Settings
 from .asking import Asking
+from .diary import Diary
 from .keys import DataKey
 from .search import Contents
 from .store import Header
@@ -67,6 +68,7 @@ class Keyring:
         self.failed: float | None = None
         """When, on the boot clock, a wrong password last came in this run."""
         self.asking = Asking()
+        self.diary = Diary()
         self.turn = anyio.Lock()
         """Held while the vault is changed or unlocked, from the first look to the commit."""
         self.deriving = anyio.Lock()
@@ -95,8 +97,9 @@ class Keyring:
         self.trouble = None
 
     def close(self) -> None:
-        """The daemon ends."""
+        """The daemon ends, but its writer goes on to the end of what it is given."""
         self.lock()
+        self.diary.hand_over()
 
     def _drop(self) -> None:
         if self.opened is not None:

@@ -9,6 +9,7 @@ agent into something, not against a hostile program of the same user, which coul
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
 
 from msgspec import Raw
 
@@ -36,7 +37,7 @@ from . import audit, entries, search, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import About
-from .keyring import Opened
+from .keys import DataKey
 from .search import Known
 from .store import EntryRow
 from .visit import IS_ID, Visit, missing
@@ -46,25 +47,29 @@ BY_NAME = Order("vault.list name", str)
 ASKED = "vault.asked"
 
 
-@serves
+def retrieve_now(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry | None:
+    """The secret, where nothing has to be waited for: it is there, it opens, and the caller may have it."""
+    visit = Visit.of(ctx, call.method)
+    read = _read(visit, call.id)
+    if read is None or (visit.is_agent and not read.about.agent_readable):
+        return None
+    return _told(visit, read)
+
+
+@serves(at_once=retrieve_now)
 async def retrieve_secret(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry:
     visit = Visit.of(ctx, call.method)
-    opened, row = await _read(visit, call.id)
-    if visit.is_agent and not _about(opened, row).agent_readable:
-        await _confirmed(visit, opened, row.id, call.wait_seconds)
-        opened, row = await _read(visit, row.id)
-    try:
-        about = entries.open_about(opened.key, row)
-        value = entries.open_value(opened.key, row)
-    except Damaged:
-        await visit.note(Note("retrieve", row.id, "damaged"))
+    read = await _awaited(visit, call.id)
+    if visit.is_agent and not read.about.agent_readable:
+        await _confirmed(visit, read, call.wait_seconds)
+        read = await _awaited(visit, read.row.id)
+    found = _told(visit, read)
+    if found is None:
+        await visit.note(Note("retrieve", read.row.id, "damaged"))
         raise StorageFailed(
             "what is stored of this entry doesn't open: it is damaged",
             hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
-        ) from None
-    visit.looked("retrieve", row.id)
-    found = OpenEntry(**entries.shown(row.id, row.revision, about), value=Raw(bytes(value)))
-    wipe(value)
+        )
     return found
 
 
@@ -134,20 +139,61 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     return waiting.shown()
 
 
-async def _confirmed(visit: Visit, opened: Opened, entry_id: str, seconds: int) -> None:
+class _Read(NamedTuple):
+    """An entry as it was found: with what it opens, its row, and what is known of it."""
+
+    key: DataKey
+    row: EntryRow
+    about: About
+
+
+def _read(visit: Visit, ref: str) -> _Read | None:
+    """An entry's row, of the state that is in memory; None where there is none, or not yet. Raises `Locked`."""
+    opened = visit.keyring.opened
+    known = opened.contents.find(ref) if opened is not None else None
+    stored, row = store.found(visit.store.inline, known.id if known is not None else "")
+    opened = visit.look(stored)
+    if known is None or row is None or row.revision != known.revision or row.key_version != opened.key.version:
+        return None
+    return _Read(opened.key, row, known.about)
+
+
+async def _awaited(visit: Visit, ref: str) -> _Read:
+    """As `_read`, when what is being changed is in memory. Raises `NotFound` and `Locked`."""
+    read = _read(visit, ref)
+    if read is None:
+        async with visit.keyring.turn:
+            read = _read(visit, ref)
+    if read is None:
+        await visit.note(Note("retrieve", outcome="not_found"))
+        raise missing()
+    return read
+
+
+def _told(visit: Visit, read: _Read) -> OpenEntry | None:
+    """The entry with its value, and that it was told; None where it doesn't open."""
+    try:
+        value = entries.open_value(read.key, read.row)
+    except Damaged:
+        return None
+    visit.looked("retrieve", read.row.id)
+    found = OpenEntry(**entries.shown(read.row.id, read.row.revision, read.about), value=Raw(bytes(value)))
+    wipe(value)
+    return found
+
+
+async def _confirmed(visit: Visit, read: _Read, seconds: int) -> None:
     """Wait until a person says yes. Raises `Denied`, and `Locked` where the vault is locked meanwhile."""
-    known = opened.contents.get(entry_id)
     answer = "deny"
-    if seconds and known is not None:
-        asking = visit.keyring.asking
-        with asking.request(entry_id, known.about.name, visit.caller, visit.clock, seconds) as waiting:
-            await visit.note(Note("ask", entry_id), notice=ASKED)
+    if seconds:
+        with visit.keyring.asking.request(read.row.id, read.about.name, visit.caller, visit.clock, seconds) as waiting:
+            await visit.note(Note("ask", read.row.id), notice=ASKED)
             answer = await waiting.wait(visit.clock)
     if answer == "allow":
         return
     if answer == "locked":
         raise Locked("the vault was locked before anybody confirmed it")
-    await visit.note(Note("retrieve", entry_id, "denied"))
+    await visit.note(Note("retrieve", read.row.id, "denied"))
     if answer == "late":
         raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
     raise Denied(
@@ -155,28 +201,6 @@ async def _confirmed(visit: Visit, opened: Opened, entry_id: str, seconds: int) 
         hint="Ask with wait_seconds, and the person answers with `kept vault confirm`; or use it unread, with "
         "`kept vault run`.",
     )
-
-
-async def _read(visit: Visit, ref: str) -> tuple[Opened, EntryRow]:
-    """What is open, and the row of an entry. Raises `Locked` and `NotFound`."""
-    while True:
-        opened = visit.opened()
-        known = opened.contents.find(ref)
-        if known is None:
-            await visit.note(Note("retrieve", outcome="not_found"))
-            raise missing()
-        stored, row = store.found(visit.store.inline, known.id)
-        if stored == opened.header.head and row is not None:
-            return opened, row
-        # A change has been stored and is not in memory yet: after its turn it is.
-        async with visit.keyring.turn:
-            pass
-
-
-def _about(opened: Opened, row: EntryRow) -> About:
-    known = opened.contents.get(row.id)
-    assert known is not None
-    return known.about
 
 
 def _entry(known: Known) -> Entry:

@@ -110,12 +110,10 @@ class Visit:
 
     def opened(self) -> Opened:
         """The unlocked vault; it counts as used. Raises `NotFound` without a vault, and `Locked`."""
-        opened = self.look(store.head(self.store.inline))
-        opened.used = self.clock.boot()
-        return opened
+        return self.look(store.head(self.store.inline))
 
     def look(self, stored: bytes | None) -> Opened:
-        """The unlocked vault, if its time isn't over and it is the one whose head is stored. Raises as `opened`."""
+        """As `opened`, by the head that was read."""
         opened = self.keyring.opened
         if stored is None:
             self.keyring.lock()
@@ -127,6 +125,7 @@ class Visit:
             raise Locked("the vault was locked, since another copy of it was put in its place")
         if self.lock_if_due():
             raise Locked("the vault was locked, since its time was over")
+        opened.used = self.clock.boot()
         return opened
 
     def lock_if_due(self) -> bool:
@@ -135,8 +134,7 @@ class Visit:
         if opened is None or opened.seconds_left(self.settings, self.clock.boot())[0] > 0:
             return False
         self.keyring.lock()
-        by = Actor(client="keptd", uid=os.getuid(), pid=os.getpid())
-        self._hand_over(opened.header.id, by, Note("lock"), LockVault.method)
+        self._fell_shut(opened.header.id)
         return True
 
     @asynccontextmanager
@@ -161,6 +159,7 @@ class Visit:
             step(db, changes, now)
             return Written(b"", changes.last_seq)
 
+        self.keyring.diary.hand_over()
         with anyio.CancelScope(shield=True):
             await write(self.store, self.clock, run, frees_space=frees_space)
 
@@ -206,21 +205,23 @@ class Visit:
 
     def looked(self, action: str, entry_id: str | None = None) -> None:
         """Write down that somebody looked, without waiting for it."""
-        self._hand_over("", self.caller, Note(action, entry_id), None)
+        self.keyring.diary.add(self.store, self.clock, self.caller, Note(action, entry_id))
 
-    def _hand_over(self, about: str, by: Actor, note: Note, notice: str | None) -> None:
+    def _fell_shut(self, vault_id: str) -> None:
+        """Write down that it locked itself, without waiting for it."""
+        by = Actor(client="keptd", uid=os.getuid(), pid=os.getpid())
+
         def run(db: apsw.Connection) -> Written:
             now = self.clock.now()
-            changes = ChangeLog(db, now, by, self.method)
-            audit.add(db, now, by, note)
-            if notice is not None:
-                record(changes, about, None, notice)
+            changes = ChangeLog(db, now, by, LockVault.method)
+            audit.add(db, now, by, Note("lock"))
+            record(changes, vault_id, None)
             return Written(b"", changes.last_seq)
 
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, KeptError):
-                log.warning("the vault's audit list misses something", action=note.action, reason=outcome.type)
+                log.warning("that the vault locked itself is not written down", reason=outcome.type)
 
-        self.store.writer.submit(
-            WriteJob(run, done, self.clock.monotonic() + PATIENCE_SECONDS, size=0, name=self.method)
-        )
+        self.keyring.diary.hand_over()
+        deadline = self.clock.monotonic() + PATIENCE_SECONDS
+        self.store.writer.submit(WriteJob(run, done, deadline, size=0, name=LockVault.method))
