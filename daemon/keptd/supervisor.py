@@ -230,7 +230,7 @@ class Supervisor:
         return recovery.DAMAGED if damage else 0
 
     async def _have_home(self) -> home.HomeLock:
-        take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket)
+        take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket, in_journal=log.under_journal())
         waiting = partial(self._notifier.status, "starting: waiting until the daemon before has ended")
         return take() if self._adopted is None else await home.in_turn(take, waiting)
 

@@ -63,7 +63,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
     except (Fault, KeptError) as fault:
         step = "kept daemon stop ends it, and the next command starts the one that is installed."
         return Reached(findings=(problem("daemon", one_line(str(fault)), step),), runs=True)
-    findings = [_of_version(status, version), _of_last_run(status), *_of_journal(status.pid)]
+    findings = [_of_version(status, version), _of_last_run(status), *_of_journal(paths, status.pid)]
     if os.path.realpath(status.home) != os.path.realpath(paths.data_dir):
         told = f"the daemon that answers has another home ({status.home}), so the files of {paths.data_dir} are not its"
         findings.append(warning("home", told, "See whether KEPT_SOCKET and KEPT_HOME are both meant."))
@@ -90,7 +90,7 @@ def _unanswered(paths: Paths, fault: Exception) -> Reached:
     if pid is None:
         return Reached(findings=tuple(_of_nobody(paths, fault)), runs=False)
     state, step = _STATES.get(_state(pid), _OTHER)
-    said = journal_of(pid)
+    said = journal_of(paths.data_dir, pid)
     more = f" What it has said: {said}" if said else ""
     if isinstance(fault, NoReply) or _state(pid) in _STATES:
         told = f"keptd (pid {pid}) does not answer within {ANSWER_SECONDS:.0f} s: it {state}"
@@ -142,8 +142,8 @@ def _of_version(status: DaemonStatus, version: str) -> Finding:
     return warning("daemon", f"{told}, and this command is of version {version}", step)
 
 
-def _of_journal(pid: int) -> Iterator[Finding]:
-    said = journal_of(pid)
+def _of_journal(paths: Paths, pid: int) -> Iterator[Finding]:
+    said = journal_of(paths.data_dir, pid)
     if said is not None:
         yield ok("log", "a service manager runs the daemon, so its log is in the journal", f"{said} shows it.")
 
