@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from . import Control
-from .errors import Conflict, Denied, InvalidParams, Locked, NotFound, StorageFull, TooLarge
-from .vault import EntryId, Password
+from .errors import Denied, InvalidParams, QuotaExceeded
+from .vault import CHANGES, EntryId, Password
 
 FILES = 10_000
 """The most files of one import."""
@@ -62,8 +62,9 @@ class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
 
     method = "vault.import"
     event = "vault.imported"
+    notices = ("vault.store",)
     is_repeatable = True
-    errors = (Locked, NotFound, Conflict, Denied, InvalidParams, TooLarge, StorageFull)
+    errors = (*CHANGES, Denied, InvalidParams, QuotaExceeded)
 
     password: Annotated[Password, Meta(description="The password of the vault in the files.", extra={"secret": True})]
     files: Annotated[

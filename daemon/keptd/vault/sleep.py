@@ -19,7 +19,14 @@ from collections.abc import Awaitable, Callable, Mapping
 import anyio
 import structlog
 
+from kept.wire import Actor
+from kept.wire.vault import LockVault
+
+from .. import config
+from ..clock import Clock
+from ..store import Store
 from ..system_bus import ERROR, MESSAGE_BYTES, REPLY_SERIAL, RETURN, BadMessage, Message, address, call, take
+from .visit import Visit
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 """Of the D-Bus specification, where the environment names no other."""
@@ -45,6 +52,17 @@ _UNHEARD = 64
 _pause = anyio.sleep
 
 logger = structlog.get_logger(__name__)
+
+
+async def follow(store: Store, clock: Clock) -> None:
+    """Lock the daemon's vault before each sleep, without end."""
+    actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid())
+    visit = Visit(store, clock, config.Vault(), actor, LockVault.method)
+
+    async def lock() -> None:
+        visit.fall_shut()
+
+    await heed(lock)
 
 
 async def heed(lock: Callable[[], Awaitable[object]], environ: Mapping[str, str] = os.environ) -> None:

@@ -17,7 +17,7 @@ from keptd import system_bus
 from keptd.system_bus import REPLY_SERIAL
 from keptd.vault import sleep
 from keptd.vault.sleep import heed
-from tests.harness import PATIENCE, patience
+from tests.harness import PATIENCE, patience, running
 from tests.login1 import WHY, Logind, bus, message, prepare_for_sleep
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +59,26 @@ async def test_the_vault_is_locked_before_the_machine_sleeps_and_again_the_next_
             assert seen == [True, True], "the machine waits until it is locked"
             # And not for a daemon that has ended.
             await let_go(inhibitor)
+        finally:
+            logind.close()
+
+
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+async def test_a_daemon_locks_its_vault_and_writes_it_down(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with bus(home) as address:
+        logind = Logind(address)
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        try:
+            async with running(home / "kept", vault__memory_kib="19456", vault__passes="2", vault__lanes="1") as daemon:
+                peer = await daemon.connect()
+                await peer.result("vault.init", password="a password")
+                inhibitor = await given(logind)
+                logind.say(sleeps=True)
+                await let_go(inhibitor)
+                assert (await peer.result("vault.status"))["state"] == "locked"
+                await peer.result("memory.set", key="after what was handed over before", value=0)
+                (access, *_) = (await peer.result("vault.audit"))["items"]
+                assert (access["action"], access["client"]) == ("lock", "keptd")
         finally:
             logind.close()
 
