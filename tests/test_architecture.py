@@ -37,7 +37,7 @@ LAYERS = (
     ("rpc", ("keptd.rpc", "keptd.offload", "keptd.transfers", "keptd.watchdog")),
     ("rooms", ()),
     ("recovery", ("keptd.recovery",)),
-    ("supervisor", ("keptd.supervisor",)),
+    ("supervisor", ("keptd.supervisor", "keptd.standing")),
     ("program", ("keptd.__main__",)),
 )
 """The daemon from the bottom to the top; the rooms belong to the sixth."""

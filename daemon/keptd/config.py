@@ -175,6 +175,10 @@ class Jobs(Struct, frozen=True, kw_only=True):
         str, _schedule("Put sessions away that nobody used for sessions.archive_after_days.")
     ] = "24h"
     data_tidy: Annotated[str, _schedule("Remove exports that nobody fetched within a day.")] = "1h"
+    vault_auto_lock: Annotated[
+        str, _schedule("Lock the vault where its time is over. A call finds it locked in time, job or not.")
+    ] = "15s"
+    vault_tidy: Annotated[str, _schedule("Forget old entries of the vault's audit list.")] = "24h"
 
 
 class Journal(Struct, frozen=True, kw_only=True):
@@ -225,6 +229,39 @@ class Trash(Struct, frozen=True, kw_only=True):
     ] = 30
 
 
+class Vault(Struct, frozen=True, kw_only=True):
+    """Secrets: when they are locked away, and how hard a password is to guess."""
+
+    idle_seconds: Annotated[
+        int, _whole(1, 604_800, "Seconds without use after which the vault is locked.", reload=True)
+    ] = 600
+    hard_seconds: Annotated[
+        int, _whole(1, 604_800, "Seconds after which it is locked whether it is used or not.", reload=True)
+    ] = 7200
+    memory_kib: Annotated[
+        int,
+        _whole(
+            19 * _KIB,
+            1024 * _KIB,
+            "KiB of memory that one guess of a password takes (Argon2id). A vault that has less gets more with the "
+            "next unlock.",
+            reload=True,
+        ),
+    ] = 64 * _KIB
+    passes: Annotated[int, _whole(2, 16, "Passes over that memory.", reload=True)] = 3
+    lanes: Annotated[int, _whole(1, 16, "Lanes that are worked on at once.", reload=True)] = 4
+    max_entries: Annotated[int, _whole(1, 100_000, "Entries that there may be.", reload=True)] = 10_000
+    max_bytes: Annotated[int, _whole(_MIB, 1024 * _MIB, "Bytes that all of them may take, sealed.", reload=True)] = (
+        64 * _MIB
+    )
+    audit_days: Annotated[int, _whole(1, 36_500, "Days for which the audit list tells of an access.", reload=True)] = (
+        365
+    )
+    audit_rows: Annotated[
+        int, _whole(100, 10_000_000, "Accesses that it tells of; older ones are forgotten.", reload=True)
+    ] = 100_000
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """All settings; `Config()` is the defaults."""
 
@@ -237,6 +274,7 @@ class Config(Struct, frozen=True, kw_only=True):
     journal: Journal = Journal()
     sessions: Sessions = Sessions()
     trash: Trash = Trash()
+    vault: Vault = Vault()
 
 
 class Setting(Struct, frozen=True):

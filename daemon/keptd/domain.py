@@ -96,6 +96,8 @@ class Handler:
     run: Callable[[Any, Any], Any]
     heavy: bool | Callable[[Any], bool]
     """Reads only: True, or a predicate on the call, where the cost grows with the data."""
+    at_once: Callable[[Any, Any], Any] | None = None
+    """Asynchronous ones only: tried first; None from it means that the answer has to be waited for."""
 
 
 Tell = Callable[[int, int, str], None]

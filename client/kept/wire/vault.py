@@ -6,7 +6,7 @@ from a terminal without echo, from a descriptor or from an askpass program.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NewType
+from typing import Annotated, Any, Literal, NewType
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -14,7 +14,6 @@ from . import Control, Cursor, Done, IdempotencyKey, Limit, Name, Page, Passed, 
 from .errors import (
     Busy,
     Conflict,
-    DeadlinePassed,
     Denied,
     InvalidParams,
     KeptError,
@@ -59,7 +58,7 @@ Category = Annotated[
 Metadata = Annotated[dict[str, Any], Meta(description="What belongs to it, such as a user name; found by search.")]
 AgentReadable = Annotated[bool, Meta(description="Whether a client that said it is an agent may read the value.")]
 
-CHANGES: tuple[type[KeptError], ...] = (Locked, Conflict, StorageFull, StorageFailed, DeadlinePassed, Denied)
+CHANGES: tuple[type[KeptError], ...] = (Locked, NotFound, Conflict, StorageFull)
 """What can refuse whatever changes the vault."""
 
 
@@ -141,6 +140,8 @@ class Rotated(Struct, frozen=True, kw_only=True):
     key_version: int
     recovery_code_void: bool
     """Whether there was a recovery code, which opens nothing any more: vault.export_key makes another."""
+    dropped: tuple[str, ...] = ()
+    """The ids of what was removed because it didn't open."""
 
 
 class Access(Struct, frozen=True, kw_only=True):
@@ -170,24 +171,12 @@ class Request(Struct, frozen=True, kw_only=True):
     """When it is refused if nobody says anything."""
 
 
-class Sealing(Control[Entry], frozen=True, kw_only=True):
-    """What a change of an entry has in common. Not a method.
-
-    It is a `Control`, not a `Write`: its text is neither looked through for credentials, which belong here, nor kept
-    in a receipt. `idempotency_key` works as for a write; what it answers is kept sealed.
-    """
-
-    is_repeatable: ClassVar[bool] = True
-
-    idempotency_key: IdempotencyKey | None = None
-
-
 class InitVault(Control[VaultStatus], frozen=True, kw_only=True):
     """Make the vault and unlock it. There is one for each home."""
 
     method = "vault.init"
     event = "vault.made"
-    errors = (Conflict, StorageFull, StorageFailed, DeadlinePassed, Busy, Denied)
+    errors = (Conflict, StorageFull, Denied)
 
     password: NewPassword
 
@@ -202,7 +191,7 @@ class UnlockVault(Control[VaultStatus], frozen=True, kw_only=True):
     method = "vault.unlock"
     event = "vault.unlocked"
     notices = ("vault.refused", "vault.damaged")
-    errors = (NotFound, Denied, Busy, Conflict, StorageFull, StorageFailed, DeadlinePassed)
+    errors = (NotFound, Denied, Busy, Conflict, StorageFull)
 
     password: Password
     despite_damage: Annotated[
@@ -226,12 +215,17 @@ class StatusOfVault(Control[VaultStatus], frozen=True, kw_only=True):
     is_repeatable = True
 
 
-class StoreSecret(Sealing, frozen=True, kw_only=True):
-    """Keep a secret under a name that is free."""
+class StoreSecret(Control[Entry], frozen=True, kw_only=True):
+    """Keep a secret under a name that is free.
+
+    It is neither looked through for credentials, which belong here, nor kept in a receipt. `idempotency_key` works as
+    for a write, but that a repeated one answers with the entry as it is by then.
+    """
 
     method = "vault.store"
     event = "vault.stored"
-    errors = (*CHANGES, NotFound, TooLarge, QuotaExceeded, InvalidParams)
+    is_repeatable = True
+    errors = (*CHANGES, TooLarge, QuotaExceeded, InvalidParams)
 
     name: Name
     value: Secret
@@ -239,6 +233,7 @@ class StoreSecret(Sealing, frozen=True, kw_only=True):
     tags: Tags = ()
     metadata: Metadata | None = None
     agent_readable: AgentReadable = False
+    idempotency_key: IdempotencyKey | None = None
 
 
 class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
@@ -251,7 +246,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
     method = "vault.retrieve"
     notices = ("vault.asked",)
     is_repeatable = True
-    errors = (Locked, NotFound, Denied, StorageFailed, DeadlinePassed)
+    errors = (Locked, NotFound, Denied, StorageFailed)
 
     id: EntryRef
     wait_seconds: Annotated[
@@ -264,7 +259,7 @@ class ListSecrets(Control[Page[Entry]], frozen=True, kw_only=True):
 
     method = "vault.list"
     is_repeatable = True
-    errors = (Locked, NotFound, InvalidParams, StorageFailed)
+    errors = (Locked, NotFound, InvalidParams)
 
     category: Category | None = None
     tag: Annotated[Tag, Meta(description="Only entries with this tag.")] | None = None
@@ -278,7 +273,7 @@ class SearchSecrets(Control[Page[FoundEntry]], frozen=True, kw_only=True):
 
     method = "vault.search"
     is_repeatable = True
-    errors = (Locked, NotFound, StorageFailed)
+    errors = (Locked, NotFound)
 
     query: Query
     category: Category | None = None
@@ -286,12 +281,13 @@ class SearchSecrets(Control[Page[FoundEntry]], frozen=True, kw_only=True):
     offset: Passed = 0
 
 
-class UpdateSecret(Sealing, frozen=True, kw_only=True):
-    """Change an entry; what is left out stays."""
+class UpdateSecret(Control[Entry], frozen=True, kw_only=True):
+    """Change an entry; what is left out stays. `idempotency_key` works as for vault.store."""
 
     method = "vault.update"
     event = "vault.updated"
-    errors = (*CHANGES, NotFound, TooLarge, InvalidParams)
+    is_repeatable = True
+    errors = (*CHANGES, Denied, TooLarge, QuotaExceeded, InvalidParams)
 
     id: EntryRef
     name: Name | None = None
@@ -301,6 +297,7 @@ class UpdateSecret(Sealing, frozen=True, kw_only=True):
     metadata: Metadata | None = None
     agent_readable: AgentReadable | None = None
     if_version: Version | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 class DeleteSecret(Control[Done], frozen=True, kw_only=True):
@@ -310,7 +307,7 @@ class DeleteSecret(Control[Done], frozen=True, kw_only=True):
     method = "vault.delete"
     event = "vault.deleted"
     is_repeatable = True
-    errors = (*CHANGES, NotFound)
+    errors = (Locked, NotFound, Conflict, Denied)
 
     id: EntryRef
     if_version: Version | None = None
@@ -324,21 +321,28 @@ class ChangePassword(Control[VaultStatus], frozen=True, kw_only=True):
     method = "vault.change_password"
     event = "vault.password_changed"
     notices = ("vault.refused",)
-    errors = (*CHANGES, NotFound, Busy)
+    errors = (*CHANGES, Denied, Busy)
 
     password: Password
     new_password: NewPassword
 
 
 class RotateKey(Control[Rotated], frozen=True, kw_only=True):
-    """Seal everything under a new data key, in one step; reading goes on meanwhile. The recovery code is void then."""
+    """Seal everything under a new data key, in one step; reading goes on meanwhile. The recovery code is void then.
+
+    It also ends the state of a vault that was unlocked despite damage: with `drop_damaged`, what opens is sealed anew,
+    and what doesn't is removed for good.
+    """
 
     method = "vault.rotate"
     event = "vault.rotated"
     notices = ("vault.refused",)
-    errors = (*CHANGES, NotFound, Busy)
+    errors = (*CHANGES, Denied, Busy)
 
     password: Password
+    drop_damaged: Annotated[
+        bool, Meta(description="Remove what doesn't open. Restore a backup instead, where one has it.")
+    ] = False
 
 
 class ExportKey(Control[RecoveryCode], frozen=True, kw_only=True):
@@ -347,7 +351,7 @@ class ExportKey(Control[RecoveryCode], frozen=True, kw_only=True):
     method = "vault.export_key"
     event = "vault.recovery_code_made"
     notices = ("vault.refused",)
-    errors = (*CHANGES, NotFound, Busy)
+    errors = (*CHANGES, Denied, Busy)
 
     password: Password
 
@@ -358,7 +362,7 @@ class RecoverVault(Control[VaultStatus], frozen=True, kw_only=True):
     method = "vault.recover"
     event = "vault.recovered"
     notices = ("vault.refused", "vault.damaged")
-    errors = (NotFound, Denied, Busy, Conflict, InvalidParams, StorageFull, StorageFailed, DeadlinePassed)
+    errors = (NotFound, Denied, Busy, Conflict, InvalidParams, StorageFull)
 
     code: Code
     new_password: NewPassword
@@ -369,7 +373,7 @@ class AuditVault(Control[Page[Access]], frozen=True, kw_only=True):
 
     method = "vault.audit"
     is_repeatable = True
-    errors = (InvalidParams, StorageFailed)
+    errors = (InvalidParams, Locked, NotFound)
 
     id: Annotated[EntryRef, Meta(description="Only this entry; by its id while the vault is locked.")] | None = None
     action: Annotated[Name, Meta(description="Only this action, such as retrieve or unlock.")] | None = None

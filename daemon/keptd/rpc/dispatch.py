@@ -275,18 +275,19 @@ class Dispatcher:
             self.timings,
             self._self_reports,
         )
-        if work.method.is_async:
-            self._later(peer, work, sink, partial(self._control_task, context, running))
-            return
+        run = work.method.at_once if work.method.is_async else work.method.run
         began = perf_counter()
         try:
-            result = guarded(work.method.name, lambda: work.method.run(context, work.call))
+            result = None if run is None else guarded(work.method.name, lambda: run(context, work.call))
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
         except FAULTS as fault:
             self._store.damage.heed(fault)
             self._refuse(work.request_id, _read_failed(fault), sink)
         else:
+            if work.method.is_async and result is None:
+                self._later(peer, work, sink, partial(self._control_task, context, running))
+                return
             self._answer(work, result, sink)
         work.method.took(perf_counter() - began)
 

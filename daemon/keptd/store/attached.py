@@ -13,6 +13,11 @@ from typing import Any, Protocol, TypeVar, cast
 class Attachment(Protocol):
     """What a room may attach. It is made without arguments."""
 
+    def replaced(self) -> None:
+        """Let go of what belongs to the database that was there before: a backup or an import has taken its place, or
+        all of it was deleted."""
+        ...
+
     def close(self) -> None:
         """Let go of everything; the daemon ends."""
         ...
@@ -32,6 +37,11 @@ class Attached:
         if kind not in self._kept:
             self._kept[kind] = kind()
         return cast("A", self._kept[kind])
+
+    def replaced(self) -> None:
+        """Tell each that what is stored has been replaced as a whole."""
+        for one in self._kept.values():
+            one.replaced()
 
     def close(self) -> None:
         """Close each, whatever becomes of another; the last that was made first."""

@@ -29,6 +29,8 @@ from __future__ import annotations
 import hmac
 import os
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -87,7 +89,7 @@ def derive_kek(password: Bytes, salt: bytes, parameters: KdfParameters) -> bytea
         iterations=parameters.passes,
         lanes=parameters.lanes,
         memory_cost=parameters.memory_kib,
-    ).derive_into(password, kek)
+    ).derive_into(password, kek)  # type: ignore[arg-type]  # It takes any bytes; its stub says `bytes`.
     return kek
 
 
@@ -168,6 +170,15 @@ class DataKey:
         for key in self._keys.values():
             wipe(key)
         self._keys.clear()
+
+    @contextmanager
+    def wiped_on_failure(self) -> Iterator[None]:
+        """Wipe it where what is done with it ends otherwise than well."""
+        try:
+            yield
+        except BaseException:
+            self.wipe()
+            raise
 
     def _key(self, purpose: str) -> bytearray:
         if not self._keys:
