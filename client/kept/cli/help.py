@@ -91,7 +91,7 @@ def _of_command(command: Command, columns: int) -> str:
     parts += [textwrap.fill(f"Everywhere: {everywhere}.", width, break_on_hyphens=False), ""]
     if secrets:
         parts.append(textwrap.fill(_about_secrets(secrets, command), width) + "\n")
-    if by_position and not secrets:
+    if by_position and not secrets and by_position[-1].name not in command.as_typed:
         example = by_position[-1]
         note = (
             f"An argument can also be an option ({_option(example)}). - reads it from standard input, and "

@@ -57,7 +57,7 @@ class LendTo(Struct, frozen=True, kw_only=True):
     secret: Annotated[
         tuple[str, ...],
         Meta(
-            description="NAME or NAME=VARIABLE: in the environment, deploy.token as DEPLOY_TOKEN where no VARIABLE is named."
+            description="NAME or NAME=VARIABLE: in the environment, deploy.token as DEPLOY_TOKEN unless one is named."
         ),
     ] = ()
     secret_fd: Annotated[

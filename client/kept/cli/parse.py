@@ -43,8 +43,9 @@ class Command:
 
     `by_position` names the fields that are taken by position, in order; only the last may be a tuple, which takes
     the rest. `as_typed` names those for which `-` is no text to be read, since the command reads or writes it itself.
-    `short` gives options a second name of one dash and one letter: `("-n", "last")`. `before` raises `UsageError` where
-    it can't be carried out, before a secret is asked for. `starts` says whether it may start the daemon; `hidden` keeps it out of help.
+    `short` gives options a second name of one dash and one letter: `("-n", "last")`. `before` raises `UsageError`
+    where it can't be carried out, before a secret is asked for. `starts` says whether it may start the daemon;
+    `hidden` keeps it out of help.
     """
 
     words: tuple[str, ...]
