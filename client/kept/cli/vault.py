@@ -213,6 +213,13 @@ VAULT = (
         examples=("kept vault update deploy.token --ask-value", "kept vault update deploy.token --agent-readable"),
     ),
     Command(("vault", "delete"), Delete, delete, by_position=("id",), examples=("kept vault delete deploy.token",)),
-    Command(("vault", "export-key"), ExportKey, export_key, before=_only_shown, examples=("kept vault export-key",)),
+    Command(
+        ("vault", "export-key"),
+        ExportKey,
+        export_key,
+        by_position=("password",),
+        before=_only_shown,
+        examples=("kept vault export-key",),
+    ),
     LEND,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode, encodebytes, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -22,13 +23,13 @@ def scrubbed(value: Any, output: bytes) -> bytes:
     return scrubber.feed(output) + scrubber.close()
 
 
-ENCODINGS = {
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "plain": lambda text: text.encode(),
     "base64": lambda text: b64encode(text.encode()),
     "base64 for URLs": lambda text: urlsafe_b64encode(text.encode()).rstrip(b"="),
     "base64 in lines": lambda text: encodebytes(text.encode()).rstrip(),
     "URL": lambda text: quote(text, safe="").encode(),
-    "URL in small letters": lambda text: quote("\x00", safe="")[:0].encode() + _small(quote(text, safe="")),
+    "URL in small letters": lambda text: _small(quote(text, safe="")),
     "form": lambda text: quote_plus(text).encode(),
     "encodeURIComponent": lambda text: quote(text, safe="!~*'()").encode(),
     "JSON": lambda text: json.dumps(text)[1:-1].encode(),

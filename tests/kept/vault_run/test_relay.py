@@ -43,9 +43,9 @@ def test_everything_else_gets_through_byte_by_byte() -> None:
 
 def test_a_secret_in_a_file_is_read_as_often_as_the_command_likes_and_cannot_be_changed() -> None:
     done = lent(
-        *shell("wc -c </dev/fd/10; wc -c </dev/fd/10; cat <&10 | wc -c; echo x >>/dev/fd/10 || echo sealed"),
+        *shell("wc -c </dev/fd/3; wc -c </dev/fd/3; cat <&3 | wc -c; echo x >>/dev/fd/3 || echo sealed"),
         added={},
-        files={10: SECRET},
+        files={3: SECRET},
     )
     length = str(len(SECRET)).encode()
     assert done.stdout.split() == [length, length, length, b"sealed"]
@@ -89,7 +89,8 @@ def test_output_and_errors_that_go_to_one_place_keep_their_order() -> None:
 
 
 def test_output_comes_at_once_and_a_question_as_a_whole() -> None:
-    with begun(*shell(f'printf "a line\\n"; read x; printf "{SECRET[:3]}"; read x; printf "{SECRET[3:]}."')) as command:
+    script = f'printf "a line\\n"; read x; printf %s "{SECRET[:3]}"; read x; printf "%s." "{SECRET[3:]}"'
+    with begun(*shell(script)) as command:
         assert command.stdin is not None
         until(command.stdout, b"a line\n")
         command.stdin.write(b"\n")
@@ -100,13 +101,13 @@ def test_output_comes_at_once_and_a_question_as_a_whole() -> None:
 
 
 HANDLER = """
-import signal, sys
+import os, signal
 def told(number, frame):
-    print("got", number, flush=True)
-    sys.exit(5)
+    os.write(1, b"got %d\\n" % number)
+    os._exit(5)
 for number in (1, 2, 3, 10, 12, 15):
     signal.signal(number, told)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 signal.pause()
 """
 

@@ -96,22 +96,20 @@ def test_a_whole_secret_is_not_shown_while_a_longer_one_may_come() -> None:
 @pytest.mark.parametrize(
     ("name", "form", "out"),
     [
-        ("n", b"vault", b"[vault:n]"),
+        ("n", b"vault", b"*****"),
         ("n", b"secret[", b"*****"),
         ("secret", b"secret", b"[vault]"),
-        ("n", b"]*[", b"<hidden>"),
+        ("n", b"]secret*", b"<hidden>"),
     ],
 )
 def test_a_mark_has_nothing_of_the_secret(name: str, form: bytes, out: bytes) -> None:
-    if form == b"vault":
-        out = b"*****"
     scrubber = Scrubber({name: [form]})
     assert scrubber.feed(form + form) + scrubber.close() == out + out
 
 
 def test_secrets_that_leave_no_mark_are_refused() -> None:
     with pytest.raises(CannotHide):
-        Scrubber({"n": [b"[]", b"**", b"<>", b"##", b"~~", b"\xef\xbf\xbd"]})
+        Scrubber({"n": [b"][", b"**", b"><", b"##", b"~~", b"\xbd\xef"]})
 
 
 def test_each_secret_is_called_by_its_name() -> None:

@@ -51,8 +51,8 @@ def test_ctrl_d_ends_the_commands_input() -> None:
 RESIZED = """
 import os, signal
 def told(*_):
-    print(*os.get_terminal_size(), flush=True)
-    raise SystemExit
+    os.write(1, b"%d %d\\n" % os.get_terminal_size())
+    os._exit(0)
 signal.signal(signal.SIGWINCH, told)
 print("ready", flush=True)
 signal.pause()
@@ -75,7 +75,7 @@ def test_without_a_terminal_of_its_own_the_command_writes_into_a_pipe() -> None:
 
 def test_ctrl_c_reaches_a_command_without_a_terminal_of_its_own_once() -> None:
     script = "import signal, sys\n"
-    script += "seen = []\nsignal.signal(2, lambda *_: seen.append(1))\nprint('ready', flush=True)\nsignal.pause()\n"
+    script += "seen = []\nsignal.signal(2, lambda *_: seen.append(1))\nprint('ready', flush=True)\n"
     script += "sys.stdin.readline()\nprint('seen', len(seen))\n"
     with Terminal(words(sys.executable, "-c", script), environ(terminal=False)) as terminal:
         wait(terminal, "ready")
