@@ -21,6 +21,7 @@ from .surface import UsageError
 from .talk import TALK
 from .top import TOP
 from .vault import VAULT
+from .vault_import import VAULT_IMPORT
 
 _POINTERS = {
     "get": "kept recall KEY shows what is kept under a key.",
@@ -65,6 +66,7 @@ def everything() -> Mapping[tuple[str, ...], Command]:
         SESSION_TREE,
         *SESSION_MOVES,
         *VAULT,
+        VAULT_IMPORT,
         RPC,
         *SHELL,
         *commands(),

@@ -10,6 +10,10 @@ from . import Control
 from .errors import Denied, InvalidParams, QuotaExceeded
 from .vault import CHANGES, EntryId, Password
 
+INDEX = ".vault_index.enc"
+SUFFIX = ".vault"
+"""What the files of such a vault are called: its index, and an entry's name with this behind it."""
+
 FILES = 10_000
 """The most files of one import."""
 
@@ -53,6 +57,13 @@ class ImportedVault(Struct, frozen=True, kw_only=True):
     """How many entries are new."""
 
 
+OnConflict = Annotated[
+    Literal["skip", "rename"],
+    Meta(description="What to do with an entry whose name stands for something else: leave it out, or number it."),
+]
+FilePassword = Annotated[Password, Meta(description="The password of the vault in the files.", extra={"secret": True})]
+
+
 class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
     """Take over the secrets of a vault that lies in files: AES-256-GCM under a password by PBKDF2-SHA-256.
 
@@ -66,12 +77,9 @@ class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
     is_repeatable = True
     errors = (*CHANGES, Denied, InvalidParams, QuotaExceeded)
 
-    password: Annotated[Password, Meta(description="The password of the vault in the files.", extra={"secret": True})]
+    password: FilePassword
     files: Annotated[
         tuple[VaultFile, ...],
         Meta(min_length=1, max_length=FILES, description="Its files: `.vault_index.enc`, and `NAME.vault` for each."),
     ]
-    on_conflict: Annotated[
-        Literal["skip", "rename"],
-        Meta(description="What to do with an entry whose name stands for something else: leave it out, or number it."),
-    ] = "skip"
+    on_conflict: OnConflict = "skip"
