@@ -9,7 +9,10 @@ from typing import Any, NoReturn
 
 import apsw
 
+from keptd.store.database import open_reader
+from keptd.vault import store
 from keptd.vault.keyring import Keyring
+from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer, StageClock, running
 
 WEAK = {"vault__memory_kib": "19456", "vault__passes": "2", "vault__lanes": "1"}
@@ -63,6 +66,15 @@ def disk(daemon: Daemon, fault: type[apsw.Error]) -> Iterator[None]:
         yield
     finally:
         del writer._transact
+
+
+def rows(daemon: Daemon) -> list[EntryRow]:
+    """The entries as they are stored."""
+    db = open_reader(Path(daemon.paths.database))
+    try:
+        return list(store.whole(db))
+    finally:
+        db.close()
 
 
 def tampered(home: Path, change: Callable[[apsw.Connection], object]) -> None:
