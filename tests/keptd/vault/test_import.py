@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import apsw
 import pytest
 
-from keptd.vault import file_vault
-from tests.harness import Daemon, Peer, running
+from keptd.vault import entries, file_vault
+from keptd.vault.store import EntryRow
+from tests.harness import Daemon, Peer
 
+from .room import PASSWORD as OWN
+from .room import disk, guarded, keyring
 from .test_file_vault import PASSWORD, as_javascript, vault
 
 pytestmark = pytest.mark.anyio
-
-OWN = "kept's own password"
-WEAK = {"vault__memory_kib": "19456", "vault__passes": "2", "vault__lanes": "1"}
 
 
 @pytest.fixture(autouse=True)
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_vault, "_ROUNDS", 1)
-
-
-@pytest.fixture
-async def daemon(home: Path, anyio_backend: object) -> AsyncIterator[Daemon]:
-    async with running(home, **WEAK) as started:
-        yield started
-
-
-@pytest.fixture
-async def peer(daemon: Daemon) -> Peer:
-    connected = await daemon.connect()
-    await connected.result("vault.init", password=OWN)
-    return connected
 
 
 def sent(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -148,7 +136,7 @@ async def test_files_that_are_none_are_refused(peer: Peer, change: Any, kind: st
 
 
 async def test_more_than_the_vault_may_have_is_refused_as_a_whole(home: Path) -> None:
-    async with running(home, **WEAK, vault__max_entries="2") as daemon:
+    async with guarded(home, vault__max_entries="2") as daemon:
         peer = await daemon.connect()
         await peer.result("vault.init", password=OWN)
         entries = [{"key": f"k{number}", "value": number} for number in range(3)]
@@ -159,3 +147,27 @@ async def test_more_than_the_vault_may_have_is_refused_as_a_whole(home: Path) ->
 async def test_a_locked_vault_takes_nothing(peer: Peer) -> None:
     await peer.result("vault.lock")
     assert (await peer.refusal("vault.import", **sent(ANN)))[1] == "locked"
+
+
+async def test_a_lock_meanwhile_lets_it_end_and_leaves_nothing_open(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = entries.seal
+
+    def locked_meanwhile(*given: Any) -> EntryRow:
+        anyio.from_thread.run_sync(keyring(daemon).lock)
+        return seal(*given)
+
+    monkeypatch.setattr(entries, "seal", locked_meanwhile)
+    assert (await peer.result("vault.import", **sent(ANN)))["stored"] == 1
+    monkeypatch.undo()
+    assert (await peer.result("vault.status"))["state"] == "locked"
+    status = await peer.result("vault.unlock", password=OWN)
+    assert (status["state"], status["entries"]) == ("unlocked", 1)
+
+
+async def test_a_full_disk_leaves_everything_as_it_was(daemon: Daemon, peer: Peer) -> None:
+    with disk(daemon, apsw.FullError):
+        assert (await peer.refusal("vault.import", **sent(ANN)))[1] == "storage_full"
+    assert (await peer.result("vault.list"))["items"] == []
+    assert (await peer.result("vault.import", **sent(ANN)))["stored"] == 1

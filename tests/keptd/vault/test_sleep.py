@@ -17,8 +17,10 @@ from keptd import system_bus
 from keptd.system_bus import REPLY_SERIAL
 from keptd.vault import sleep
 from keptd.vault.sleep import heed
-from tests.harness import PATIENCE, patience, running
+from tests.harness import PATIENCE, patience
 from tests.login1 import WHY, Logind, bus, message, prepare_for_sleep
+
+from .room import guarded
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +71,7 @@ async def test_a_daemon_locks_its_vault_and_writes_it_down(home: Path, monkeypat
         logind = Logind(address)
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
         try:
-            async with running(home / "kept", vault__memory_kib="19456", vault__passes="2", vault__lanes="1") as daemon:
+            async with guarded(home / "kept") as daemon:
                 peer = await daemon.connect()
                 await peer.result("vault.init", password="a password")
                 inhibitor = await given(logind)
