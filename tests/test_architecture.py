@@ -34,7 +34,13 @@ LAYERS = (
         "clock",
         ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd", "keptd.system_bus"),
     ),
-    ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home", "keptd.notify", "keptd.hardening")),
+    (
+        "settings",
+        (
+            *("keptd.config", "keptd.settings", "keptd.schedule", "keptd.log", "keptd.home", "keptd.notify"),
+            "keptd.hardening",
+        ),
+    ),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),
     ("rpc", ("keptd.rpc", "keptd.offload", "keptd.transfers", "keptd.watchdog")),

@@ -25,6 +25,7 @@ from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
 from . import entry_methods, import_methods, jobs, key_methods, methods, sleep
 from .schema import LOCAL, MIGRATIONS
+from .visit import ENTRY
 
 DOMAIN = Domain(
     name="vault",
@@ -36,4 +37,5 @@ DOMAIN = Domain(
     beside=sleep.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
+    entities=frozenset((ENTRY,)),
 )
