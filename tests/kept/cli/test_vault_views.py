@@ -158,7 +158,7 @@ def test_storing_says_what_was_stored_and_not_the_value() -> None:
 
 
 def test_deleting_asks_at_a_terminal_and_needs_a_word_elsewhere() -> None:
-    done = {DeleteSecret: Done(id="01", label="deploy.token")}
+    done: dict[type[Any], Any] = {DeleteSecret: Done(id="01", label="deploy.token")}
     assert shown("vault delete deploy.token", done, answer="yes").out == "deleted deploy.token (01)\n"
     assert shown("vault delete deploy.token --yes", done).code == 0
     for answer in ("no", "", None):
@@ -169,7 +169,7 @@ def test_deleting_asks_at_a_terminal_and_needs_a_word_elsewhere() -> None:
 
 @pytest.mark.parametrize("words", ["vault", "vault list", "vault audit", "vault requests"])
 def test_programs_get_json(words: str) -> None:
-    answers = {
+    answers: dict[type[Any], Any] = {
         StatusOfVault: VaultStatus(state="locked"),
         ListSecrets: Page(items=[ENTRY]),
         AuditVault: Page(items=[]),

@@ -153,21 +153,27 @@ def test_a_value_that_is_no_json_is_refused_without_a_word_of_it(given: str) -> 
     assert "canary" not in printed.err
 
 
-def test_an_entry_is_changed_without_a_value_unless_one_is_given() -> None:
-    for words, given in (
-        ("--category health", {}),
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ("--category health", {"category": "health"}),
         ("--ask-value", {"value": CANARY}),
         ("--value-fd 3", {"value": CANARY}),
-    ):
-        recorder, here = Recorder(), Played()
-        here.secrets = [CANARY]
-        type_in(f"vault update n {words} --json", recorder, here=here)
-        wanted: dict[str, Any] = {"category": "health"} if "category" in words else {}
-        assert recorder.last == UpdateSecret(id="n", **wanted, **given)
-    for words in ("--ask-value --value-fd 3", "--json-value"):
-        here = Played()
-        here.secrets = [CANARY]
-        assert type_in(f"vault update n {words}", recorder, here=here).code == 2
+        ("--value - --no-agent-readable", {"value": CANARY, "agent_readable": False}),
+    ],
+)
+def test_an_entry_is_changed_without_a_value_unless_one_is_given(words: str, changed: dict[str, Any]) -> None:
+    recorder, here = Recorder(), Played()
+    here.secrets = [CANARY]
+    type_in(f"vault update n {words} --json", recorder, here=here)
+    assert recorder.last == UpdateSecret(id="n", **changed)
+
+
+@pytest.mark.parametrize("words", ["--ask-value --value-fd 3", "--json-value"])
+def test_a_value_is_given_once_and_is_there_where_something_is_said_of_it(words: str) -> None:
+    recorder, here = Recorder(), Played()
+    here.secrets = [CANARY]
+    assert (type_in(f"vault update n {words}", recorder, here=here).code, recorder.calls) == (2, [])
 
 
 def test_no_command_about_secrets_runs_in_the_daemon() -> None:
