@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,9 @@ def test_no_secret_is_in_a_command_line_while_a_command_has_it(home: Path) -> No
         for pid in (command.pid, child):
             assert SECRET not in Path(f"/proc/{pid}/cmdline").read_text()
         assert b"/dev/fd/10" in Path(f"/proc/{child}/cmdline").read_bytes()
-        assert SECRET not in Path(f"/proc/{command.pid}/environ").read_text()
+        with suppress(PermissionError):
+            # Only root may look: the process guards its memory.
+            assert SECRET not in Path(f"/proc/{command.pid}/environ").read_text()
         assert SECRET in Path(f"/proc/{child}/environ").read_text()
         command.stdin.write("\n")
         command.stdin.close()
@@ -158,6 +161,27 @@ def test_a_command_in_a_terminal_shows_no_secret(home: Path) -> None:
         assert terminal.settings() == terminal.before
 
 
+def test_names_complete_at_a_terminal_and_while_the_vault_is_open(home: Path) -> None:
+    words = ["-m", "kept", "complete", "--", "vault", "retrieve", "dep"]
+    with Terminal(words, environment(home)) as terminal:
+        assert terminal.tells("code") == 0
+        assert "deploy.token" in terminal.picture.text()
+    alone = subprocess.run(
+        [sys.executable, *words],
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        start_new_session=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (alone.returncode, alone.stdout) == (0, b"")
+    kept_(home, "vault", "lock")
+    with Terminal(words, environment(home)) as terminal:
+        assert terminal.tells("code") == 0
+        assert terminal.picture.text().strip() == ""
+
+
 def test_an_agent_reads_what_a_person_allows_it(home: Path) -> None:
     denied = kept_(home, "vault", "retrieve", "deploy.token", KEPT_AGENT="claude")
     assert (denied.returncode, denied.stdout) == (1, "")
@@ -171,12 +195,10 @@ def test_an_agent_reads_what_a_person_allows_it(home: Path) -> None:
     ) as agent:
         assert agent.stderr is not None
         assert "waiting up to 120 s" in agent.stderr.readline()
-        waiting: list[dict[str, object]] = []
-        for _ in range(100):
-            waiting = json.loads(kept_(home, "vault", "requests", "--json").stdout)["items"]
-            if waiting:
-                break
+        told = agent.stderr.readline().split()
+        waiting = json.loads(kept_(home, "vault", "requests", "--json").stdout)["items"]
         (request,) = waiting
+        assert told[-5:] == ["kept", "vault", "confirm", request["id"], "allow"]
         assert (request["client"], request["pid"], request["name"]) == ("claude", agent.pid, "deploy.token")
         refused = kept_(home, "vault", "confirm", str(request["id"]), "allow", KEPT_AGENT="claude")
         assert refused.returncode == 1
