@@ -38,9 +38,17 @@ def test_a_person_says_nothing_about_it(start: Start, run: Run) -> None:
 
 
 def test_an_agent_whose_name_is_refused_runs_nothing_in_the_daemon(start: Start, run: Run) -> None:
-    server = start(REFUSED)
+    more: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(REFUSED)
+        more.append(connection.recv(65_536))
+        connection.sendall(result(out="done"))
+
+    server = start(answer)
     assert run("memory", "get", "k", KEPT_AGENT="x" * 300).stdout == b"local memory get k"
-    assert len(server.received) == 1
+    server.close()
+    assert more == [b""]
 
 
 @pytest.mark.parametrize("words", [("shell-banner",), ("complete", "--", "memory", "get", "x")])

@@ -55,10 +55,10 @@ def test_a_secret_among_the_words_is_refused_and_not_told_again(command: Command
 
 @pytest.mark.parametrize(("command", "field"), SECRETS, ids=lambda value: value.name)
 def test_the_refusal_names_the_ways(command: Command, field: Field) -> None:
-    words = [*command.words, *in_place(command), f"--{field.name.replace('_', '-')}", CANARY]
-    told = type_in(words, Recorder(), here=Played()).err
-    for way in (field.option, "KEPT_ASKPASS", "standard input", "terminal"):
-        assert way in told
+    for words in ([f"--{field.name.replace('_', '-')}", CANARY], [CANARY]):
+        told = type_in([*command.words, *in_place(command), *words], Recorder(), here=Played()).err
+        for way in ("-fd N", "KEPT_ASKPASS", "standard input", "terminal"):
+            assert way in told
 
 
 @pytest.mark.parametrize("name", [name for name, call in reachable().items() if any(f.secret for f in fields_of(call))])
