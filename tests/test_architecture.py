@@ -31,7 +31,7 @@ DECLARES_JOBS = "keptd.jobs.declare"
 
 LAYERS = (
     ("clock", ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd")),
-    ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home", "keptd.notify")),
+    ("settings", ("keptd.config", "keptd.settings", "keptd.schedule", "keptd.log", "keptd.home", "keptd.notify")),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),
     ("rpc", ("keptd.rpc", "keptd.offload", "keptd.transfers", "keptd.watchdog")),

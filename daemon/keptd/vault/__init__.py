@@ -23,6 +23,7 @@ from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
 from . import entry_methods, jobs, key_methods, methods
 from .schema import LOCAL, MIGRATIONS
+from .visit import ENTRY
 
 DOMAIN = Domain(
     name="vault",
@@ -31,4 +32,5 @@ DOMAIN = Domain(
     jobs=collect_jobs(jobs),
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
+    entities=frozenset((ENTRY,)),
 )
