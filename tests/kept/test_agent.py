@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from threading import Event
 
 import pytest
 
 import kept
 from kept.agent import greeting
 
-from .thin import Run, Start, result
+from .thin import SECONDS, Run, Start, result
 
 WELCOME = b'{"jsonrpc":"2.0","id":3,"result":{}}\n'
 REFUSED = b'{"jsonrpc":"2.0","id":3,"error":{"code":-32602,"message":"no","data":{"type":"invalid_params"}}}\n'
@@ -39,15 +40,18 @@ def test_a_person_says_nothing_about_it(start: Start, run: Run) -> None:
 
 def test_an_agent_whose_name_is_refused_runs_nothing_in_the_daemon(start: Start, run: Run) -> None:
     more: list[bytes] = []
+    over = Event()
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(REFUSED)
         more.append(connection.recv(65_536))
-        connection.sendall(result(out="done"))
+        if more[0]:
+            connection.sendall(result(out="done"))
+        over.set()
 
-    server = start(answer)
+    start(answer)
     assert run("memory", "get", "k", KEPT_AGENT="x" * 300).stdout == b"local memory get k"
-    server.close()
+    assert over.wait(SECONDS)
     assert more == [b""]
 
 
