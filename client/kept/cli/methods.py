@@ -161,6 +161,6 @@ RPC = Command(
     examples=(
         'kept rpc memory.get \'{"key": "editor.indent"}\'',
         "kept rpc rpc.discover",
-        "kept rpc vault.unlock - <unlock.json",
+        "cat unlock.json | kept rpc vault.unlock -",
     ),
 )

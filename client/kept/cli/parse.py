@@ -195,6 +195,8 @@ class _Reading:
         """The refusal of an option, which is quoted only where it can't be a credential in the wrong place."""
         meant = next((other for other in _MEANT.get(name, ()) if other in fields), None)
         hint = f"Did you mean --{meant}?" if meant else did_you_mean(name, [*fields, *_EVERYWHERE], "--")
+        if not hint and self.command.positional and self.command.positional[-1].many:
+            hint = "What stands behind -- is taken as it is."
         shown = f"option --{name}" if quotable(name) else "such option"
         return UsageError(f"kept {self.command.name} has no {shown}", hint)
 

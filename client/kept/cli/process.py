@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..checkup import Examination
     from ..service import Service
     from ..vault_run import Launch
+    from ..wire.vault import OpenEntry, RetrieveSecret
 
 R = TypeVar("R")
 
@@ -44,6 +45,9 @@ RESTART_SECONDS = 90.0
 """How long `kept daemon restart` waits for the next daemon: the end of the former, and a start that looks at all of the
 database."""
 
+CONSENT_SPARE_SECONDS = 30.0
+"""How much longer than the daemon waits for a person its reply may take."""
+
 OBSERVE_SECONDS = 5.0
 """How long an observer waits for a reply, until it says that the daemon doesn't answer."""
 
@@ -53,6 +57,10 @@ _LOOK_SECONDS = 0.02
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
+    if is_private(argv):
+        from .guarded import guard  # noqa: PLC0415 - only for what is secret
+
+        guard()
     draws = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and not surface.json
     process = Process(
         _environment(argv),
@@ -70,6 +78,12 @@ def main(argv: Sequence[str]) -> int:
         return NO_DAEMON
     finally:
         process.close()
+
+
+def is_private(argv: Sequence[str]) -> bool:
+    """Whether the command is about secrets."""
+    words = in_order(argv)
+    return words[:1] == ["vault"] or (words[:1] == ["rpc"] and any("vault" in word for word in words))
 
 
 def refused(argv: Sequence[str], error: dict[str, Any]) -> int:
@@ -253,10 +267,14 @@ class Process:
         """As `Here` has it: standard input and error are a terminal."""
         return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()) and named(self._environ) is None
 
-    def patient(self, seconds: float) -> Caller:
+    def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
         """As `Here` has it."""
+        from .consent import wait  # noqa: PLC0415 - only for agents
+
+        seconds = request.wait_seconds + CONSENT_SPARE_SECONDS
         settings = Settings(environ=self._environ, start=self._start, reply_seconds=seconds)
-        return Client(self._paths, self._hello(), settings).call
+        with Client(self._paths, self._hello(), settings) as waiting:
+            return wait(request, waiting.call, self._client.call, told)
 
     def launch(self, launch: Launch) -> int:
         """As `Here` has it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..checkup import Examination
     from ..service import Service
     from ..vault_run import Launch
+    from ..wire.vault import OpenEntry, RetrieveSecret
 
 R = TypeVar("R")
 
@@ -92,8 +93,9 @@ class Here(Protocol):
         """Whether a person is at this process's terminal, and this doesn't run for an agent."""
         ...
 
-    def patient(self, seconds: float) -> Caller:
-        """Asks the daemon as this process does, and waits so long for a reply."""
+    def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
+        """Ask for a secret that an agent may not read, and wait for a person's consent; `told` gets the id that the
+        person needs, once it is known. Raises what the daemon refuses."""
         ...
 
     def launch(self, launch: Launch) -> int:

@@ -72,11 +72,15 @@ _SHAPES = tuple(
         ),
         rf"(?P<keep>\bopenssl\b{_LINE}\s(?:-k|-K|-pass)\s+)(?P<secret>{_VALUE})",
         rf"(?P<keep>\bhtpasswd\s+(?:-\S*b\S*)\s+\S+\s+\S+\s+)(?P<secret>{_VALUE})",
+        # kept vault store NAME x, kept vault unlock x, --value x, rpc vault.store {...}: all refused, but typed.
+        rf"(?P<keep>\bkept\s+vault\s+(?:store\s+[^\s;|&-]\S*|init|unlock|rotate|export-key)\s+)(?P<secret>(?!-){_VALUE})",
+        rf"(?P<keep>\bkept\s+vault\b{_LINE}\s--(?:value|code)[=\s]\s*)(?P<secret>(?!-){_VALUE})",
+        rf"(?P<keep>\bkept\s+rpc\s+vault\.\w+\s+)(?P<secret>(?!-){_VALUE})",
         rf"(?P<keep>\bvault\s+login\s+(?:-\S+\s+)*)(?P<secret>{_VALUE})",
         # echo x | sudo -S, and whatever else a password is piped into
         (
             r"(?P<keep>\b(?:echo|printf)\s+)(?P<secret>[^\n;|&]+?)(?=\s{0,9}\|[^\n;]*(?:\s-S\b|--password-stdin|--with-token"
-            r"|passwd|\bcryptsetup\b|\bgpg\b))"
+            r"|passwd|\bcryptsetup\b|\bgpg\b|\bkept\s+(?:vault|rpc)\b))"
         ),
         rf"(?P<keep><<<\s*)(?P<secret>{_VALUE})",
     )

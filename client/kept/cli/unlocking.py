@@ -7,11 +7,8 @@ from ..wire.errors import Denied, Locked
 from ..wire.vault import OpenEntry, RetrieveSecret, UnlockVault
 from .fields import fields_of
 from .surface import Caller, Surface, the_caller
-from .text import one_line
+from .text import clean, one_line
 from .withheld import asked
-
-_SPARE_SECONDS = 30.0
-"""How much longer than the daemon waits for a person its reply may take."""
 
 
 def retrieve(name: str, call: Caller, surface: Surface, *, wait_seconds: int, may_ask: bool) -> OpenEntry:
@@ -36,8 +33,9 @@ def _confirmed(name: str, call: Caller, surface: Surface, wait_seconds: int) -> 
         if not wait_seconds:
             raise
     surface.err(
-        f"waiting up to {wait_seconds} s for a person's consent to {one_line(name)}: kept vault requests shows its ID, "
-        "kept vault confirm ID allow gives it\n"
+        f"waiting up to {wait_seconds} s for a person's consent to {one_line(name)}: kept vault requests shows it\n"
     )
-    patient = the_caller(surface).patient(wait_seconds + _SPARE_SECONDS)
-    return patient(RetrieveSecret(id=name, wait_seconds=wait_seconds))
+    request = RetrieveSecret(id=name, wait_seconds=wait_seconds)
+    return the_caller(surface).await_consent(
+        request, lambda known: surface.err(f"to consent, in a terminal: kept vault confirm {clean(known)} allow\n")
+    )

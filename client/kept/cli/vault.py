@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..frames import too_deep
 from ..wire import IdempotencyKey, Name, Tags, Version
 from ..wire.vault import (
     AgentReadable,
@@ -26,7 +25,7 @@ from ..wire.vault import (
     StoreSecret,
     UpdateSecret,
 )
-from .fields import VALUE_DEPTH, fields_of
+from .fields import fields_of, read_value
 from .lending import LEND
 from .methods import run_at_home
 from .parse import Command
@@ -147,8 +146,8 @@ def _value(given: Any, is_json: bool) -> Any:
         value = msgspec.json.decode(given)
     except (msgspec.DecodeError, RecursionError):
         raise UsageError("the value is no JSON", "Without --json-value it is kept as text.") from None
-    if too_deep(given.encode(), VALUE_DEPTH):
-        raise UsageError("the JSON is nested too deeply", f"A value may nest {VALUE_DEPTH} deep.")
+    # It refuses what nests too deeply, and a name that is there twice.
+    read_value(given)
     return value
 
 

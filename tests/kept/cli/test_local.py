@@ -18,6 +18,7 @@ from kept.vault_run import Launch
 from kept.wire import Actor, Call
 from kept.wire.daemon import DaemonStatus, Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
+from kept.wire.vault import OpenEntry, RetrieveSecret
 
 from .test_everyday import daemon_status
 from .typing_at import NOW, Recorder, type_in
@@ -59,8 +60,7 @@ class Played:
         self.wanted: list[Asked] = []
         self.launched: list[Launch] = []
         self.caller: Caller | None = None
-        """Whom it asks with patience."""
-        self.patience = 0.0
+        """Who gives it what a person allows."""
         self.typed = b""
         """What its standard input has."""
 
@@ -101,10 +101,10 @@ class Played:
     def attended(self) -> bool:
         return self.answer is not None
 
-    def patient(self, seconds: float) -> Caller:
-        self.patience = seconds
+    def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
         assert self.caller is not None
-        return self.caller
+        told("request-1")
+        return self.caller(request)
 
     def launch(self, launch: Launch) -> int:
         self.launched.append(launch)

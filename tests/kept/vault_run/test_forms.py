@@ -72,6 +72,10 @@ def test_a_value_within_json_and_each_line_of_a_text_is_hidden() -> None:
     assert out == b"[vault:n] has [vault:n]; 2: [vault:n]; [vault:n]"
 
 
+def test_a_terminals_line_ends_hide_nothing() -> None:
+    assert scrubbed("ab\ncd\nefgh", b"<ab\r\ncd\r\nefgh>") == b"<[vault:n]>"
+
+
 def test_the_name_of_a_member_is_no_secret() -> None:
     assert scrubbed({"password": "hunter2!"}, b"password") == b"password"
 
