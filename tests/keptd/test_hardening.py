@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,26 @@ def test_an_abort_leaves_no_core_and_tells_places_but_no_values(home: Path) -> N
     if not leaves_cores:
         pytest.skip("this system leaves no core file in the working folder of any process")
     assert not [path for path in hardened_home.iterdir() if path.name.startswith("core")]
+
+
+UNPROTECTED = """
+import ctypes, sys
+def refused(*_):
+    raise OSError
+ctypes.CDLL = refused
+from keptd.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_system_without_it_is_served_all_the_same_and_told(home: Path) -> None:
+    process = Process(home)
+    process._command = [sys.executable, "-c", UNPROTECTED, *process._command[3:]]
+    process.popen = process._spawn()
+    try:
+        assert process.popen.stderr is not None
+        said = list(takewhile(lambda line: '"ready"' not in line, process.popen.stderr))
+        assert process.popen.poll() is None
+    finally:
+        process.__exit__()
+    assert "can read the daemon's memory" in said[0]
