@@ -100,10 +100,11 @@ async def test_a_lock_in_the_middle_of_a_rotation_leaves_nothing_open_and_nothin
         await began.wait()
         opened = keyring(daemon).opened
         assert opened is not None
+        vault_id = opened.key.vault_id
         await other.result("vault.lock")
         go.set()
     assert keyring(daemon).opened is None
-    left = [one for one in gc.get_objects() if isinstance(one, DataKey) and one.vault_id == opened.key.vault_id]
+    left = [one for one in gc.get_objects() if isinstance(one, DataKey) and one.vault_id == vault_id]
     assert all(one.is_wiped for one in left)
     await peer.result("vault.unlock", password=PASSWORD)
     assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
