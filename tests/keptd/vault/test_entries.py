@@ -255,3 +255,10 @@ async def test_a_change_is_told_by_its_id_alone(daemon: Daemon, peer: Peer) -> N
         *[(name, "vault_entry", True) for name in ("vault.stored", "vault.updated", "vault.deleted")],
     ]
     assert "canary" not in str(events)
+
+
+async def test_an_entry_can_be_followed_before_there_is_one(daemon: Daemon, peer: Peer) -> None:
+    other = await daemon.connect()
+    await other.result("event.subscribe", topics=["vault_entry"])
+    entry = await peer.result("vault.store", name="a", value=1)
+    assert (await other.receive())["params"]["change"]["entity_id"] == entry["id"]
