@@ -287,7 +287,7 @@ class Process:
         try:
             return run_command(launch, self._environ)
         except NotStarted as fault:
-            sys.stderr.write(f"kept: {fault}\n")
+            sys.stderr.write(f"kept: {clean(str(fault))}\n")
             return fault.code
         except CannotHide:
             raise UsageError(

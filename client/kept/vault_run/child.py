@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -130,8 +131,8 @@ def _spawn(
         actions += [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2) if number not in outputs]
     actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in (*outputs.items(), *files.items())]
     try:
-        return os.posix_spawnp(
-            launch.command[0],
+        return os.posix_spawn(
+            _found(launch.command[0], environ),
             launch.command,
             {**environ, **launch.added},
             file_actions=actions,
@@ -141,12 +142,25 @@ def _spawn(
             setsid=terminal is not None,
         )
     except FileNotFoundError:
-        raise NotStarted("the command is not there", NOT_FOUND) from None
+        raise _missing(launch.command[0]) from None
     except OSError as fault:
-        raise NotStarted(f"the command can't be started: {fault.strerror}", NOT_RUN) from None
+        raise NotStarted(f"{launch.command[0]} can't be started: {fault.strerror}", NOT_RUN) from None
     finally:
         for ours in files.values():
             os.close(ours)
+
+
+def _found(program: str, environ: Mapping[str, str]) -> str:
+    """The program's path. PATH is gone through here, since posix_spawnp(3) takes a folder that nobody may look into for
+    a program that nobody may run."""
+    path = program if "/" in program else shutil.which(program, path=environ.get("PATH", os.defpath))
+    if path is None:
+        raise _missing(program)
+    return path
+
+
+def _missing(program: str) -> NotStarted:
+    return NotStarted(f"there is no command {program}", NOT_FOUND)
 
 
 def _sealed(content: bytes) -> int:

@@ -30,13 +30,15 @@ def text_of(value: Any) -> str:
 
 
 def forms(value: Any) -> tuple[bytes, ...]:
-    """All forms of a value, of each text in it, and of each of their lines; empty where the value is too short."""
+    """All forms of a value, of each text in it, and of each of their lines, with and without the space around them;
+    empty where the value is too short."""
     whole = text_of(value)
     if len(whole) < LEAST:
         return ()
     found: set[bytes] = set()
     for text in {whole, *_texts(value)}:
-        for part in {text, *_lines(text)}:
+        # A shell's $(...) drops the line feeds at the end, and a program that reads a file often more.
+        for part in {text, text.strip(), *_lines(text)}:
             if len(part) >= LEAST:
                 found.update(_of_text(part))
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
@@ -57,7 +59,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _lines(text: str) -> Iterator[str]:
     """The lines of a text that has several: a program that shows them puts numbers, or a margin, between."""
     lines = text.splitlines()
-    return (line for line in lines if len(lines) > 1 and len(line.encode()) >= ENCODED_LEAST)
+    return (line.strip() for line in lines if len(lines) > 1 and len(line.strip().encode()) >= ENCODED_LEAST)
 
 
 def _of_text(text: str) -> Iterator[bytes]:

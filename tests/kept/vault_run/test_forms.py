@@ -76,6 +76,11 @@ def test_a_terminals_line_ends_hide_nothing() -> None:
     assert scrubbed("ab\ncd\nefgh", b"<ab\r\ncd\r\nefgh>") == b"<[vault:n]>"
 
 
+def test_the_space_around_a_value_is_not_needed_to_find_it() -> None:
+    assert scrubbed(" token\n", b"<token>, < token\n>") == b"<[vault:n]>, <[vault:n]>"
+    assert scrubbed("  first: one\n  second: two\n", b"1 | second: two") == b"1 | [vault:n]"
+
+
 def test_the_name_of_a_member_is_no_secret() -> None:
     assert scrubbed({"password": "hunter2!"}, b"password") == b"password"
 

@@ -68,9 +68,10 @@ def test_the_commands_end_is_told_as_a_shell_tells_it(script: str, code: int) ->
 
 def test_a_command_that_is_not_there_or_cannot_run_has_the_code_of_a_shell(tmp_path: Path) -> None:
     missing = lent("no-such-command-anywhere")
-    assert (missing.returncode, missing.stderr) == (127, b"the command is not there\n")
+    assert (missing.returncode, missing.stderr) == (127, b"there is no command no-such-command-anywhere\n")
     (tmp_path / "file").write_text("")
     assert lent(str(tmp_path / "file")).returncode == 126
+    assert lent(str(tmp_path / "nothing")).returncode == 127
 
 
 def test_output_and_errors_that_go_to_one_place_keep_their_order() -> None:

@@ -145,6 +145,27 @@ def test_a_recovery_and_the_vault_after_it_say_which_entries_are_lost(house: Hou
     assert set(found.trouble.damaged) == lost
 
 
+@pytest.mark.parametrize("table", ["vault", "vault_spare"])
+@pytest.mark.parametrize("with_backup", [True, False], ids=["backup", "none"])
+def test_a_page_with_the_vaults_header_is_lost_without_a_loss(house: House, table: str, *, with_backup: bool) -> None:
+    fill(house.rooms.writer)
+    house.rooms.writer.execute("DROP TABLE aside")
+    house.back_up()
+    sound = inside.look(house.rooms.writer, KEY)
+    assert sound is not None
+    newer = following(KEY, HEADER._replace(counter=90, wrapped=b"newer"), 3, sound.total)
+    store.put_header(house.rooms.writer, newer)
+    house.hit(f"SELECT '{table}', only FROM {table}")
+
+    house.recover(with_backup=with_backup)
+
+    for each in ("vault", "vault_spare"):
+        assert house.rooms.writer.execute(f"SELECT wrapped FROM {each}").get == b"newer"
+    found = inside.look(house.rooms.writer, KEY)
+    assert found is not None
+    assert found.trouble is None
+
+
 def test_a_database_without_a_vault_has_nothing_to_look_at(db: apsw.Connection) -> None:
     db.execute("DELETE FROM vault")
     assert inside.look(db, KEY) is None

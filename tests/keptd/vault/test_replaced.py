@@ -12,6 +12,7 @@ import pytest
 
 from keptd.vault import inside
 from keptd.vault.keys import DataKey
+from keptd.vault.visit import Visit
 from tests.harness import Daemon, Peer
 
 from .room import OTHER, PASSWORD, guarded, keyring, made, rows, tampered
@@ -53,6 +54,22 @@ async def test_a_vault_that_was_put_back_from_outside_is_noticed_by_the_next_cal
     assert not await is_open(peer)
     assert await peer.refusal("vault.retrieve", id="a") == (-32003, "locked")
     assert keyring(daemon).opened is None
+
+
+async def test_a_change_of_a_vault_that_is_replaced_before_it_is_written_changes_nothing(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await peer.result("vault.store", name="a", value=1)
+    write = Visit.write
+
+    async def late(visit: Visit, *given: Any, **options: Any) -> None:
+        tampered(Path(daemon.paths.data_dir), lambda db: db.execute("UPDATE vault SET head = zeroblob(32)"))
+        await write(visit, *given, **options)
+
+    monkeypatch.setattr(Visit, "write", late)
+    assert await peer.refusal("vault.store", name="b", value=2) == (-32002, "conflict")
+    assert len(rows(daemon)) == 1
+    assert await peer.refusal("vault.list") == (-32003, "locked")
 
 
 async def test_an_export_carries_the_vault_sealed_and_another_home_opens_it(
