@@ -15,6 +15,8 @@ from .harness import Daemon, Peer, running
 # A shell that starts the suite in the background has it ignore Ctrl-C, and every program that a test starts would as
 # well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# No test listens to the machine that it runs on.
+os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/dev/null"
 
 
 @pytest.fixture(params=["asyncio", "trio"])

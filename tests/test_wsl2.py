@@ -17,6 +17,7 @@ from kept.holder import holder
 from kept.paths import find
 
 from .harness import PATIENCE
+from .processes import has_variable
 from .sources import PACKAGES, ROOT
 
 FOLDER = ROOT / "systemd" / "wsl2"
@@ -83,7 +84,7 @@ class Login:
             try:
                 if not process.name.isdigit():
                     continue
-                if f"HOME={self.home}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                if has_variable(process, f"HOME={self.home}".encode(), self.paths.data_dir):
                     found.append((int(process.name), (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()))
             except OSError:
                 continue  # It has ended meanwhile.

@@ -5,16 +5,13 @@ Owns the way from a shell to the daemon's command line and back, and nothing of 
 or terminal.
 
 Most of a short command's time is Python's start, so the common path imports nothing that the interpreter hasn't loaded
-already, but `_socket`, `_json` and `kept.paths`: `socket` and `json` on top of them would double that time (they load
-enum, re and selectors). Both C modules are CPython's own; where one is missing, `kept.cli` does the work.
+already, but `kept.thin`, `kept.paths`, `kept.trust`, `_socket` and `_json`.
 
 Installed as an ordinary console script: that works wherever pip, uv and pipx put it. On CPython 3.11 to 3.13 a command
 takes 1.2 to 1.4 times as long as `python -I -S -c pass`. The wrapper that a pip before 25.2 writes imports `re`, which
 makes it 1.9. Left out: a start with -I -S (gains 0.05, and has to guess where the package is), a /bin/sh stub in front
 (loses 0.1), and a script file in the wheel (as fast, but pip gives it a first line that fails in a folder with a space
 in its name).
-
-Refuses to talk to a socket that another user could have put there: the arguments may be private.
 """
 
 from __future__ import annotations
@@ -24,39 +21,31 @@ import sys
 from io import BytesIO, TextIOWrapper
 
 from kept.paths import BadPlace, find
-from kept.trust import Untrusted, check_peer, check_socket
-
-try:
-    from _json import encode_basestring_ascii, make_scanner
-    from _socket import AF_UNIX, SOCK_STREAM, socket
-
-    CAN_ASK = True
-except ImportError:
-    CAN_ASK = False
+from kept.thin import (
+    CAN_ASK,
+    COMMAND,
+    GREETING,
+    NO_DAEMON,
+    REFUSED,
+    USAGE,
+    Handover,
+    Refusal,
+    decode,
+    exchange,
+    reach,
+    request,
+    stranger,
+    write,
+)
+from kept.trust import Untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, NoReturn
-
-    from kept.bar import Bar
+    from _socket import socket
+    from typing import Any, NoReturn
 
 STDIN_BYTES = 16 * 1024 * 1024
 """The most that `-` reads; a message to the daemon is bounded by the same size."""
-
-REPLY_BYTES = 64 * 1024 * 1024
-"""The longest reply that is taken."""
-
-CHUNK_BYTES = 1024 * 1024
-
-QUIET_SECONDS = 5
-"""After so long without a byte the daemon is asked whether it lives: a command may take long, an answer to that not."""
-
-QUIET_TOLD = 2
-QUIET_MOST = 24
-"""How often the daemon may be quiet, one time after the other, until that is told, and until it is given up."""
-
-COMMAND, PING = 1, 2
-"""The ids of the two requests."""
 
 BRIEF_SECONDS = {"shell-banner": 0.1, "complete": 1.0, "shell-log": 600.0}
 """The commands that a shell runs by itself, and how long each may take from its request to the answer. A prompt waits
@@ -65,32 +54,12 @@ for the first, a person who has pressed Tab for the second, and nobody for the t
 NOT_RUN = (-32601, -32602, -32007)
 """Refusals of a daemon that did nothing: it knows no `cli.run`, knows it otherwise, or is busy (`kept.wire.errors`)."""
 
-REFUSED = 1
-USAGE = 2
-NO_DAEMON = 69
 INTERRUPTED = 130
 BROKEN = 70
 """EX_SOFTWARE of sysexits.h."""
 
-UNKNOWN = "the command may have been carried out, so look before you repeat it"
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended."""
-
-
-class Refusal(Exception):
-    """The command ends here: a text for standard error, and an exit code."""
-
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class Handover(Exception):
-    """`kept.cli` has to run here, as nothing was done yet; what was read of standard input is in `stdin`."""
-
-    def __init__(self, stdin: bytes | None = None) -> None:
-        super().__init__()
-        self.stdin = stdin
 
 
 def main() -> NoReturn:
@@ -102,7 +71,7 @@ def main() -> NoReturn:
         except Handover as handover:
             _local(sys.argv[1:], handover.stdin)
         except Refusal as refusal:
-            _write(2, f"kept: {refusal}\n")
+            write(2, f"kept: {refusal}\n")
             code = refusal.code
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -112,7 +81,7 @@ def main() -> NoReturn:
         if os.environ.get("KEPT_DEBUG"):
             raise
         # Its text could hold what was typed.
-        _write(2, f"kept: a fault in kept itself ({type(fault).__name__}); KEPT_DEBUG=1 shows the details\n")
+        write(2, f"kept: a fault in kept itself ({type(fault).__name__}); KEPT_DEBUG=1 shows the details\n")
         code = BROKEN
     # All output is written and there is nothing to close: taking the interpreter apart would only take time.
     os._exit(code)
@@ -159,8 +128,10 @@ def _remote(argv: list[str]) -> int:
     if argv and argv[0] in BRIEF_SECONDS:
         return _briefly(argv)
     connection = _connect()
+    if os.environ.get("KEPT_AGENT"):
+        _introduce(connection)
     stdin = _read_stdin() if "-" in argv else None
-    reply = _exchange(connection, _request(argv, stdin), stdin)
+    reply = exchange(connection, request(argv, stdin), stdin)
     error = reply.get("error")
     if isinstance(error, dict):
         if reply.get("id") is None or error.get("code") in NOT_RUN:
@@ -170,25 +141,36 @@ def _remote(argv: list[str]) -> int:
         return _tell(argv, error)
     result = reply.get("result")
     if not isinstance(result, dict):
-        raise _stranger()
+        raise stranger()
     if result.get("local"):
         # What runs here has a connection of its own, and may take hours, as `kept watch` does.
         connection.close()
         raise Handover(stdin)
-    _write(1, result.get("out", ""))
-    _write(2, result.get("err", ""))
+    write(1, result.get("out", ""))
+    write(2, result.get("err", ""))
     return int(result.get("code", REFUSED))
 
 
 def _looks_from_outside(argv: list[str]) -> bool:
-    """Whether this is `kept doctor` or `kept daemon ...`: a daemon that hangs can't say so itself, nor end itself."""
+    """Whether this is `kept doctor` or `kept daemon ...`: a daemon that hangs can't say so itself, nor end itself. Or
+    `kept vault ...`: what somebody types there by mistake, and what it shows, goes through no hands but its own."""
     words = iter(argv)
     for word in words:
         if word in {"--socket", "--colour"}:
             next(words, None)
         elif not word.startswith("--"):
-            return word in {"doctor", "daemon"}
+            return word in {"doctor", "daemon", "vault"} or (word == "rpc" and any("vault" in other for other in words))
     return False
+
+
+def _introduce(connection: socket) -> None:
+    """Say that this runs for an agent. Where the daemon doesn't take that, `kept.cli` tells why."""
+    from kept.agent import greeting, named  # noqa: PLC0415 - not for people
+
+    name = named(os.environ)
+    if name and "error" in exchange(connection, greeting(name, GREETING), None):
+        connection.close()
+        raise Handover
 
 
 def _shell_init(words: list[str]) -> int:
@@ -203,18 +185,18 @@ def _shell_init(words: list[str]) -> int:
     except BadPlace as fault:
         raise Refusal(str(fault), USAGE) from None
     banner, log, may_start = "--no-banner" not in flags, "--log-commands" in flags, "--no-start" not in flags
-    _write(1, start_up(words[0], state_file, banner=banner, log_commands=log, may_start=may_start))
+    write(1, start_up(words[0], state_file, banner=banner, log_commands=log, may_start=may_start))
     return 0
 
 
 def _briefly(argv: list[str]) -> int:
     """Have the daemon run a command that a shell runs by itself. Whatever is wrong, it is over soon, and silent."""
-    from kept.brief import answer, start_behind  # noqa: PLC0415 - for shells alone
+    from kept.brief import answer, is_welcome, start_behind  # noqa: PLC0415 - for shells alone
 
     if argv[0] == "shell-log":
         return _send_typed(argv)
     try:
-        connection = _reach()
+        connection = reach()
     except (FileNotFoundError, ConnectionRefusedError):
         if argv[0] == "complete":
             raise Handover from None
@@ -223,30 +205,34 @@ def _briefly(argv: list[str]) -> int:
         return 0
     except (OSError, BadPlace, Untrusted):
         return 0
-    result = _result(answer(connection, _request(argv, None), BRIEF_SECONDS[argv[0]]))
+    if not is_welcome(argv, connection, os.environ):
+        return 0
+    result = _result(answer(connection, request(argv, None), BRIEF_SECONDS[argv[0]]))
     if result.get("code") == 0:
-        _write(1, result.get("out", ""))
+        write(1, result.get("out", ""))
     return 0
 
 
 def _send_typed(argv: list[str]) -> int:
     """Have the daemon log what was typed, once however often it is sent: this process keeps it and tries again."""
-    from kept.brief import answer, deliver, typed  # noqa: PLC0415 - for shells alone
+    from kept.brief import answer, deliver, is_welcome, typed  # noqa: PLC0415 - for shells alone
 
     stdin = typed()
     if not stdin:
         return 0
-    request = _request([*argv, "--key", os.urandom(16).hex()], stdin)
+    sent = request([*argv, "--key", os.urandom(16).hex()], stdin)
 
     def attempt(left: float) -> bool:
         try:
-            connection = _reach()
+            connection = reach()
         except (OSError, Untrusted):
             return False
         except BadPlace:
             return True  # Another try would look there again.
         try:
-            return _result(answer(connection, request, left)).get("code") in (0, USAGE)
+            if not is_welcome(argv, connection, os.environ):
+                return False
+            return _result(answer(connection, sent, left)).get("code") in (0, USAGE)
         finally:
             connection.close()
 
@@ -257,7 +243,7 @@ def _send_typed(argv: list[str]) -> int:
 def _result(reply: bytes | None) -> dict[str, Any]:
     """What the command gave; empty where there is no such answer."""
     try:
-        messages = [_decode(line) for line in (reply or b"").split(b"\n")[:-1]]
+        messages = [decode(line) for line in (reply or b"").split(b"\n")[:-1]]
     except Refusal:
         return {}
     results = [message.get("result") for message in messages if message.get("id") == COMMAND]
@@ -277,37 +263,13 @@ def _connect() -> socket:
     Raises `Handover` where none answers, and `Refusal` where what answers can't be trusted.
     """
     try:
-        return _reach()
+        return reach()
     except BadPlace as fault:
         raise Refusal(str(fault), USAGE) from None
     except Untrusted as fault:
         raise Refusal(str(fault), NO_DAEMON) from None
     except OSError:
         raise Handover from None
-
-
-def _reach() -> socket:
-    """A connection to the owner's daemon, where it is or where it says that it is. Raises OSError, `BadPlace` and
-    `Untrusted`."""
-    paths = find(os.environ)
-    try:
-        return _connect_to(paths.socket)
-    except (FileNotFoundError, ConnectionRefusedError):
-        from kept.holder import elsewhere  # noqa: PLC0415 - seldom needed
-
-        other = elsewhere(paths, os.environ)
-        if other is None:
-            raise
-        return _connect_to(other)
-
-
-def _connect_to(path: str) -> socket:
-    check_socket(path)
-    connection = socket(AF_UNIX, SOCK_STREAM)
-    connection.settimeout(QUIET_SECONDS)
-    connection.connect(path)
-    check_peer(connection)
-    return connection
 
 
 def _read_stdin() -> bytes:
@@ -317,182 +279,6 @@ def _read_stdin() -> bytes:
         return whole(STDIN_BYTES)
     except Unusable as fault:
         raise Refusal(str(fault), USAGE) from None
-
-
-def _request(argv: list[str], stdin: bytes | None) -> bytes:
-    quote = encode_basestring_ascii
-    params = [f'"argv":[{",".join(map(quote, argv))}]']
-    if os.isatty(1):
-        params.append(f'"columns":{_columns()}')
-        if not os.environ.get("NO_COLOR"):
-            params.append('"colour":true')
-    if stdin is not None:
-        params.append(f'"stdin":{quote(stdin.decode())}')
-    if os.isatty(2) and os.environ.get("TERM", "") not in ("", "dumb") and "--json" not in argv:
-        from kept.version import VERSION  # noqa: PLC0415 - for people only
-
-        params.append(f'"progress":true,"version":"{VERSION}"')
-    return f'{{"jsonrpc":"2.0","id":{COMMAND},"method":"cli.run","params":{{{",".join(params)}}}}}\n'.encode()
-
-
-def _columns(descriptor: int = 1) -> int:
-    try:
-        found = os.get_terminal_size(descriptor).columns
-    except OSError:
-        return 80
-    return min(found, 10_000) or 80
-
-
-class _Wait:
-    """The wait for an answer: how often, one time after the other, the daemon has let `QUIET_SECONDS` pass, and the
-    line that shows how far it is."""
-
-    def __init__(self) -> None:
-        self.times = 0
-        self.told = False
-        self._bar: Bar | None = None
-
-    def draw(self, progress: Any) -> None:
-        """Show what a `$/progress` says. One of another form than is known is passed over."""
-        if not isinstance(progress, dict):
-            return
-        done, total, text = progress.get("done", 0), progress.get("total", 0), progress.get("text", "")
-        if not (isinstance(done, int) and isinstance(total, int) and isinstance(text, str)):
-            return
-        if self._bar is None:
-            from kept.bar import Bar  # noqa: PLC0415 - most commands are over before there is anything to tell
-
-            self._bar = Bar(lambda drawn: _write(2, drawn), lambda: _columns(2))
-        self._bar.show(done, total, text)
-
-    def clear(self) -> None:
-        """Leave the line empty."""
-        if self._bar is not None:
-            self._bar.clear()
-
-    def again(self) -> None:
-        """Once more. Says so on standard error when it is long, once, and raises `Refusal` when it is too long."""
-        self.times += 1
-        if self.times >= QUIET_TOLD and not self.told:
-            self.told = True
-            self.clear()
-            _write(2, "kept: the daemon does not answer; waiting on (Ctrl-C ends this; kept doctor says why)\n")
-        if self.times >= QUIET_MOST:
-            raise Refusal(f"the daemon has not answered for {QUIET_SECONDS * QUIET_MOST} seconds; {UNKNOWN}", NO_DAEMON)
-
-
-def _exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[str, Any]:
-    """Send the request and return the reply.
-
-    A request that could not be sent whole was not carried out, so `kept.cli` may run it. One that was sent and never
-    answered may have been, so it is not repeated: that could store something twice.
-    """
-    wait = _Wait()
-    rest = memoryview(request)
-    while rest:
-        try:
-            rest = rest[connection.send(rest) :]
-            wait.times = 0
-        except TimeoutError:
-            wait.again()
-        except OSError:
-            raise Handover(stdin) from None
-    try:
-        while True:
-            for line in _receive(connection, wait).split(b"\n")[:-1]:
-                message = _decode(line)
-                if "method" in message:
-                    # Of other notifications, such as that the daemon is about to end, none is an answer.
-                    if message["method"] == "$/progress":
-                        wait.draw(message.get("params"))
-                elif message.get("id") != PING:
-                    return message
-    finally:
-        # Ctrl-C too comes this way: what it closes, the connection, has the daemon give up what it can.
-        wait.clear()
-
-
-def _receive(connection: socket, wait: _Wait) -> bytes:
-    """One or more whole lines. While none comes, the daemon is asked now and then whether it lives."""
-    parts: list[bytes] = []
-    size = 0
-    while not parts or not parts[-1].endswith(b"\n"):
-        try:
-            part = connection.recv(CHUNK_BYTES)
-        except TimeoutError:
-            wait.again()
-            _ping(connection)
-            continue
-        except OSError:
-            part = b""
-        wait.times = 0
-        size += len(part)
-        if not part or size > REPLY_BYTES:
-            what = "its answer is too long" if part else "the connection ended before the answer"
-            raise Refusal(f"{what}; {'' if part else _why()}{UNKNOWN}", NO_DAEMON)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _why() -> str:
-    """Why the service manager, if it has the socket, could not start the daemon; nothing where nothing is known."""
-    from kept.service import refusal  # noqa: PLC0415 - loads what the common path does without
-
-    said = refusal(os.environ)
-    return f"keptd did not start: {said}\nkept daemon logs shows what it said; " if said else ""
-
-
-def _ping(connection: socket) -> None:
-    try:
-        connection.send(b'{"jsonrpc":"2.0","id":%d,"method":"daemon.ping"}\n' % PING)
-    except OSError:
-        return  # What has become of the connection shows when it is read from.
-
-
-class _JsonContext:
-    """What the C scanner asks of a decoder (`json.decoder.JSONDecoder` has the same attributes)."""
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = None
-    parse_float = float
-    parse_int = int
-    parse_constant = float
-    memo: ClassVar[dict[str, str]] = {}
-
-
-def _decode(line: bytes) -> dict[str, Any]:
-    try:
-        # The stub asks for another scanner, but the function reads only these attributes.
-        reply, _ = make_scanner(_JsonContext())(line.decode(), 0)  # type: ignore[arg-type]
-    except (ValueError, StopIteration, RecursionError):
-        reply = None
-    if not isinstance(reply, dict):
-        raise _stranger()
-    return reply
-
-
-def _stranger() -> Refusal:
-    return Refusal("what listens on the socket is not kept's daemon", NO_DAEMON)
-
-
-def _write(descriptor: int, text: str) -> None:
-    """All of `text` as UTF-8, whatever the terminal's declared encoding: the bytes reach a file or a pipe unharmed."""
-    rest = memoryview(text.encode("utf-8", "replace"))
-    while rest:
-        try:
-            rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:
-            # A program that shares the terminal has made it non-blocking.
-            import select  # noqa: PLC0415 - almost never
-
-            select.select([], [descriptor], [])
-        except BrokenPipeError:
-            raise
-        except OSError as fault:
-            if descriptor == 1:
-                raise Refusal(f"the output can't be written: {fault.strerror}", REFUSED) from None
-            return
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A call as bytes and its reply as a result, for every kind of client; which calls may be repeated after a lost
 connection, and which daemons can be talked to.
 
-Knows no socket. Owns the idempotency keys: a write without one gets one, so that it can be sent twice and counts once.
+Knows no socket. Owns the idempotency keys: a change without one gets one, so that it can be sent twice and counts once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from .faults import BadReply, OtherProtocol
 from .frames import MESSAGE_BYTES, too_large
-from .wire import Call, Control, Write
+from .wire import Call
 from .wire.catalog import result_type
-from .wire.daemon import Clients, CountActivity, Discover, Hello, Ping, Status, Welcome
+from .wire.daemon import Welcome
 
 R = TypeVar("R")
 
@@ -29,8 +29,7 @@ REPLY_BYTES = 64 * 1024 * 1024
 OLDEST_PROTOCOL = 1
 """The oldest protocol that has all that this client asks for."""
 
-_HARMLESS: tuple[type[Call[Any]], ...] = (Hello, Ping, Status, Clients, CountActivity, Discover)
-"""The control calls that change nothing."""
+_KEY = "idempotency_key"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,10 +50,11 @@ class Plan(Struct, frozen=True):
     """From the end of the id to the parameters."""
     decode: Callable[[bytes | memoryview], Reply[Any]]
     decode_result: Callable[[msgspec.Raw], Any]
-    is_write: bool
+    is_keyed: bool
+    """Whether it has an idempotency key."""
     repeatable: bool
-    """Whether it may be sent again when the connection is lost before the reply: reads, writes (by their key), and
-    what a connection holds or lets go, since that ended with it.
+    """Whether it may be sent again when the connection is lost before the reply: reads, what has an idempotency key,
+    and what a connection holds or lets go, since that ended with it.
 
     Not so another control call that does something, such as `daemon.stop`."""
 
@@ -68,8 +68,8 @@ def plan(call: type[Call[Any]]) -> Plan:
         head=b',"method":' + _encode(call.method) + b',"params":',
         decode=msgspec.json.Decoder(reply[result]).decode,
         decode_result=msgspec.json.Decoder(result).decode,
-        is_write=issubclass(call, Write),
-        repeatable=not issubclass(call, Control) or call in _HARMLESS or bool(call.holds or call.lets_go),
+        is_keyed=_KEY in call.__struct_fields__,
+        repeatable=call.is_repeatable or bool(call.holds or call.lets_go),
     )
 
 
@@ -79,9 +79,9 @@ def new_key() -> str:
 
 
 def with_key(call: Call[R]) -> Call[R]:
-    """A write that has no idempotency key, with one; any other call as it is."""
-    if isinstance(call, Write) and call.idempotency_key is None:
-        return msgspec.structs.replace(call, idempotency_key=new_key())
+    """A call that can have an idempotency key and has none, with one; any other as it is."""
+    if plan(type(call)).is_keyed and getattr(call, _KEY) is None:
+        return msgspec.structs.replace(call, **{_KEY: new_key()})
     return call
 
 

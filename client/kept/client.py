@@ -73,7 +73,7 @@ class Client:
         client. What it raises ends the call, and the connection with it, by which the daemon gives up what it can.
         """
         how = plan(type(call))
-        if how.is_write:
+        if how.is_keyed:
             call = with_key(call)
         refusal: KeptError | None = None
         with self._lock:

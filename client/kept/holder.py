@@ -87,5 +87,8 @@ def has_home(data_dir: str, pid: int) -> bool:
 
 
 def lock_of(data_dir: str) -> str:
-    """The file that the home's daemon holds locked (flock) while it lives: line 1 is its pid, line 2 its socket."""
+    """The file that the home's daemon holds locked (flock) while it lives.
+
+    Line 1 is its pid, line 2 its socket; line 3 is `journal` where its standard error is the journal.
+    """
     return os.path.join(data_dir, "keptd.lock")

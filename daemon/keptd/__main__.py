@@ -16,15 +16,18 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import structlog
 
 from kept.paths import HOME_TAKEN, BadPlace, find
 
-from . import VERSION, config, log, notify
+from . import VERSION, config, hardening, log, notify
 from .home import HomeTaken, UnsoundHome, UnusableHome, check_ground
 from .rpc.listen import UnusableSocket, adopt
 from .store.database import UnusableDatabase
 from .store.migrations import ChangedMigration, NewerDatabase
 from .supervisor import Broken, Supervisor
+
+logger = structlog.get_logger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,12 +47,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     os.umask(0o077)
+    is_protected = hardening.protect()
     service = notify.take(os.environ, os.getpid())
     with closing(service.notifier):
-        return _run(arguments.set, service, sys.argv[1:] if argv is None else argv)
+        return _run(arguments.set, service, sys.argv[1:] if argv is None else argv, is_protected=is_protected)
 
 
-def _run(overrides: list[str], service: notify.Service, argv: list[str]) -> int:
+def _run(overrides: list[str], service: notify.Service, argv: list[str], *, is_protected: bool) -> int:
     if service.watchdog_seconds:
         # Its signal is SIGABRT: where each thread stood is then the last that is said.
         faulthandler.enable()
@@ -62,6 +66,8 @@ def _run(overrides: list[str], service: notify.Service, argv: list[str]) -> int:
         sys.stderr.write(f"keptd: {refusal}\n")
         return 2
     log.configure(settings.log, paths)
+    if not is_protected:
+        logger.warning("other processes of this user can read the daemon's memory", reason="prctl(2) can't be called")
     try:
         supervisor = Supervisor(
             paths,

@@ -2,7 +2,8 @@
 
 Refuses a folder that is a symlink or another user's, and a home that another daemon has. The lock is the operating
 system's (flock), so that a daemon that was killed leaves none behind. Its file says whose it is: the pid on the first
-line, the socket's path on the second, for those who find the home taken and look for its daemon at another place.
+line, the socket's path on the second, for those who find the home taken and look for its daemon at another place. Where
+the daemon's standard error is the journal, the third says `journal`: nobody else can tell (`hardening`).
 """
 
 from __future__ import annotations
@@ -140,8 +141,10 @@ def overwrite(file: Path) -> int:
 class HomeLock:
     """Holds the home until it is released, or the process ends."""
 
-    def __init__(self, data_dir: str, socket: str) -> None:
-        """`socket` is where its daemon will listen. Raises `HomeTaken` where another daemon has the home."""
+    def __init__(self, data_dir: str, socket: str, *, in_journal: bool = False) -> None:
+        """`socket` is where its daemon will listen, and `in_journal` whether its words go to the journal. Raises
+        `HomeTaken` where another daemon has the home."""
+        self._more = b"journal\n" if in_journal else b""
         self._path = Path(data_dir, "keptd.lock")
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -156,7 +159,7 @@ class HomeLock:
 
     def name(self, socket: str) -> None:
         """Say where its daemon listens. Who reads it at that moment gets the former path, or this one whole."""
-        text = b"%d\n%s\n" % (os.getpid(), os.fsencode(socket))
+        text = b"%d\n%s\n%s" % (os.getpid(), os.fsencode(socket), self._more)
         try:
             os.pwrite(self._file, text, 0)
             os.ftruncate(self._file, len(text))

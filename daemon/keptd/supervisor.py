@@ -44,7 +44,9 @@ from . import (
     memory,
     recovery,
     sessions,
+    standing,
     trash,
+    vault,
 )
 from .backups.create import before_migration
 from .backups.create import clear as clear_backups
@@ -84,6 +86,7 @@ DOMAINS: tuple[Domain, ...] = (
     jobs.DOMAIN,
     control.DOMAIN,
     backups.DOMAIN,
+    vault.DOMAIN,
 )
 
 DRAIN_SECONDS = 10
@@ -227,7 +230,7 @@ class Supervisor:
         return recovery.DAMAGED if damage else 0
 
     async def _have_home(self) -> home.HomeLock:
-        take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket)
+        take = partial(home.HomeLock, self._paths.data_dir, self._paths.socket, in_journal=log.under_journal())
         waiting = partial(self._notifier.status, "starting: waiting until the daemon before has ended")
         return take() if self._adopted is None else await home.in_turn(take, waiting)
 
@@ -258,6 +261,8 @@ class Supervisor:
                 self._mirror = self._new_mirror()
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
+                for beside in filter(None, (domain.beside for domain in DOMAINS)):
+                    tasks.start_soon(beside, self._store, self._clock)
                 tasks.start_soon(self._server.serve)
                 logger.info("ready", pid=os.getpid(), version=VERSION, last_seq=self._bus.seq)
                 self._starting.close()
@@ -423,10 +428,7 @@ class Supervisor:
 
     def _sentence(self) -> str:
         """How it is, for who asks the service manager."""
-        clients, changes_kept = len(self._server.peers), self._bus.seq
-        stats = self._store.writer.stats
-        trouble = "" if stats.state == "ok" else f"; {stats.detail}"
-        return f"serving {_counted(clients, 'client')}; {_counted(changes_kept, 'change')} kept{trouble}"
+        return standing.sentence(len(self._server.peers), self._bus.seq, self._store.writer.stats)
 
     def status(self) -> DaemonStatus:
         """How the daemon and its storage are."""
@@ -454,31 +456,17 @@ class Supervisor:
         return tuple(self._server.peers)
 
     def _storage(self) -> Storage:
-        stats = self._store.writer.stats
-        recovered = [report for report in (self._found.recovered, self._files) if report is not None]
-        room = os.statvfs(self._paths.data_dir)
-        return Storage(
-            state=stats.state,
-            detail=stats.detail,
-            database_bytes=home.size_of(self._paths.database),
-            wal_bytes=home.size_of(f"{self._paths.database}-wal"),
-            free_bytes=room.f_bavail * room.f_frsize,
-            last_seq=self._bus.seq,
-            commits=stats.commits,
-            writes=stats.writes,
-            largest_batch=stats.largest_batch,
-            queued=self._store.writer.queued(),
-            ending=self._found.ending,
-            is_checked=self._checked.is_set(),
-            recovered=recovery.summed_up(recovered),
+        return standing.storage(
+            self._paths, self._store, self._found, self._files, self._bus.seq, is_checked=self._checked.is_set()
         )
 
     def self_reports(self) -> Sequence[SelfReport]:
         """The daemon's own components."""
         return (self._store.report(), self.jobs.report(), self._backups())
 
-    async def renew_mirror(self) -> None:
-        """Remove the mirror's files and write them anew."""
+    async def replaced(self) -> None:
+        """What is kept has been replaced as a whole: drop what belonged to it, and write the mirror's files anew."""
+        self._store.attached.replaced()
         await self._mirror.renew()
 
     def _new_mirror(self) -> Mirror:
@@ -492,7 +480,3 @@ class Supervisor:
             self._actor,
             self._lock.in_place,
         )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

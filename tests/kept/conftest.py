@@ -50,7 +50,7 @@ def run(environment: dict[str, str]) -> Run:
         script = SCRIPT if stub else "from kept.__main__ import main; main()"
         if quiet is not None:
             names = "script.QUIET_SECONDS, script.QUIET_TOLD, script.QUIET_MOST"
-            script = f"import kept.__main__ as script\n{names} = {quiet}\n{script}"
+            script = f"import kept.thin as script\n{names} = {quiet}\n{script}"
         return subprocess.run(
             [sys.executable, "-c", script, *argv],
             env={**environment, **more},

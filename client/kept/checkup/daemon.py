@@ -8,6 +8,7 @@ from stat import S_ISSOCK
 
 from msgspec import Struct
 
+from ..agent import named
 from ..cli.text import one_line
 from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
@@ -15,7 +16,7 @@ from ..holding import condition, holding
 from ..paths import Paths
 from ..settings import Settings
 from ..trust import Untrusted
-from ..wire.daemon import DaemonStatus, Status
+from ..wire.daemon import DaemonStatus, Hello, Status
 from ..wire.errors import KeptError
 from ..wire.maintenance import CheckDatabase, Checkup, Finding
 from .findings import of_text, ok, problem, quoted, warning
@@ -56,7 +57,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
     except (Fault, KeptError) as fault:
         step = "kept daemon stop ends it, and the next command starts the one that is installed."
         return Reached(findings=(problem("daemon", one_line(str(fault)), step),), runs=True)
-    findings = [_of_version(status, version), _of_last_run(status), *_of_journal(status.pid)]
+    findings = [_of_version(status, version), _of_last_run(status), *_of_journal(paths, status.pid)]
     if os.path.realpath(status.home) != os.path.realpath(paths.data_dir):
         told = f"the daemon that answers has another home ({status.home}), so the files of {paths.data_dir} are not its"
         findings.append(warning("home", told, "See whether KEPT_SOCKET and KEPT_HOME are both meant."))
@@ -71,8 +72,10 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
 
 
 def _client(paths: Paths, environ: Mapping[str, str], seconds: float) -> Client:
+    agent = named(environ)
+    hello = None if agent is None else Hello(client=agent, kind="agent")
     client = Client(
-        paths, settings=Settings(environ=environ, start=False, patience=ANSWER_SECONDS, reply_seconds=seconds)
+        paths, hello, Settings(environ=environ, start=False, patience=ANSWER_SECONDS, reply_seconds=seconds)
     )
     client.open()
     return client
@@ -83,7 +86,7 @@ def _unanswered(paths: Paths, fault: Exception) -> Reached:
     if pid is None:
         return Reached(findings=tuple(_of_nobody(paths, fault)), runs=False)
     found = condition(pid)
-    said = journal_of(pid)
+    said = journal_of(paths.data_dir, pid)
     more = f" What it has said: {said}" if said else ""
     if isinstance(fault, NoReply) or found.step:
         told = f"keptd (pid {pid}) does not answer within {ANSWER_SECONDS:.0f} s: it {found.does}"
@@ -121,8 +124,8 @@ def _of_version(status: DaemonStatus, version: str) -> Finding:
     return warning("daemon", f"{told}, and this command is of version {version}", step)
 
 
-def _of_journal(pid: int) -> Iterator[Finding]:
-    said = journal_of(pid)
+def _of_journal(paths: Paths, pid: int) -> Iterator[Finding]:
+    said = journal_of(paths.data_dir, pid)
     if said is not None:
         yield ok("log", "a service manager runs the daemon, so its log is in the journal", f"{said} shows it.")
 

@@ -1,6 +1,8 @@
 """Where a daemon's log is when a service manager runs it: in the journal, and not in a file of kept's.
 
-Reads what the kernel says of a process, and looks where units are. Asks no service manager, which might not answer.
+Reads what the daemon has said of itself in the lock of its home, and what the kernel tells everybody of a process, and
+looks where units are. The daemon hides its environment and its descriptors, so only itself can tell where its standard
+error goes. Asks no service manager, which might not answer.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
+from ..holder import lock_of
+from ..regular import beginning
 from ..wire.maintenance import Finding
 from .findings import ok
 
@@ -17,23 +21,18 @@ UNIT = "keptd.service"
 _OF_THE_SYSTEM = ("/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user")
 """Of systemd.unit(5), "User Unit Search Path", those that are the same for everybody."""
 
-_STREAM = re.compile(rb"(?:^|\0)JOURNAL_STREAM=[0-9]{1,20}:([0-9]{1,20})(?:\0|$)")
 _UNIT_NAME = re.compile(r"[\w:@.-]{1,200}\.service", re.ASCII)
 _MOST_BYTES = 256 * 1024
 
 
-def journal_of(pid: int) -> str | None:
-    """The command that shows what the daemon `pid` has said; None where that is not in the journal, or can't be told.
-
-    A child inherits JOURNAL_STREAM even where its output goes elsewhere, so the inode in it is compared with that of
-    the standard error (systemd.exec(5)).
-    """
+def journal_of(data_dir: str, pid: int) -> str | None:
+    """The command that shows what the daemon `pid` of a home has said; None where that is not in the journal, or can't
+    be told."""
     try:
-        stream = _STREAM.search(_read(f"/proc/{pid}/environ"))
-        error = os.readlink(f"/proc/{pid}/fd/2")
+        lines = beginning(lock_of(data_dir), _MOST_BYTES).splitlines()
     except OSError:
         return None
-    if stream is None or error != f"socket:[{stream[1].decode()}]":
+    if lines[:1] != [b"%d" % pid] or lines[2:3] != [b"journal"]:
         return None
     try:
         place = _read(f"/proc/{pid}/cgroup").decode(errors="replace").strip().rpartition(":")[2]

@@ -18,6 +18,7 @@ from ..trust import Untrusted
 from ..wire import Call
 from ..wire.catalog import calls, further_names
 from ..wire.errors import KeptError
+from ..wire.vault import ListRequests
 from .fields import Field, fields_of
 from .methods import about, reachable
 from .parse import EVERYWHERE, Command
@@ -132,6 +133,11 @@ def _values(command: Command, field: Field, word: str, call: Caller) -> Iterator
         yield from ((topic, "") for topic in topics)
     elif command.words == ("recall",):
         yield from _stored("memory", "key", word, call)
+    elif command.words[0] == "vault":
+        if command.words[1:] == ("confirm",):
+            yield from _waiting(call)
+        elif field.name in {"id", "secret", "secret_fd"}:
+            yield from _stored("vault", "name", word, call)
     elif field.name in {"session", "session_id", "parent", "parent_id"}:
         yield from _stored("session", "id", word, call)
     elif field.name in {"id", "key", "name"}:
@@ -151,6 +157,13 @@ def _stored(domain: str, name: str, word: str, call: Caller) -> Iterator[Candida
         for item in call(request).items:
             if hasattr(item, name):
                 yield getattr(item, name), _about(item, name)
+
+
+def _waiting(call: Caller) -> Iterator[Candidate]:
+    """The requests of agents that wait for a person."""
+    with suppress(KeptError, Fault, Untrusted):
+        for request in call(ListRequests()).items:
+            yield request.id, f"{request.client}: {request.name}"
 
 
 def _listing(listing: type[Call[Any]], word: str) -> Call[Any] | None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
+from ..agent import named
 from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
 from ..frames import MESSAGE_BYTES
@@ -26,12 +27,14 @@ from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
 from .run import before_arguments, in_order, run, tell, tell_refusal
-from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
+from .surface import NO_DAEMON, USAGE, WITHOUT_END, Asked, Caller, Surface, UsageError
 from .text import clean
 
 if TYPE_CHECKING:
     from ..checkup import Examination
     from ..service import Service
+    from ..vault_run import Launch
+    from ..wire.vault import OpenEntry, RetrieveSecret
 
 R = TypeVar("R")
 
@@ -41,6 +44,9 @@ END_SECONDS = 30.0
 RESTART_SECONDS = 90.0
 """How long `kept daemon restart` waits for the next daemon: the end of the former, and a start that looks at all of the
 database."""
+
+CONSENT_SPARE_SECONDS = 30.0
+"""How much longer than the daemon waits for a person its reply may take."""
 
 OBSERVE_SECONDS = 5.0
 """How long an observer waits for a reply, until it says that the daemon doesn't answer."""
@@ -57,6 +63,10 @@ _LOOK_SECONDS = 0.02
 def main(argv: Sequence[str]) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
     surface = _surface(argv)
+    if is_private(argv):
+        from .guarded import guard  # noqa: PLC0415 - only for what is secret
+
+        guard()
     draws = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and not surface.json
     process = Process(
         _environment(argv),
@@ -74,6 +84,12 @@ def main(argv: Sequence[str]) -> int:
         return NO_DAEMON
     finally:
         process.close()
+
+
+def is_private(argv: Sequence[str]) -> bool:
+    """Whether the command is about secrets."""
+    words = in_order(argv)
+    return words[:1] == ["vault"] or (words[:1] == ["rpc"] and any("vault" in word for word in words))
 
 
 def refused(argv: Sequence[str], error: dict[str, Any]) -> int:
@@ -128,7 +144,14 @@ class Process:
         settings = Settings(
             environ=self._environ, start=self._start, patience=self._patience, reply_seconds=self._reply_seconds
         )
-        return Client(self._paths, settings=settings)
+        return Client(self._paths, self._hello(), settings)
+
+    def _hello(self, name: str | None = None) -> Hello | None:
+        """What its connections say first: that they are an agent's, where this runs for one."""
+        agent = named(self._environ)
+        if agent is not None:
+            return Hello(client=agent, kind="agent")
+        return None if name is None else Hello(client=name)
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""
@@ -228,11 +251,11 @@ class Process:
         """As `Here` has it."""
         self._client.close()
         # Left open to the end of the process: closing it would wait for a call that is under way.
-        return Client(self._paths, Hello(client="kept top"), self._observing(OBSERVE_SECONDS)).call
+        return Client(self._paths, self._hello("kept top"), self._observing(OBSERVE_SECONDS)).call
 
     def ask_within(self, seconds: float, call: Call[R]) -> R:
         """As `Here` has it."""
-        with Client(self._paths, settings=self._observing(seconds)) as client:
+        with Client(self._paths, self._hello(), settings=self._observing(seconds)) as client:
             return client.call(call)
 
     def _observing(self, seconds: float) -> Settings:
@@ -253,6 +276,43 @@ class Process:
         sys.stderr.write(question)
         sys.stderr.flush()
         return sys.stdin.readline().rstrip("\n")
+
+    def secret(self, asked: Asked) -> str:
+        """As `Here` has it."""
+        from .asking import secret  # noqa: PLC0415 - only for what is secret
+
+        return secret(asked, self._environ)
+
+    def attended(self) -> bool:
+        """As `Here` has it: standard input and error are a terminal."""
+        return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()) and named(self._environ) is None
+
+    def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
+        """As `Here` has it."""
+        from .consent import wait  # noqa: PLC0415 - only for agents
+
+        seconds = request.wait_seconds + CONSENT_SPARE_SECONDS
+        settings = Settings(environ=self._environ, start=self._start, reply_seconds=seconds)
+        with Client(self._paths, self._hello(), settings) as waiting:
+            return wait(request, waiting.call, self._client.call, told)
+
+    def launch(self, launch: Launch) -> int:
+        """As `Here` has it."""
+        from ..vault_run.child import NotStarted  # noqa: PLC0415 - only for `kept vault run`
+        from ..vault_run.relay import run as run_command  # noqa: PLC0415 - as above
+        from ..vault_run.scrub import CannotHide  # noqa: PLC0415 - as above
+
+        # The command's life is its own; what listens to it may take as long.
+        self.close()
+        try:
+            return run_command(launch, self._environ)
+        except NotStarted as fault:
+            sys.stderr.write(f"kept: {clean(str(fault))}\n")
+            return fault.code
+        except CannotHide:
+            raise UsageError(
+                "these secrets can't be hidden in an output", "--no-scrub runs the command as it is."
+            ) from None
 
     def input(self) -> BinaryIO:
         """The standard input, to be read piece by piece."""

@@ -179,7 +179,11 @@ _TABLE: dict[str, tuple[Use, ...]] = {
         Use(when="unwrap|wrap", places="1+"),
         Use(when="lookup|renew|revoke", places="1+"),
     ),
-    "kept": (Use(when="vault", places="2+", options="--value --text --data", reads="vault"),),
+    # The names of secrets are masked as well: the vault keeps them as it keeps the secrets.
+    "kept": (
+        Use(when="vault", places="2+", options="--value --text --data --code", reads="vault"),
+        Use(when="rpc", places="2+", reads="rpc"),
+    ),
     "bw": (
         Use(when="unlock|login", places="1+", options="--session", reads="*"),
         Use(options="--session"),

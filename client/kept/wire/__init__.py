@@ -115,6 +115,8 @@ class Call(Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=
     a connection that takes the place of one that was lost."""
     lets_go: ClassVar[type[Call[Any]] | None] = None
     """The call whose hold this one ends, where the parameter that names it is the same."""
+    is_repeatable: ClassVar[bool] = True
+    """Whether a client may send it again when its connection is lost before the reply."""
 
 
 class Read(Call[R], Generic[R], frozen=True, kw_only=True):
@@ -134,7 +136,10 @@ class Write(Call[R], Generic[R], frozen=True, kw_only=True):
 
 
 class Control(Call[R], Generic[R], frozen=True, kw_only=True):
-    """A method about the connection or the daemon itself; it changes no entity."""
+    """A method about the connection or the daemon itself, or one whose text must not pass through what a write passes
+    through: it is not looked through for credentials, and leaves no receipt."""
+
+    is_repeatable: ClassVar[bool] = False
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True):
@@ -145,7 +150,8 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who made a change: the name that the client gave (else its program's), and what the kernel says of it."""
+    """Who made a change: the name that the client gave (else its program's), and what the kernel says of it. `kind` is
+    what the client says that it is: `agent`, `person` or `program`, so far."""
 
     client: str
     uid: int
@@ -154,6 +160,7 @@ class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str | None = None
     project: str | None = None
     session: str | None = None
+    kind: str | None = None
 
 
 class Done(Struct, frozen=True, kw_only=True):

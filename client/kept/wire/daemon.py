@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -139,36 +139,48 @@ class Hello(Control[Welcome], frozen=True, kw_only=True):
     method = "daemon.hello"
     errors = (SecretFound,)
     keeps_text = True
+    is_repeatable = True
 
     client: Name
     version: Name | None = None
     user: Name | None = None
     project: Project | None = None
     session: Name | None = None
+    kind: (
+        Annotated[
+            Literal["agent", "person", "program"],
+            Meta(description="What it is. An agent gets those secrets alone that an agent may read."),
+        ]
+        | None
+    ) = None
 
 
 class Ping(Control[Pong], frozen=True, kw_only=True):
     """Ask whether the daemon answers."""
 
     method = "daemon.ping"
+    is_repeatable = True
 
 
 class Status(Control[DaemonStatus], frozen=True, kw_only=True):
     """How the daemon and its storage are."""
 
     method = "daemon.status"
+    is_repeatable = True
 
 
 class Clients(Control[Page[ConnectedClient]], frozen=True, kw_only=True):
     """Every connection to the daemon, in the order in which they came; at most `limits.connections`, on one page."""
 
     method = "daemon.clients"
+    is_repeatable = True
 
 
 class CountActivity(Control[Activity], frozen=True, kw_only=True):
     """What the daemon has been asked, from counters that are at hand: cheap however large the database is."""
 
     method = "daemon.activity"
+    is_repeatable = True
 
 
 class Reload(Control[Reloaded], frozen=True, kw_only=True):
@@ -199,6 +211,7 @@ class Discover(Control[dict[str, Any]], frozen=True, kw_only=True):
     """The OpenRPC document: every method with its parameters, result and errors."""
 
     method = "rpc.discover"
+    is_repeatable = True
 
 
 class CommandResult(Struct, frozen=True, kw_only=True):

@@ -70,9 +70,7 @@ async def verify_backup(ctx: ControlCtx, call: VerifyBackup) -> Backup:
 @serves
 async def restore_backup(ctx: ControlCtx, call: RestoreBackup) -> Restored:
     async with ctx.store.upkeep.hold_now():
-        done = await go_back(
-            ctx.store, ctx.rooms, ctx.clock, ctx.peer.actor, _tell(ctx), call.id, ctx.daemon.renew_mirror
-        )
+        done = await go_back(ctx.store, ctx.rooms, ctx.clock, ctx.peer.actor, _tell(ctx), call.id, ctx.daemon.replaced)
     return Restored(backup=as_backup(done.backup, ctx.store.migrations), undo_id=BackupId(done.undo.id), seq=done.seq)
 
 

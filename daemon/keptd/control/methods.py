@@ -37,6 +37,8 @@ from ..rpc.peer import Peer
 @serves
 def hello(ctx: ControlCtx, call: Hello) -> Welcome:
     peer = ctx.peer
+    # Who has said that it is an agent stays one.
+    kind = "agent" if peer.actor.kind == "agent" else call.kind
     peer.actor = Actor(
         client=call.client,
         uid=peer.uid,
@@ -45,6 +47,7 @@ def hello(ctx: ControlCtx, call: Hello) -> Welcome:
         user=call.user,
         project=call.project,
         session=call.session,
+        kind=kind,
     )
     return Welcome(name="keptd", version=VERSION, protocol=PROTOCOL_VERSION, pid=os.getpid(), actor=peer.actor)
 

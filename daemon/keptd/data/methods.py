@@ -109,7 +109,7 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
             with anyio.CancelScope(shield=True):
                 await _settle(ctx, source, replacing)
         with anyio.CancelScope(shield=True):
-            await ctx.daemon.renew_mirror()
+            await ctx.daemon.replaced()
             await in_thread(lambda _: _transfers(ctx).discard(incoming.id), ctx.progress)
     return Imported(
         rows=found.rows,
@@ -135,7 +135,7 @@ async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
             removed = await in_thread(
                 lambda tell: wipe.remove_files(data_folder, rooms, tell, copies=call.backups), ctx.progress
             )
-            await ctx.daemon.renew_mirror()  # It is made from the files as well.
+            await ctx.daemon.replaced()  # It is made from the files as well.
             await _alone(ctx, _scrubbed, "overwriting")
     return Deleted(rows=_decode_wiped(written.result).rows, files=removed.files, seq=written.seq, left=removed.left)
 

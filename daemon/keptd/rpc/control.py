@@ -82,8 +82,8 @@ class Daemon(Protocol):
         where a service manager does that, and `InvalidParams` for settings with which none would start."""
         ...
 
-    async def renew_mirror(self) -> None:
-        """Remove the mirror's files and write them anew, after what is kept has been replaced as a whole."""
+    async def replaced(self) -> None:
+        """What is kept has been replaced as a whole: drop what belonged to it, in memory and in the mirror's files."""
         ...
 
 

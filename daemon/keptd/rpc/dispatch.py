@@ -78,7 +78,7 @@ class Dispatcher:
         self._methods = {name: Method(handler) for name, handler in handlers.items()}
         self._calls = tuple(method.call for method in self._methods.values())
         changing = {name for name, method in self._methods.items() if method.kind is Write or method.call.event}
-        entities = {name.partition(".")[0] for name in changing}
+        entities = {name.partition(".")[0] for name in changing}.union(*(room.entities for room in rooms))
         own = {name for name in sweeps if name.partition(".")[0] in entities}
         self._topics = frozenset(changing | entities | own | further_names(self._calls) | {DATABASE})
         self._store = store
@@ -275,18 +275,19 @@ class Dispatcher:
             self.timings,
             self._self_reports,
         )
-        if work.method.is_async:
-            self._later(peer, work, sink, partial(self._control_task, context, running))
-            return
+        run = work.method.at_once if work.method.is_async else work.method.run
         began = perf_counter()
         try:
-            result = guarded(work.method.name, lambda: work.method.run(context, work.call))
+            result = None if run is None else guarded(work.method.name, lambda: run(context, work.call))
         except KeptError as refusal:
             self._refuse(work.request_id, refusal, sink)
         except FAULTS as fault:
             self._store.damage.heed(fault)
             self._refuse(work.request_id, _read_failed(fault), sink)
         else:
+            if work.method.is_async and result is None:
+                self._later(peer, work, sink, partial(self._control_task, context, running))
+                return
             self._answer(work, result, sink)
         work.method.took(perf_counter() - began)
 

@@ -28,17 +28,28 @@ class BadHandler(TypeError):
 @overload
 def serves(function: F, /) -> F: ...
 @overload
-def serves(*, heavy: bool | Callable[[Any], bool]) -> Callable[[F], F]: ...
-def serves(function: F | None = None, /, *, heavy: bool | Callable[[Any], bool] = False) -> F | Callable[[F], F]:
+def serves(
+    *, heavy: bool | Callable[[Any], bool] = False, at_once: Callable[[Any, Any], Any] | None = None
+) -> Callable[[F], F]: ...
+def serves(
+    function: F | None = None,
+    /,
+    *,
+    heavy: bool | Callable[[Any], bool] = False,
+    at_once: Callable[[Any, Any], Any] | None = None,
+) -> F | Callable[[F], F]:
     """Tag `function(ctx, call: SomeCall) -> Result` as the handler of `SomeCall`.
 
     `heavy` (reads only): True, or a predicate on the call, where the cost grows with the data, or where the answer
     takes more than one SELECT and so needs a snapshot. Such a read runs on a reader thread, in a transaction, with a
     deadline.
+
+    `at_once` (asynchronous control calls only): a plain function of the same arguments that is tried first, on the
+    loop, and gives None where the answer has to be waited for. It saves most requests a task.
     """
 
     def tag(target: F) -> F:
-        setattr(target, _TAG, heavy)
+        setattr(target, _TAG, (heavy, at_once))
         return target
 
     return tag(function) if function is not None else tag
@@ -62,10 +73,12 @@ def _handler(function: Callable[..., Any]) -> Handler:
     expected = result_type(call)
     if hints.get("return") != expected:
         raise BadHandler(f"{where}: {call.__name__} gives {expected}, but it is annotated {hints.get('return')}")
-    heavy = getattr(function, _TAG)
+    heavy, at_once = getattr(function, _TAG)
     if heavy and not issubclass(call, Read):
         raise BadHandler(f"{where}: only a read can be heavy")
-    return Handler(call, expected, function, heavy)
+    if at_once is not None and not inspect.iscoroutinefunction(function):
+        raise BadHandler(f"{where}: only what may have to wait can be answered at once instead")
+    return Handler(call, expected, function, heavy, at_once)
 
 
 def check(calls: Mapping[str, type[Call[Any]]], handlers: Iterable[Handler]) -> dict[str, Handler]:

@@ -40,7 +40,22 @@ class Method:
     reply is ready: for a write the wait for its commit is part of that.
     """
 
-    __slots__ = ("call", "calls", "decode", "heavy", "is_async", "kind", "name", "run", "seconds", "values", "worst")
+    __slots__ = (
+        *(
+            "at_once",
+            "call",
+            "calls",
+            "decode",
+            "heavy",
+            "is_async",
+            "kind",
+            "name",
+            "run",
+            "seconds",
+            "values",
+            "worst",
+        ),
+    )
 
     def __init__(self, handler: Handler) -> None:
         self.call = handler.call
@@ -49,6 +64,7 @@ class Method:
         self.heavy = handler.heavy
         self.kind = next(kind for kind in (Read, Write, Control) if issubclass(handler.call, kind))
         self.run = handler.run
+        self.at_once = handler.at_once
         self.is_async = inspect.iscoroutinefunction(handler.run)
         self.values = tuple(name for name, kind in get_type_hints(handler.call).items() if kind is Any)
         """The fields that take any JSON."""

@@ -21,6 +21,7 @@ from ..clock import Clock
 from ..config import Storage
 from ..domain import SelfReport
 from . import ages, changes, receipts
+from .attached import Attached
 from .ballast import Ballast
 from .completions import Completions
 from .damage import Damage
@@ -70,6 +71,8 @@ class Store:
         """Every set of migrations, in the order in which they are applied."""
         self.upkeep = Upkeep()
         """Held by work on the whole of what is kept, so that an export never runs into a deletion."""
+        self.attached = Attached()
+        """What rooms have in memory, and nobody else's."""
         self.completions = Completions()
         self.dead = anyio.Event()
         """Set when a thread has met what nobody foresaw: everything is refused from then on."""
@@ -128,6 +131,7 @@ class Store:
     def close(self) -> None:
         """Finish what is queued, deliver its outcomes, close. Blocks; call on the loop's thread when no request can
         come. Of a damaged database, the log stays as it is, for the recovery."""
+        self.attached.close()
         self.readers.stop()
         self._maintenance.close()
         self.inline.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kept.faults import NoDaemon
 from kept.wire import Page
 from kept.wire.component import ListComponents, SetComponent
-from kept.wire.errors import Busy
+from kept.wire.errors import Busy, Locked
 from kept.wire.journal import AddDecision, ListDecisions, ListErrors, ResolveDecision
 from kept.wire.memory import ListMemories, SetMemory
+from kept.wire.vault import Entry, ListRequests, ListSecrets, Request, Requests
 
-from .typing_at import OverTheWire, Recorder, type_in
+from .typing_at import NOW, OverTheWire, Recorder, type_in
 
 
 def offered(call: Recorder | OverTheWire, *words: str) -> list[str]:
@@ -83,6 +86,22 @@ def test_only_the_argument_at_the_cursor_is_looked_up() -> None:
     assert recorder.last == ListDecisions(status="open", limit=50)
     offered(recorder, "error", "resolve", "")
     assert recorder.last == ListErrors(status="open", limit=50)
+
+
+def test_names_of_secrets_and_requests_of_agents_are_offered() -> None:
+    named: Any = {"id": "01", "name": "deploy.token", "category": "credential", "tags": (), "metadata": {}}
+    times: Any = dict.fromkeys(("created_at", "updated_at"), NOW)
+    entry = Entry(agent_readable=False, version=1, **named, **times)
+    asking: Any = {"id": "r1", "entry_id": "01", "name": "deploy.token", "client": "claude", "pid": 1}
+    request = Request(asked_at=NOW, ends_at=NOW, **asking)
+    recorder = Recorder({ListSecrets: Page(items=[entry]), ListRequests: Requests(items=(request,))})
+    for words in (("retrieve",), ("delete",), ("run", "--secret"), ("run", "--secret-fd"), ("audit", "--id")):
+        assert offered(recorder, "vault", *words, "de") == ["deploy.token"]
+    assert recorder.last == ListSecrets(prefix="de", limit=50)
+    assert offered(recorder, "vault", "confirm", "") == ["r1"]
+    assert offered(recorder, "vault", "confirm", "r1", "") == ["allow", "deny"]
+    assert offered(recorder, "vault", "unlock", "--pass") == ["--password-fd"]
+    assert offered(Recorder({ListSecrets: Locked("it is locked")}), "vault", "retrieve", "") == []
 
 
 def test_a_refusal_or_no_daemon_gives_no_candidates_and_no_error() -> None:

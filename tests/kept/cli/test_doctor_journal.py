@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kept.checkup import daemon, journal
+from kept.holder import lock_of
 from tests.harness import Process
 
 from .doctors import doctor
 from .test_doctor_daemon import reached
 
+PID = 4321
 
-@contextmanager
-def running(*, in_journal: bool) -> Iterator[int]:
-    """A process whose standard error is a socket, of which its environment says that it is the journal's."""
-    ours, theirs = socket.socketpair()
-    found = os.fstat((theirs if in_journal else ours).fileno())
-    environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}", "A": "b"}
-    with ours, theirs:
-        command = [sys.executable, "-S", "-c", "input()"]
-        with subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stderr=theirs.fileno()) as process:
-            # Only the new program has the environment.
-            while b"JOURNAL_STREAM" not in Path(f"/proc/{process.pid}/environ").read_bytes():
-                assert process.poll() is None
-            yield process.pid
-            process.kill()
+
+def said(home: Path, *lines: str) -> str:
+    """The home, whose lock says this."""
+    Path(lock_of(str(home))).write_text("".join(f"{line}\n" for line in lines))
+    return str(home)
 
 
 def cgroup(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
-    read = journal._read
-    monkeypatch.setattr(journal, "_read", lambda path: text if path.endswith("cgroup") else read(path))
+    monkeypatch.setattr(journal, "_read", lambda path: text)
 
 
 @pytest.mark.parametrize(
@@ -52,23 +39,43 @@ def cgroup(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     ],
 )
 def test_the_command_names_the_unit_that_the_process_is_in(
-    monkeypatch: pytest.MonkeyPatch, place: bytes, command: str
+    home: Path, monkeypatch: pytest.MonkeyPatch, place: bytes, command: str
 ) -> None:
     cgroup(monkeypatch, place)
-    with running(in_journal=True) as pid:
-        assert journal.journal_of(pid) == command
+    assert journal.journal_of(said(home, str(PID), "/run/x", "journal"), PID) == command
 
 
-def test_a_process_that_only_inherited_the_variable_is_not_in_the_journal() -> None:
-    with running(in_journal=False) as pid:
-        assert journal.journal_of(pid) is None
-    assert journal.journal_of(2**22 + 1) is None
+def test_a_daemon_whose_lock_does_not_say_so_is_not_in_the_journal(home: Path) -> None:
+    assert journal.journal_of(str(home), PID) is None
+    assert journal.journal_of(said(home, str(PID), "/run/x"), PID) is None
+    assert journal.journal_of(said(home, str(PID), "journal"), PID) is None
+    assert journal.journal_of(said(home, str(PID + 1), "/run/x", "journal"), PID) is None
+
+
+IN_JOURNAL = """
+import os, sys
+error = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = f"{error.st_dev}:{error.st_ino}"
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""What a manager does that gives a service a stream of the journal (systemd.exec(5))."""
+
+
+def test_a_daemon_says_itself_whether_its_words_go_to_the_journal(home: Path) -> None:
+    process = Process(home)
+    process._command = [sys.executable, "-c", IN_JOURNAL, *process._command]
+    with process:
+        pid = process.popen.pid
+        assert Path(lock_of(str(home))).read_text().splitlines()[2:] == ["journal"]
+        assert str(journal.journal_of(str(home), pid)).startswith("journalctl ")
+    with Process(home) as process:
+        assert journal.journal_of(str(home), process.popen.pid) is None
 
 
 def test_a_daemon_under_a_manager_is_told_with_its_log_also_while_it_hangs(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "journal_of", lambda _: "journalctl --user -u keptd")
+    monkeypatch.setattr(daemon, "journal_of", lambda *_: "journalctl --user -u keptd")
     with Process(home) as process:
         by = {finding.what: finding for finding in reached(home).findings}
         assert by["log"].next_step == "journalctl --user -u keptd shows it."

@@ -12,6 +12,7 @@ from kept.cli.parse import parse
 from kept.cli.registry import domains, everything, find
 from kept.cli.surface import Surface
 
+from .test_local import Played
 from .typing_at import Recorder, type_in
 
 
@@ -74,7 +75,9 @@ def test_every_example_is_a_command_that_can_be_typed(recorder: Recorder) -> Non
             line = next(part for part in words if part.startswith("kept "))
             found, rest = find(shlex.split(line)[1:])
             assert found is command, example
-            parse(command, rest, Surface(str, str).reading("text"))
+            here = Played()
+            here.secrets = ["a long secret"] * 2
+            parse(command, rest, Surface(str, str, here=here, json=True).reading("text"))
 
 
 @pytest.mark.parametrize("columns", [40, 59, 80])

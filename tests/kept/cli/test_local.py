@@ -11,12 +11,14 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 
 from kept.checkup import Examination
-from kept.cli.surface import Caller
+from kept.cli.surface import Asked, Caller
 from kept.paths import find
 from kept.service import Service
+from kept.vault_run import Launch
 from kept.wire import Actor, Call
 from kept.wire.daemon import DaemonStatus, Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
+from kept.wire.vault import OpenEntry, RetrieveSecret
 
 from .test_everyday import daemon_status
 from .typing_at import NOW, Recorder, type_in
@@ -61,6 +63,12 @@ class Played:
         self.paper: list[str] = []
         """What its pager was given."""
         self.first: tuple[Call[Any], ...] = ()
+        self.secrets: list[str] = []
+        """What is given for what is asked and not shown."""
+        self.wanted: list[Asked] = []
+        self.launched: list[Launch] = []
+        self.caller: Caller | None = None
+        """Who gives it what a person allows."""
         self.typed = b""
         """What its standard input has."""
 
@@ -93,6 +101,22 @@ class Played:
     def ask(self, question: str) -> str | None:
         self.questions.append(question)
         return self.answer
+
+    def secret(self, asked: Asked) -> str:
+        self.wanted.append(asked)
+        return self.secrets.pop(0)
+
+    def attended(self) -> bool:
+        return self.answer is not None
+
+    def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
+        assert self.caller is not None
+        told("request-1")
+        return self.caller(request)
+
+    def launch(self, launch: Launch) -> int:
+        self.launched.append(launch)
+        return 3
 
     def observe(self) -> Caller:
         raise AssertionError("nobody observes")

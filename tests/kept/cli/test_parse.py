@@ -14,6 +14,7 @@ from kept.cli.methods import reachable
 from kept.cli.parse import EVERYWHERE
 from kept.cli.registry import everything
 from kept.cli.running import RestartDaemon, ShowDaemon, StopDaemon
+from kept.cli.vault import Delete, Retrieve, Store, Update
 from kept.wire.component import SetComponent
 from kept.wire.daemon import Restart, RunCommand, Status, Stop
 from kept.wire.errors import InvalidParams
@@ -21,6 +22,7 @@ from kept.wire.event import ListEvents
 from kept.wire.journal import AddDecision, ListActions
 from kept.wire.memory import DeleteMemory, GetMemory, SetMemory
 from kept.wire.session import SearchSessions
+from kept.wire.vault import DeleteSecret, RetrieveSecret, StoreSecret, UpdateSecret
 
 from .typing_at import Recorder, type_in
 
@@ -35,12 +37,23 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-WITH_FILES = {"data.export_all", "data.import_all", "data.delete_all", "session.export", "session.import"}
+WITH_FILES = {
+    *("data.export_all", "data.import_all", "data.delete_all", "session.export", "session.import"),
+    "vault.import",
+}
 """Methods whose command reads or writes a file of the caller's, or asks: its parameters are others."""
 
 MORE = {"session.search": {"words" if name == "query" else name for name in SearchSessions.__struct_fields__}}
 """Methods whose command does more, and by which options it does the same."""
 
+
+OF_THE_VAULT: dict[type, type] = {
+    DeleteSecret: Delete,
+    RetrieveSecret: Retrieve,
+    StoreSecret: Store,
+    UpdateSecret: Update,
+}
+"""Methods whose command asks a person as well."""
 
 OF_THE_SERVICE: dict[type, type] = {Stop: StopDaemon, Restart: RestartDaemon, Status: ShowDaemon}
 """Methods whose command speaks with the service manager as well."""
@@ -55,7 +68,7 @@ def test_every_method_has_a_command_with_an_option_for_every_field() -> None:
         if name in MORE:
             assert {field.name for field in command.fields} > MORE[name]
             continue
-        assert command.params is OF_THE_SERVICE.get(call, call)
+        assert command.params is {**OF_THE_SERVICE, **OF_THE_VAULT}.get(call, call)
         assert {field.name for field in command.fields} >= set(call.__struct_fields__)
 
 

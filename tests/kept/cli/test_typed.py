@@ -22,6 +22,7 @@ SECRETS = [
     *("wget --http-password hunter2 x", "htpasswd -b f user hunter2", "smbclient -U user%hunter2 //h/s"),
     *("ldapsearch -w hunter2", "aws configure set aws_secret_access_key abc", "vault login abc", "mongosh -p pw"),
     *("set -gx TOKEN hunter2", "kubectl create secret generic x --from-literal=password=hunter2", "zip -P pw a b"),
+    *("kept vault unlock hunter2", "kept vault retrieve mail", 'kept rpc vault.store \'{"value": "hunter2"}\''),
     *("7z a -phunter2 x", "git clone https://hunter2@github.com/x", "gh auth login --with-token <<< hunter2"),
     *(
         'curl -d \'{"password": "hunter2"}\' x',
@@ -47,6 +48,7 @@ def test_what_stands_where_a_secret_stands_is_masked_whatever_it_looks_like(comm
         *("git commit -m 'fix the token parser'", "ls -p x", "docker run -p 80:80 nginx", "cat key.pem", "ssh -p 22 h"),
         *("grep -r password src", 'curl -H "Authorization: Bearer $T" x', "mysql -u root -p db", "TOKEN=$OTHER make"),
         *("export PATH=$PATH:/x", "git push https://github.com/x/y", "make test", "echo done | sort"),
+        *("kept vault unlock", "kept rpc vault.lock", "kept vault list"),
     ],
 )
 def test_what_is_no_secret_stays(command: str) -> None:

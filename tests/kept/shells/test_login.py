@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import has_variable
+
 from .in_terminal import EACH, Account, Terminal
 
 TERMINALS = 10
@@ -20,11 +22,12 @@ def daemons(account: Account) -> list[int]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
-            environ = (process / "environ").read_bytes().split(b"\0")
+            if words[-2:-1] == [b"keptd"] and has_variable(
+                process, f"KEPT_HOME={account.state}".encode(), str(account.state)
+            ):
+                found.append(int(process.name))
         except OSError:
             continue
-        if words[-2:-1] == [b"keptd"] and f"KEPT_HOME={account.state}".encode() in environ:
-            found.append(int(process.name))
     return found
 
 

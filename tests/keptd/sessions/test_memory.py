@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,10 +63,12 @@ def run(place: Home, *words: str) -> int:
 
 
 def peak(place: Home) -> int:
-    """The most that the daemon had in memory since it was last asked (VmHWM, proc(5))."""
+    """The most that the daemon had in memory since it was last asked (VmHWM, proc(5)); where the tests are not root's,
+    since it began."""
     process = Path(f"/proc/{place.pid()}")
     line = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
-    (process / "clear_refs").write_text("5")
+    with suppress(PermissionError):
+        (process / "clear_refs").write_text("5")
     return int(line.split()[1]) * 1024
 
 

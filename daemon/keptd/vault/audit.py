@@ -1,0 +1,111 @@
+"""The audit list: who did what to which entry, and how it went. Owns the table `vault_audit`.
+
+It holds ids, never a name or a value, and can be read while the vault is locked. A change, a refusal and an unlock are
+in it when they are answered. Of a mere look it is handed to the writer, in order, before the answer goes out, which
+doesn't wait for the commit: what a killed daemon leaves out is the looks of its last moments. On a full disk looks go
+on and leave nothing but a line in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from kept.wire import Actor, Page
+from kept.wire.vault import Access
+
+from ..clock import to_time
+from ..store.pages import Order, page
+
+ORDER = Order("vault.audit", int)
+
+_COLUMNS = "seq, at, action, entry_id, outcome, client, kind, uid, pid"
+
+
+class Note(NamedTuple):
+    """What is written down; `revision` is what a change made of the entry."""
+
+    action: str
+    entry_id: str | None = None
+    outcome: str = "ok"
+    revision: int | None = None
+
+
+def add(db: apsw.Connection, now: int, caller: Actor, note: Note) -> None:
+    """Write one down."""
+    db.execute(
+        "INSERT INTO vault_audit (at, action, entry_id, revision, outcome, client, kind, uid, pid) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            now,
+            note.action,
+            note.entry_id,
+            note.revision,
+            note.outcome,
+            caller.client,
+            caller.kind,
+            caller.uid,
+            caller.pid,
+        ),
+    )
+
+
+def listed(
+    db: apsw.Connection, entry_id: str | None, action: str | None, limit: int, cursor: str | None
+) -> Page[Access]:
+    """A page, newest first. Raises `InvalidParams` naming `cursor`."""
+    position = ORDER.after(cursor)
+    given: list[Any] = [] if position is None else list(position)
+    where = ["seq < ?"] if position is not None else []
+    if entry_id is not None:
+        where.append("entry_id = ?")
+        given.append(entry_id)
+    if action is not None:
+        # Of one entry there are few: its index serves, and leaves the order to that of the rows.
+        where.append("+action = ?" if entry_id is not None else "action = ?")
+        given.append(action)
+    sql = f"SELECT {_COLUMNS} FROM vault_audit WHERE {' AND '.join(where) or 'TRUE'} ORDER BY seq DESC LIMIT ?"
+    return page(db.execute(sql, (*given, limit + 1)), limit, _access, _cursor)
+
+
+def last_revisions(db: apsw.Connection) -> dict[str, int]:
+    """The newest revision of each entry that a change made, as far as the list goes back; 0 for one that was
+    deleted."""
+    rows = db.execute(
+        "SELECT entry_id, revision FROM vault_audit "
+        "WHERE action IN ('store', 'update', 'delete') AND revision IS NOT NULL ORDER BY seq"
+    )
+    return {str(entry_id): int(revision) for entry_id, revision in rows}
+
+
+def trim(db: apsw.Connection, before: int, rows: int, limit: int) -> int:
+    """Forget up to `limit` of what is from before a time (microseconds since 1970), or behind the newest `rows`; how
+    many. It ends at the first that stays, so that the clock's having been set keeps some longer."""
+    db.execute(
+        "DELETE FROM vault_audit WHERE seq IN "
+        "(SELECT seq FROM (SELECT seq, at FROM vault_audit ORDER BY seq LIMIT ?1) "
+        "WHERE at < ?2 OR seq <= (SELECT max(seq) FROM vault_audit) - ?3)",
+        (limit, before, rows),
+    )
+    return db.changes()
+
+
+def _access(row: Sequence[Any]) -> Access:
+    seq, at, action, entry_id, outcome, client, kind, uid, pid = row
+    return Access(
+        seq=seq,
+        at=to_time(at),
+        action=action,
+        entry_id=entry_id,
+        outcome=outcome,
+        client=client,
+        kind=kind,
+        uid=uid,
+        pid=pid,
+    )
+
+
+def _cursor(row: Sequence[Any]) -> str:
+    return ORDER.cursor(int(row[0]))

@@ -1,0 +1,227 @@
+"""Handlers that change entries: stored, updated, deleted. What an agent may change is said in `methods`.
+
+Retries: a change with an idempotency key leaves a receipt in its own write, with a keyed hash of the request; the
+answer to a repeated one is the entry as it is by then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import msgspec
+from msgspec import UNSET
+
+from kept.wire import Done
+from kept.wire.errors import Conflict, Denied, InvalidParams, QuotaExceeded
+from kept.wire.vault import DeleteSecret, Entry, StoreSecret, UpdateSecret
+
+from ..rpc.control import ControlCtx
+from ..rpc.methods import serves
+from ..store.changes import ChangeLog
+from ..store.ids import new_id
+from ..store.values import encode_value
+from ..store.versions import check_version
+from . import entries, head, search, store
+from .audit import Note
+from .cipher import Damaged
+from .entries import METADATA_BYTES, About
+from .keyring import Opened
+from .search import Known
+from .store import EntryRow, Receipt
+from .visit import IS_ID, Visit, following, missing
+
+_encode = msgspec.json.Encoder().encode
+
+
+@serves
+async def store_secret(ctx: ControlCtx, call: StoreSecret) -> Entry:
+    """Agents may: they know what they store."""
+    visit = Visit.of(ctx, call.method)
+    value = encode_value("value", call.value).encode()
+    metadata = _metadata(call.metadata or {})
+    async with visit.turn() as opened:
+        if call.idempotency_key is not None and (done := _receipt(visit, opened, call, call.idempotency_key)):
+            return _as_it_is(opened, done)
+        _check_name(opened, call.name, None)
+        now = visit.clock.now()
+        about = About(call.name, call.category, _once(call.tags), metadata, call.agent_readable, now, now)
+        row = entries.seal(opened.key, new_id(), 1, about, value)
+        await _put(visit, opened, row, about, None, Note("store", row.id, revision=1), call)
+    return entries.entry(row.id, row.revision, about)
+
+
+@serves
+async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
+    """Both fields are sealed anew, also where only one changes."""
+    visit = Visit.of(ctx, call.method)
+    value = None if call.value is UNSET else encode_value("value", call.value).encode()
+    metadata = None if call.metadata is None else _metadata(call.metadata)
+    async with visit.turn() as opened:
+        if call.idempotency_key is not None and (done := _receipt(visit, opened, call, call.idempotency_key)):
+            return _as_it_is(opened, done)
+        known = _find(opened, call.id)
+        if visit.is_agent and (not known.about.agent_readable or call.agent_readable is not None):
+            await visit.note(Note("update", known.id, "denied"))
+            raise Denied(
+                "an agent changes only what it may read, and not who may read it", hint="Ask a person to do it."
+            )
+        check_version("entry", known.revision, call.if_version)
+        if call.name is not None:
+            _check_name(opened, call.name, known)
+        former = known.about
+        about = About(
+            name=former.name if call.name is None else call.name,
+            category=former.category if call.category is None else call.category,
+            tags=former.tags if call.tags is None else _once(call.tags),
+            metadata=former.metadata if metadata is None else metadata,
+            agent_readable=former.agent_readable if call.agent_readable is None else call.agent_readable,
+            created_at=former.created_at,
+            updated_at=visit.clock.now(),
+        )
+        row = entries.seal(
+            opened.key, known.id, known.revision + 1, about, value or _present_value(visit, opened, known)
+        )
+        await _put(visit, opened, row, about, known, Note("update", row.id, revision=row.revision), call)
+    return entries.entry(row.id, row.revision, about)
+
+
+@serves
+async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
+    """Of a full disk as well: it makes room."""
+    visit = Visit.of(ctx, call.method)
+    async with visit.turn() as opened:
+        if call.idempotency_key is not None and (done := _receipt(visit, opened, call, call.idempotency_key)):
+            return Done(id=done.entry_id)
+        known = _find(opened, call.id)
+        if visit.is_agent:
+            await visit.note(Note("delete", known.id, "denied"))
+            raise Denied("an agent deletes no secrets, since nothing brings them back", hint="Ask a person to do it.")
+        check_version("entry", known.revision, call.if_version)
+        total = head.removed(opened.total, known.leaf)
+        header = following(opened.key, opened.header, len(opened.contents) - 1, total)
+        receipt = _request(opened, call)
+
+        def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
+            store.delete(db, (known.id,))
+            if call.idempotency_key is not None:
+                store.keep_receipt(db, call.idempotency_key, Receipt(receipt, header.key_version, known.id), now)
+
+        await visit.change(opened, header, Note("delete", known.id, revision=0), apply, frees_space=True)
+        opened.total = total
+        opened.contents.remove(known.id)
+    return Done(id=known.id, label=known.about.name)
+
+
+async def _put(
+    visit: Visit,
+    opened: Opened,
+    row: EntryRow,
+    about: About,
+    former: Known | None,
+    note: Note,
+    call: StoreSecret | UpdateSecret,
+) -> None:
+    """Store a row in the place of `former`, and remember it."""
+    outline = row.outline
+    leaf = head.leaf(opened.key, outline)
+    known = search.known(row.id, row.revision, about, leaf, len(row.about) + len(row.value))
+    _check_room(visit, opened, known, former)
+    total = head.added(opened.total if former is None else head.removed(opened.total, former.leaf), leaf)
+    header = following(opened.key, opened.header, len(opened.contents) + (former is None), total)
+    receipt = Receipt(_request(opened, call), row.key_version, row.id)
+
+    def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
+        if former is None:
+            store.insert(db, row)
+        else:
+            store.update(db, (row,))
+        if call.idempotency_key is not None:
+            store.keep_receipt(db, call.idempotency_key, receipt, now)
+
+    await visit.change(opened, header, note, apply)
+    opened.total = total
+    if not opened.key.is_wiped:
+        opened.contents.put(known)
+
+
+def _check_room(visit: Visit, opened: Opened, known: Known, former: Known | None) -> None:
+    if former is None and len(opened.contents) >= visit.settings.max_entries:
+        limit = visit.settings.max_entries
+        raise QuotaExceeded(
+            f"the vault has {limit} entries", hint="Delete some, or raise vault.max_entries.", limit=limit
+        )
+    limit = visit.settings.max_bytes
+    if opened.contents.bytes + known.bytes - (former.bytes if former else 0) > limit:
+        raise QuotaExceeded(
+            f"the vault's entries would take more than {limit} bytes",
+            hint="Delete some, or raise vault.max_bytes.",
+            limit=limit,
+        )
+
+
+def _check_name(opened: Opened, name: str, own: Known | None) -> None:
+    if IS_ID.fullmatch(name):
+        raise InvalidParams("name has the form of an id", hint="Choose another name.", field="name")
+    taken = opened.contents.find(name)
+    if taken is not None and taken is not own:
+        raise Conflict(
+            "the name is taken", hint="vault.update changes the entry that has it.", field="name", id=taken.id
+        )
+
+
+def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
+    _, row = store.found(visit.store.inline, known.id)
+    damaged = Conflict(
+        "the present value is damaged, so it can't be kept", hint="Send a value as well, or restore a backup."
+    )
+    if row is None:
+        raise damaged
+    try:
+        return entries.open_value(opened.key, row)
+    except Damaged:
+        raise damaged from None
+
+
+def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:
+    """What was done with this idempotency key. Raises `Conflict` where that was something else."""
+    done = store.receipt(visit.store.inline, key)
+    # Requests of before a rotation were marked with another key.
+    if done is not None and done.key_version == opened.key.version and done.request != _request(opened, call):
+        raise Conflict(
+            "the idempotency_key was used for another request within the last day",
+            hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
+            field="idempotency_key",
+        )
+    return done
+
+
+def _request(opened: Opened, call: Any) -> bytes:
+    return opened.key.request_hash(call.method.encode() + b" " + _encode(call))
+
+
+def _as_it_is(opened: Opened, done: Receipt) -> Entry:
+    known = opened.contents.get(done.entry_id)
+    if known is None:
+        raise Conflict(
+            "this was done, and the entry has gone since",
+            hint="Do not repeat it; to do it anew, use another idempotency_key.",
+            field="idempotency_key",
+        )
+    return entries.entry(known.id, known.revision, known.about)
+
+
+def _find(opened: Opened, ref: str) -> Known:
+    known = opened.contents.find(ref)
+    if known is None:
+        raise missing()
+    return known
+
+
+def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    encode_value("metadata", metadata, METADATA_BYTES)
+    return metadata
+
+
+def _once(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tags))

@@ -1,0 +1,74 @@
+"""The head: one keyed hash over all that the vault holds, so that no row of it can be dropped, doubled or put back.
+
+    leaf = HMAC(head key, entry | id, revision, key version, SHA-256 of what is sealed)
+    total = the sum of all leaves modulo 2^256
+    head = HMAC(head key, vault | id, counter, key version, number of entries, total, SHA-256 of the wrapped keys)
+
+The sum is the multiset hash of Clarke, Devadas, van Dijk, Gassend and Suh (MSet-Add-Hash, ASIACRYPT 2003): the leaves
+are keyed and the sum is never shown, so that nobody without the key can find other entries with the same one. It lets a
+change of one entry cost one subtraction and one addition, however many there are.
+
+The counter grows with each change; the head is written in the transaction of the change, and compared with all rows
+when the vault is unlocked. What it can't tell: whether the whole database is an older copy, since that was right
+once. `vault.status` shows the counter, for who remembers a larger one.
+
+Refuses to know how entries are read or written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from .cipher import labelled
+from .keys import DataKey
+from .store import Header, Outline
+
+_MODULUS = 1 << 256
+
+
+def leaf(key: DataKey, entry: Outline) -> int:
+    """What one entry adds. Raises `Wiped`."""
+    sealed = hashlib.sha256(b"".join(map(labelled, (entry.name_hash, entry.about, entry.value_mark))))
+    parts = (b"entry", entry.id.encode(), _number(entry.revision), _number(entry.key_version), sealed.digest())
+    return int.from_bytes(key.head_tag(b"".join(map(labelled, parts))), "big")
+
+
+def added(total: int, *leaves: int) -> int:
+    """The sum with some more."""
+    return (total + sum(leaves)) % _MODULUS
+
+
+def removed(total: int, leaf: int) -> int:
+    """The sum with one less."""
+    return (total - leaf) % _MODULUS
+
+
+def tag(key: DataKey, header: Header, entries: int, total: int) -> bytes:
+    """The head of a vault with this header (whose own head doesn't count), so many entries and their sum. Raises
+    `Wiped`."""
+    wrapped = hashlib.sha256(
+        b"".join(
+            map(
+                labelled,
+                (
+                    header.salt,
+                    *map(_number, (header.memory_kib, header.passes, header.lanes)),
+                    header.wrapped,
+                    header.recovery_salt or b"",
+                    header.recovery or b"",
+                ),
+            )
+        )
+    )
+    parts = (
+        b"vault",
+        header.id.encode(),
+        *map(_number, (header.created_at, header.counter, header.key_version, entries)),
+        total.to_bytes(32, "big"),
+        wrapped.digest(),
+    )
+    return key.head_tag(b"".join(map(labelled, parts)))
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "big", signed=True)

@@ -1,0 +1,207 @@
+"""Handlers that show entries, listed, searched and opened, and those of requests and the audit list.
+
+Who said that it is an agent gets a value only where the entry is `agent_readable`, or where a connection that didn't
+say so confirms it, this once. It changes no value that it may not read, deletes nothing, and doesn't say who may read
+what. An agent that said nothing passes for a person: this guards against accidents and against text that talks an
+agent into something, not against a hostile program of the same user, which could as well say that it is none.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from msgspec import Raw
+
+from kept.wire import Page
+from kept.wire.errors import Denied, InvalidParams, Locked, StorageFailed
+from kept.wire.vault import (
+    Access,
+    AuditVault,
+    Confirm,
+    Entry,
+    FoundEntry,
+    ListRequests,
+    ListSecrets,
+    OpenEntry,
+    Request,
+    Requests,
+    RetrieveSecret,
+    SearchSecrets,
+)
+
+from ..rpc.control import ControlCtx
+from ..rpc.methods import serves
+from ..store.pages import Order, fit, page
+from . import audit, entries, search, store
+from .audit import Note
+from .cipher import Damaged, wipe
+from .entries import About
+from .keys import DataKey
+from .search import Known
+from .store import EntryRow
+from .visit import IS_ID, Visit, missing
+
+BY_NAME = Order("vault.list name", str)
+
+ASKED = "vault.asked"
+
+
+def retrieve_now(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry | None:
+    """The secret, where nothing has to be waited for: it is there, it opens, and the caller may have it."""
+    visit = Visit.of(ctx, call.method)
+    read = _read(visit, call.id)
+    if read is None or (visit.is_agent and not read.about.agent_readable):
+        return None
+    return _told(visit, read)
+
+
+@serves(at_once=retrieve_now)
+async def retrieve_secret(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry:
+    visit = Visit.of(ctx, call.method)
+    read = await _awaited(visit, call.id)
+    if visit.is_agent and not read.about.agent_readable:
+        await _confirmed(visit, read, call.wait_seconds)
+        read = await _awaited(visit, read.row.id)
+    found = _told(visit, read)
+    if found is None:
+        await visit.note(Note("retrieve", read.row.id, "damaged"))
+        raise StorageFailed(
+            "what is stored of this entry doesn't open: it is damaged",
+            hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
+        )
+    return found
+
+
+@serves
+def list_secrets(ctx: ControlCtx, call: ListSecrets) -> Page[Entry]:
+    visit = Visit.of(ctx, call.method)
+    opened = visit.opened()
+    position = BY_NAME.after(call.cursor)
+    fitting = (
+        known
+        for known in opened.contents.after(position[0] if position else None, call.prefix)
+        if call.category in (None, known.about.category) and (call.tag is None or call.tag in known.about.tags)
+    )
+    visit.looked("list")
+    return page(
+        islice(fitting, call.limit + 1), call.limit, _entry, lambda known: BY_NAME.cursor(search.name_of(known))
+    )
+
+
+@serves
+def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntry]:
+    visit = Visit.of(ctx, call.method)
+    opened = visit.opened()
+    hits = opened.contents.search(call.query, call.category, call.offset + call.limit)[call.offset :]
+    visit.looked("search")
+    return Page(
+        items=fit(
+            FoundEntry(
+                **entries.shown(known.id, known.revision, known.about),
+                score=score,
+                snippet=search.snippet(known, call.query),
+            )
+            for score, known in hits
+        )
+    )
+
+
+@serves
+def audit_vault(ctx: ControlCtx, call: AuditVault) -> Page[Access]:
+    visit = Visit.of(ctx, call.method)
+    entry_id: str | None = call.id
+    if call.id is not None and not IS_ID.fullmatch(call.id):
+        known = visit.opened().contents.find(call.id)
+        if known is None:
+            raise InvalidParams("id is neither the name nor the id of an entry", field="id")
+        entry_id = known.id
+    return audit.listed(ctx.store.inline, entry_id, call.action, call.limit, call.cursor)
+
+
+@serves
+def list_requests(ctx: ControlCtx, call: ListRequests) -> Requests:
+    visit = Visit.of(ctx, call.method)
+    visit.opened()
+    return Requests(items=tuple(waiting.shown() for waiting in visit.keyring.asking.all()))
+
+
+@serves
+async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
+    visit = Visit.of(ctx, call.method)
+    visit.opened()
+    waiting = visit.keyring.asking.find(call.id)
+    if visit.is_agent:
+        await visit.note(Note("confirm", waiting.entry_id, "denied"))
+        raise Denied("an agent can't confirm for a person", hint="Confirm it in a terminal: kept vault confirm.")
+    await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
+    waiting.give(call.answer)
+    return waiting.shown()
+
+
+class _Read(NamedTuple):
+    """An entry as it was found: with what it opens, its row, and what is known of it."""
+
+    key: DataKey
+    row: EntryRow
+    about: About
+
+
+def _read(visit: Visit, ref: str) -> _Read | None:
+    """An entry's row, of the state that is in memory; None where there is none, or not yet. Raises `Locked`."""
+    opened = visit.keyring.opened
+    known = opened.contents.find(ref) if opened is not None else None
+    stored, row = store.found(visit.store.inline, known.id if known is not None else "")
+    opened = visit.look(stored)
+    if known is None or row is None or row.revision != known.revision or row.key_version != opened.key.version:
+        return None
+    return _Read(opened.key, row, known.about)
+
+
+async def _awaited(visit: Visit, ref: str) -> _Read:
+    """As `_read`, when what is being changed is in memory. Raises `NotFound` and `Locked`."""
+    read = _read(visit, ref)
+    if read is None:
+        async with visit.keyring.turn:
+            read = _read(visit, ref)
+    if read is None:
+        await visit.note(Note("retrieve", outcome="not_found"))
+        raise missing()
+    return read
+
+
+def _told(visit: Visit, read: _Read) -> OpenEntry | None:
+    """The entry with its value, and that it was told; None where it doesn't open."""
+    try:
+        value = entries.open_value(read.key, read.row)
+    except Damaged:
+        return None
+    visit.looked("retrieve", read.row.id)
+    found = OpenEntry(**entries.shown(read.row.id, read.row.revision, read.about), value=Raw(bytes(value)))
+    wipe(value)
+    return found
+
+
+async def _confirmed(visit: Visit, read: _Read, seconds: int) -> None:
+    """Wait until a person says yes. Raises `Denied`, and `Locked` where the vault is locked meanwhile."""
+    answer = "deny"
+    if seconds:
+        with visit.keyring.asking.request(read.row.id, read.about.name, visit.caller, visit.clock, seconds) as waiting:
+            await visit.note(Note("ask", read.row.id), notice=ASKED)
+            answer = await waiting.wait(visit.clock)
+    if answer == "allow":
+        return
+    if answer == "locked":
+        raise Locked("the vault was locked before anybody confirmed it")
+    await visit.note(Note("retrieve", read.row.id, "denied"))
+    if answer == "late":
+        raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
+    raise Denied(
+        "a person said no" if seconds else "an agent may not read this entry",
+        hint="Ask with wait_seconds, and the person answers with `kept vault confirm`; or use it unread, with "
+        "`kept vault run`.",
+    )
+
+
+def _entry(known: Known) -> Entry:
+    return entries.entry(known.id, known.revision, known.about)

@@ -1,0 +1,308 @@
+"""Passwords: tried one at a time, counted when they are wrong, and slower each time; making the vault and unlocking it.
+
+A wrong password is on disk, in the count, the audit list and the change log, before it is told: a daemon that is
+killed has not forgotten it. The first three cost nothing, then each next one waits twice as long, from a second to a
+quarter of an hour. The wait is measured by the boot clock; after a restart by the wall clock, and a clock that was set
+makes it no longer than it was. A password that must wait is refused untried.
+
+An agent that knows the password may unlock: it gets no more then than the vault lets agents have. That an agent is told
+from a person by what it said of itself guards against accidents, not against a hostile program of the same user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import anyio.to_thread
+import apsw
+
+from kept.wire.errors import Busy, Conflict, Denied
+from kept.wire.vault import Kdf, VaultStatus
+
+from ..clock import SECOND, to_time
+from ..store.changes import ChangeLog
+from ..store.ids import new_id
+from . import audit, inside, keys, store
+from .audit import Note
+from .cipher import Damaged, wipe
+from .inside import Inside
+from .keyring import Opened
+from .keys import DataKey, KdfParameters
+from .search import Contents
+from .store import Header
+from .visit import ENTITY, Visit, absent, following
+
+REFUSED = "vault.refused"
+DAMAGED = "vault.damaged"
+
+FREE = 3
+"""Wrong passwords that cost nothing."""
+
+LONGEST = 900
+"""Seconds that a password waits at most."""
+
+QUEUE = 8
+"""Passwords that wait for their turn to be tried."""
+
+
+def pause(failures: int) -> int:
+    """Seconds to wait after so many wrong passwords."""
+    return 0 if failures < FREE else min(LONGEST, 1 << min(failures - FREE, 20))
+
+
+def seconds_left(visit: Visit) -> float:
+    """How long the next password has to wait."""
+    count, at = store.failures(visit.store.inline)
+    wait = pause(count)
+    failed = visit.keyring.failed
+    passed = (visit.clock.now() - at) / SECOND if failed is None else visit.clock.boot() - failed
+    return max(0.0, wait - max(0.0, passed))
+
+
+def policy(visit: Visit) -> KdfParameters:
+    """How a password is to become a key, by the settings."""
+    return KdfParameters(visit.settings.memory_kib, visit.settings.passes, visit.settings.lanes)
+
+
+def wrapped_by(password: str, header: Header, data_key: bytearray, parameters: KdfParameters) -> Header:
+    """The header with this data key wrapped under a password, with a new salt. Takes its time."""
+    salt = keys.new_salt()
+    secret = keys.password_bytes(password)
+    try:
+        kek = keys.derive_kek(secret, salt, parameters)
+    finally:
+        wipe(secret)
+    try:
+        wrapped = keys.wrap(kek, data_key, keys.context(header.id, header.key_version, salt, parameters))
+    finally:
+        wipe(kek)
+    return header._replace(
+        salt=salt,
+        memory_kib=parameters.memory_kib,
+        passes=parameters.passes,
+        lanes=parameters.lanes,
+        wrapped=wrapped,
+    )
+
+
+async def prove(visit: Visit, action: str, password: str) -> tuple[Header, DataKey]:
+    """The vault's data key, by its password; for the caller to wipe.
+
+    Raises `NotFound` without a vault, `Busy` where the password must wait, and `Denied` where it is wrong.
+    """
+    return await tried(visit, action, "the password is wrong", partial(_unwrapped, password))
+
+
+async def tried(
+    visit: Visit, action: str, wrong: str, unwrap: Callable[[Header], bytearray | None]
+) -> tuple[Header, DataKey]:
+    """As `prove`, with whatever opens the data key of a header, in a thread; it gives None where it doesn't. Raises
+    what `unwrap` raises."""
+    deriving = visit.keyring.deriving
+    if deriving.statistics().tasks_waiting >= QUEUE:
+        raise Busy("many passwords are being tried at once", retry_after_ms=1000)
+    async with deriving:
+        header = store.header(visit.store.inline)
+        if header is None:
+            raise absent()
+        left = seconds_left(visit)
+        if left:
+            raise _waiting(left)
+        # Neither this nor the write is given up with the caller: who hangs up in time has tried as well.
+        secret = await anyio.to_thread.run_sync(unwrap, header)
+        if secret is not None:
+            return header, DataKey(header.id, header.key_version, secret)
+        failures = await _failed(visit, action, header)
+    raise Denied(
+        f"{wrong}, or the vault's header was changed",
+        hint=_after(pause(failures)),
+        failures=failures,
+        retry_after_ms=pause(failures) * 1000,
+    )
+
+
+def _unwrapped(password: str, header: Header) -> bytearray | None:
+    secret = keys.password_bytes(password)
+    context = keys.context(header.id, header.key_version, header.salt, header.kdf)
+    try:
+        kek = keys.derive_kek(secret, header.salt, header.kdf)
+    except Damaged:
+        return None
+    finally:
+        wipe(secret)
+    try:
+        return keys.unwrap(kek, header.wrapped, context)
+    except Damaged:
+        return None
+    finally:
+        wipe(kek)
+
+
+async def _failed(visit: Visit, action: str, header: Header) -> int:
+    count = 0
+
+    def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
+        nonlocal count
+        count = store.count_failure(db, now)
+        audit.add(db, now, visit.caller, Note(action, outcome="wrong_password"))
+        changes.add(ENTITY, header.id, notice=REFUSED)
+
+    await visit.write(step, frees_space=True)
+    visit.keyring.failed = visit.clock.boot()
+    return count
+
+
+def _waiting(seconds: float) -> Busy:
+    return Busy(
+        "after so many wrong passwords the next one has to wait",
+        hint=_after(seconds),
+        retry_after_ms=round(seconds * 1000),
+    )
+
+
+def _after(seconds: float) -> str:
+    return f"Try again in {max(1, round(seconds))} s." if seconds else "Try again."
+
+
+async def init(visit: Visit, password: str) -> VaultStatus:
+    """Make the vault, and unlock it. Raises `Conflict` where there is one."""
+    async with visit.keyring.turn:
+        if store.header(visit.store.inline) is not None:
+            raise Conflict("there is a vault already", hint="vault.unlock opens it.")
+        if store.count(visit.store.inline):
+            raise Conflict(
+                "the vault's own row is lost, and with it the key of the entries that are still there",
+                hint="Restore a backup: backup.list shows them. To begin anew, delete everything (data.delete_all).",
+            )
+        now = visit.clock.now()
+        key = DataKey(new_id(), 1)
+        bare = Header(key.vault_id, now, b"", 0, 0, 0, b"", 1, None, None, 0, b"")
+
+        def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
+            if store.header(db) is not None:
+                raise Conflict("there is a vault already", hint="vault.unlock opens it.")
+            store.put_header(db, header)
+            store.forgive(db)
+            audit.add(db, now, visit.caller, Note("init"))
+            changes.add(ENTITY, header.id)
+
+        with key.wiped_on_failure():
+            async with visit.keyring.deriving:
+                wrapped = await anyio.to_thread.run_sync(wrapped_by, password, bare, key.secret, policy(visit))
+            header = following(key, wrapped, 0, 0)
+            await visit.write(step)
+            _open(visit, key, Inside(header, [], 0, None))
+    return status(visit)
+
+
+async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultStatus:
+    """Unlock it, and raise the cost of a guess where the settings ask for more. Raises as `prove`, and `Conflict` where
+    it is damaged, unless that is to be overlooked."""
+    header, key = await prove(visit, "unlock", password)
+    with key.wiped_on_failure():
+        async with visit.keyring.turn:
+            found = await examined(visit, header, key)
+            if found.trouble is not None and not despite_damage:
+                await refuse_damaged(visit, "unlock", found)
+            wanted = header.kdf.raised_to(policy(visit))
+            if found.trouble is None and wanted != header.kdf:
+                raised = await anyio.to_thread.run_sync(wrapped_by, password, found.header, key.secret, wanted)
+                found.header = following(key, raised, len(found.known), found.total)
+            await come_in(visit, key, found, "unlock")
+    return status(visit)
+
+
+async def examined(visit: Visit, header: Header, key: DataKey) -> Inside:
+    """Look at everything with a key that belongs to a header; to be called in turn. Raises `Conflict` where that is no
+    longer the vault's."""
+
+    def read() -> Inside | None:
+        with visit.store.snapshot() as db:
+            return inside.look(db, key)
+
+    found = await anyio.to_thread.run_sync(read)
+    if found is None or found.header.wrapped != header.wrapped:
+        raise Conflict("the vault was changed meanwhile", hint="Repeat it.")
+    return found
+
+
+async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
+    """Write down that it is damaged, and raise the `Conflict` that says so."""
+    trouble = found.trouble
+    assert trouble is not None
+    visit.keyring.found(trouble.damaged, trouble.problem)
+    await visit.note(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
+    raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
+
+
+async def come_in(visit: Visit, key: DataKey, found: Inside, action: str) -> None:
+    """Store the header that was found, or made of it, forgive what was wrong, and have it open; to be called in turn.
+    Raises `Conflict` where another came in between."""
+    before = store.head(visit.store.inline)
+
+    def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
+        if store.head(db) != before:
+            raise Conflict("the vault was replaced meanwhile", hint="Repeat it.")
+        store.put_header(db, found.header)
+        store.forgive(db)
+        audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
+        changes.add(ENTITY, found.header.id)
+
+    await visit.write(step)
+    _open(visit, key, found)
+
+
+def _open(visit: Visit, key: DataKey, found: Inside) -> None:
+    boot = visit.clock.boot()
+    visit.keyring.failed = None
+    visit.keyring.open(
+        Opened(
+            key=key,
+            header=found.header,
+            contents=Contents(found.known),
+            total=found.total,
+            unlocked_at=visit.clock.now(),
+            began=boot,
+            used=boot,
+            trouble=found.trouble,
+        )
+    )
+
+
+def status(visit: Visit) -> VaultStatus:
+    """How the vault is. It doesn't count as used."""
+    db = visit.store.inline
+    header = store.header(db)
+    visit.lock_if_due()
+    keyring = visit.keyring
+    if header is None:
+        lost = store.count(db)
+        problem = (
+            f"The vault's own row is lost, and with it the key of {lost} entries. Restore a backup." if lost else None
+        )
+        return VaultStatus(state="absent", entries=lost, problem=problem)
+    opened = keyring.opened if keyring.opened is not None and keyring.opened.is_of(header.head) else None
+    trouble = keyring.trouble
+    state, locks_at, locks_by = "locked", None, None
+    if opened is not None:
+        state = "read_only" if opened.trouble else "unlocked"
+        idle, hard = opened.seconds_left(visit.settings, visit.clock.boot())
+        now = visit.clock.now()
+        locks_at, locks_by = to_time(now + round(idle * SECOND)), to_time(now + round(hard * SECOND))
+    return VaultStatus(
+        state=state,
+        created_at=to_time(header.created_at),
+        kdf=Kdf(memory_kib=header.memory_kib, passes=header.passes, lanes=header.lanes),
+        key_version=header.key_version,
+        counter=header.counter,
+        entries=store.count(db),
+        has_recovery_code=header.recovery is not None,
+        failures=store.failures(db).number,
+        retry_after_ms=round(seconds_left(visit) * 1000),
+        unlocked_at=to_time(opened.unlocked_at) if opened else None,
+        locks_at=locks_at,
+        locks_by=locks_by,
+        damaged=trouble.damaged if trouble else (),
+        problem=trouble.problem if trouble else None,
+    )

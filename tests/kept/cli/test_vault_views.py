@@ -1,0 +1,178 @@
+"""The vault as people read it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from kept.wire import Done, Page
+from kept.wire.vault import (
+    Access,
+    AuditVault,
+    Confirm,
+    DeleteSecret,
+    Entry,
+    EntryId,
+    ExportKey,
+    FoundEntry,
+    ListRequests,
+    ListSecrets,
+    RecoveryCode,
+    Request,
+    RequestId,
+    Requests,
+    Rotated,
+    RotateKey,
+    SearchSecrets,
+    StatusOfVault,
+    StoreSecret,
+    VaultStatus,
+)
+
+from .test_local import Played
+from .typing_at import NOW, Printed, Recorder, type_in
+
+ENTRY = Entry(
+    id=EntryId("01"),
+    name="deploy.token",
+    category="credential",
+    tags=("ci", "web"),
+    metadata={},
+    agent_readable=True,
+    created_at=NOW,
+    updated_at=NOW - timedelta(hours=2),
+    version=1,
+)
+
+
+def shown(words: str, answers: dict[type[Any], Any], *, secret: str = "", **more: Any) -> Printed:
+    here = Played(answer=more.pop("answer", None))
+    here.secrets = [secret]
+    return type_in(words, Recorder(answers), here=here, **more)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (VaultStatus(state="absent"), ["There is no vault yet", "kept vault init"]),
+        (
+            VaultStatus(state="locked", failures=4, retry_after_ms=5000),
+            ["kept vault unlock", "4 wrong passwords", "5 s"],
+        ),
+        (
+            VaultStatus(
+                state="unlocked", entries=1, locks_at=NOW + timedelta(minutes=9), locks_by=NOW + timedelta(hours=1)
+            ),
+            ["1 entry", "in 9 min if nobody uses it", "in 1 h in any case", "kept vault export-key"],
+        ),
+        (
+            VaultStatus(state="read_only", entries=3, damaged=("a",), problem="look at it"),
+            ["1 of them damaged", "look at it"],
+        ),
+        (VaultStatus(state="dreaming"), ["The vault is dreaming."]),
+    ],
+)
+def test_a_sentence_says_how_it_is_and_what_to_do(status: VaultStatus, told: list[str]) -> None:
+    for words in ("vault", "vault status"):
+        out = " ".join(shown(words, {StatusOfVault: status}).out.split())
+        for part in told:
+            assert part in out
+
+
+def test_entries_are_a_table_that_says_who_reads_them() -> None:
+    out = shown("vault list", {ListSecrets: Page(items=[ENTRY], next_cursor="next")}, columns=100)
+    assert out.out.split("\n")[0].split() == ["NAME", "CATEGORY", "TAGS", "READ", "BY", "CHANGED"]
+    assert out.out.split("\n")[1].split("  ")[0] == "deploy.token"
+    for part in ("credential", "ci, web", "agents too", "2 h ago"):
+        assert part in out.out
+    assert "--cursor next" in out.err
+    assert "kept vault store" in shown("vault list", {ListSecrets: Page(items=[])}).err
+
+
+def test_search_results_say_what_fits() -> None:
+    found = FoundEntry(score=1.0, snippet="the *deploy* token", **msgspec.structs.asdict(ENTRY))
+    assert "the *deploy* token" in shown("vault search deploy", {SearchSecrets: Page(items=[found])}).out
+    assert "values are not" in shown("vault search x", {SearchSecrets: Page(items=[])}).err
+
+
+def test_the_audit_list_says_who_did_what() -> None:
+    access = Access(
+        seq=1, at=NOW, action="retrieve", entry_id="01", outcome="denied", client="claude", kind="agent", uid=1, pid=42
+    )
+    out = shown("vault audit", {AuditVault: Page(items=[access])}, columns=100).out
+    for part in ("retrieve", "denied", "claude (agent)", "01", "42"):
+        assert part in out
+
+
+def test_who_waits_is_shown_with_the_way_to_answer() -> None:
+    request = Request(
+        id=RequestId("r1"),
+        entry_id=EntryId("01"),
+        name="deploy.token",
+        client="claude",
+        pid=42,
+        asked_at=NOW,
+        ends_at=NOW + timedelta(minutes=2),
+    )
+    printed = shown("vault requests", {ListRequests: Requests(items=(request,))}, columns=100)
+    for part in ("r1", "deploy.token", "claude", "2 min"):
+        assert part in printed.out
+    assert "kept vault confirm ID allow" in printed.err
+    assert "claude" in shown("vault confirm r1 allow", {Confirm: request}).out
+    assert "no agent waits" in shown("vault requests", {ListRequests: Requests(items=())}).err
+
+
+CODE = RecoveryCode(code=" ".join(f"word{number}" for number in range(1, 25)), key_version=1)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_recovery_code_is_numbered_in_columns_with_a_warning(columns: int) -> None:
+    printed = shown("vault export-key", {ExportKey: CODE}, secret="password", columns=columns)
+    lines = printed.out.splitlines()
+    assert lines[0].split() == ["1.", "word1", "7.", "word7", "13.", "word13", "19.", "word19"]
+    assert all(f"{number}. word{number}" in printed.out for number in range(1, 25))
+    assert "Whoever has these words can open the vault" in " ".join(printed.out.split())
+
+
+def test_the_recovery_code_goes_into_no_file_by_mistake() -> None:
+    recorder, here = Recorder({ExportKey: CODE}), Played()
+    printed = type_in("vault export-key", recorder, here=here, terminal=False)
+    assert (printed.code, recorder.calls, here.wanted) == (2, [], [])
+    assert "--json" in printed.err
+    assert "word24" in shown("vault export-key --json", {ExportKey: CODE}, secret="password", terminal=False).out
+
+
+def test_a_rotation_says_that_the_recovery_code_is_void() -> None:
+    rotated = Rotated(entries=12, key_version=2, recovery_code_void=True)
+    out = shown("vault rotate", {RotateKey: rotated}, secret="password").out
+    assert out.startswith("12 entries are sealed under a new key (version 2)\n")
+    assert "kept vault export-key" in out
+
+
+def test_storing_says_what_was_stored_and_not_the_value() -> None:
+    printed = shown("vault store deploy.token --agent-readable", {StoreSecret: ENTRY}, secret="canary")
+    assert printed.out == "stored deploy.token (credential, for agents too)\n"
+
+
+def test_deleting_asks_at_a_terminal_and_needs_a_word_elsewhere() -> None:
+    done: dict[type[Any], Any] = {DeleteSecret: Done(id="01", label="deploy.token")}
+    assert shown("vault delete deploy.token", done, answer="yes").out == "deleted deploy.token (01)\n"
+    assert shown("vault delete deploy.token --yes", done).code == 0
+    for answer in ("no", "", None):
+        recorder = Recorder(done)
+        printed = type_in("vault delete deploy.token", recorder, here=Played(answer=answer))
+        assert (printed.code, recorder.calls) == (2, [])
+
+
+@pytest.mark.parametrize("words", ["vault", "vault list", "vault audit", "vault requests"])
+def test_programs_get_json(words: str) -> None:
+    answers: dict[type[Any], Any] = {
+        StatusOfVault: VaultStatus(state="locked"),
+        ListSecrets: Page(items=[ENTRY]),
+        AuditVault: Page(items=[]),
+        ListRequests: Requests(items=()),
+    }
+    assert isinstance(msgspec.json.decode(shown(f"{words} --json", answers, terminal=False).out), dict)
