@@ -11,15 +11,16 @@ Refuses to say why something doesn't open. Knows no table and no password.
 from __future__ import annotations
 
 import os
+import struct
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 MARK_BYTES = NONCE_BYTES + TAG_BYTES
 
-_FORM = "kept vault 1"
+_FORM = b"kept vault 1"
+_HEAD = struct.Struct(">IIIIqq")
 _LENGTH_BYTES = 4
-_NUMBER_BYTES = 8
 _STEP_BYTES = 64
 _STEPS_TO = 1024
 
@@ -56,13 +57,10 @@ def open(key: Bytes, sealed: Bytes, aad: bytes) -> bytearray:  # noqa: A001 - wh
 
 def aad(vault_id: str, entry_id: str, field: str, key_version: int, revision: int) -> bytes:
     """What a sealed field is bound to: the vault, the entry, which field of it, the data key's version and the entry's
-    revision. Each text has its length before it, so that no two places have the same bytes."""
-    return b"".join(
-        (
-            *(labelled(text.encode()) for text in (_FORM, vault_id, entry_id, field)),
-            *(number.to_bytes(_NUMBER_BYTES, "big") for number in (key_version, revision)),
-        )
-    )
+    revision. The lengths of the texts come first, so that no two places have the same bytes."""
+    vault, entry, name = vault_id.encode(), entry_id.encode(), field.encode()
+    lengths = _HEAD.pack(len(_FORM), len(vault), len(entry), len(name), key_version, revision)
+    return lengths + _FORM + vault + entry + name
 
 
 def labelled(part: bytes) -> bytes:

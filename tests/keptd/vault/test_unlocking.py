@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import apsw
+import msgspec
 import pytest
 
 from keptd.vault import opening
@@ -131,6 +132,23 @@ async def test_a_weak_vault_is_made_as_strong_as_the_settings_ask_by_the_next_un
         peer = await made(daemon)
         assert (await peer.result("vault.status"))["kdf"]["passes"] == 3
         assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+
+
+async def test_who_reads_while_it_is_made_stronger_is_not_locked_out(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("vault.store", name="a", value=1)
+    overridden = daemon.supervisor._config
+    settings = msgspec.structs.replace(overridden.vault, passes=3)
+    daemon.supervisor._dispatcher.configure(msgspec.structs.replace(overridden, vault=settings), daemon.served())
+    other, done = await daemon.connect(), anyio.Event()
+
+    async def unlock() -> None:
+        assert (await other.result("vault.unlock", password=PASSWORD))["kdf"]["passes"] == 3
+        done.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(unlock)
+        while not done.is_set():
+            assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
 
 
 async def test_it_falls_shut_when_nobody_uses_it_and_when_its_longest_time_is_over(daemon: Daemon, peer: Peer) -> None:
