@@ -12,6 +12,12 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -31,25 +37,30 @@ class Damaged(Exception):
     """What was sealed doesn't open: it was changed, stands in another place, or another key sealed it."""
 
 
-def seal(key: Bytes, plain: Bytes, aad: bytes) -> bytes:
-    """Seal bytes under a key of 32 bytes, bound to `aad`, which opening needs again."""
+@cache
+def _library() -> tuple[type[AESGCM], type[InvalidTag]]:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - a start does without.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - a start does without.
 
+    return AESGCM, InvalidTag
+
+
+def seal(key: Bytes, plain: Bytes, aad: bytes) -> bytes:
+    """Seal bytes under a key of 32 bytes, bound to `aad`, which opening needs again."""
+    cipher, _ = _library()
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, plain, aad)
+    return nonce + cipher(key).encrypt(nonce, plain, aad)
 
 
 def open(key: Bytes, sealed: Bytes, aad: bytes) -> bytearray:  # noqa: A001 - what is done with what is sealed.
     """What was sealed, for the caller to wipe. Raises `Damaged`."""
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as in `seal`.
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as in `seal`.
-
+    cipher, invalid = _library()
     if len(sealed) < MARK_BYTES:
         raise Damaged("too short to have been sealed")
     plain = bytearray(len(sealed) - MARK_BYTES)
     try:
-        AESGCM(key).decrypt_into(sealed[:NONCE_BYTES], memoryview(sealed)[NONCE_BYTES:], aad, plain)
-    except InvalidTag:
+        cipher(key).decrypt_into(sealed[:NONCE_BYTES], memoryview(sealed)[NONCE_BYTES:], aad, plain)
+    except invalid:
         wipe(plain)
         raise Damaged("it doesn't open") from None
     return plain

@@ -22,14 +22,14 @@ import struct
 
 from .cipher import labelled
 from .keys import DataKey
-from .store import Header, Outline
+from .store import EntryRow, Header, Outline
 
 _MODULUS = 1 << 256
 _LEAF = struct.Struct(">III")
 _ENTRY = struct.Struct(">5sIqq")
 
 
-def leaf(key: DataKey, entry: Outline) -> int:
+def leaf(key: DataKey, entry: Outline | EntryRow) -> int:
     """What one entry adds. Raises `Wiped`."""
     one, about, mark = entry.id.encode(), entry.about, entry.value_mark
     sealed = hashlib.sha256(_LEAF.pack(len(entry.name_hash), len(about), len(mark)) + entry.name_hash + about + mark)

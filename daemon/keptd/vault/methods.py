@@ -150,7 +150,7 @@ def _read(visit: Visit, ref: str) -> _Read | None:
     known = opened.contents.find(ref) if opened is not None else None
     stored, row = store.found(visit.store.inline, known.id if known is not None else "")
     opened = visit.look(stored)
-    if known is None or row is None or head.leaf(opened.key, row.outline) != known.leaf:
+    if known is None or row is None or head.leaf(opened.key, row) != known.leaf:
         return None
     return _Read(opened.key, row, known.about)
 
