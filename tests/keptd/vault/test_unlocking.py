@@ -13,7 +13,7 @@ import pytest
 
 from keptd.vault import opening
 from keptd.vault.keys import DataKey
-from tests.harness import Daemon, Peer
+from tests.harness import Daemon, Peer, request
 
 from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
 
@@ -108,6 +108,30 @@ async def test_whatever_takes_the_password_counts_it_when_it_is_wrong(daemon: Da
     daemon.clock.advance(1)
     await peer.result("vault.unlock", password=PASSWORD)
     assert (await peer.result("vault.status"))["failures"] == 0
+
+
+async def test_too_many_passwords_at_once_are_refused_untried(daemon: Daemon, peer: Peer) -> None:
+    ring = keyring(daemon)
+    async with ring.deriving:
+        for number in range(opening.QUEUE):
+            await peer.send(request(number, "vault.unlock", password=PASSWORD))
+        await daemon.until("they wait", lambda: ring.deriving.statistics().tasks_waiting == opening.QUEUE)
+        other = await daemon.connect()
+        assert await other.refusal("vault.unlock", password=PASSWORD) == (-32007, "busy")
+        await peer.close()
+    await daemon.until("nobody waits", lambda: not ring.deriving.locked())
+
+
+async def test_the_status_says_until_when_it_is_open(daemon: Daemon, peer: Peer) -> None:
+    daemon.clock.advance(60)
+    status = await peer.result("vault.status")
+    assert (status["unlocked_at"], status["locks_at"], status["locks_by"]) == (
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:10:00Z",
+        "2026-01-01T02:00:00Z",
+    )
+    status = await peer.result("vault.lock")
+    assert (status["unlocked_at"], status["locks_at"], status["locks_by"]) == (None, None, None)
 
 
 async def test_who_hangs_up_while_a_password_is_tried_has_tried_it(daemon: Daemon, peer: Peer) -> None:
