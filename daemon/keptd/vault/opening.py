@@ -11,7 +11,8 @@ from a person by what it said of itself guards against accidents, not against a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import anyio.to_thread
@@ -249,8 +250,22 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, action: str) -> Non
         audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
         changes.add(ENTITY, found.header.id)
 
-    await visit.write(step)
+    with _expected(visit, found.header.head):
+        await visit.write(step)
     _open(visit, key, found)
+
+
+@contextmanager
+def _expected(visit: Visit, head: bytes) -> Iterator[None]:
+    """Who reads meanwhile what is unlocked already may meet this head."""
+    opened = visit.keyring.opened
+    if opened is not None:
+        opened.coming = head
+    try:
+        yield
+    finally:
+        if opened is not None:
+            opened.coming = None
 
 
 def _open(visit: Visit, key: DataKey, found: Inside) -> None:
