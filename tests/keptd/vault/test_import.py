@@ -144,7 +144,7 @@ async def test_without_a_vault_there_is_nothing_to_import_into(home: Path) -> No
 async def test_a_vault_that_was_opened_despite_damage_takes_nothing(home: Path) -> None:
     async with guarded(home) as daemon:
         await (await made(daemon)).result("vault.store", name="a", value=1)
-    tampered(home, lambda db: db.execute("UPDATE vault_entry SET value = zeroblob(92)"))
+    tampered(home, lambda db: db.execute("UPDATE vault_entry SET about = zeroblob(92)"))
     async with guarded(home) as daemon:
         peer = await daemon.connect()
         await peer.result("vault.unlock", password=OWN, despite_damage=True)
