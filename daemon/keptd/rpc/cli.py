@@ -106,9 +106,7 @@ def _load() -> None:
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: F401, PLC0415
     from rich.cells import cell_len, set_cell_size  # noqa: F401, PLC0415
 
-    from kept import holding  # noqa: F401, PLC0415
     from kept.cli import complete, help  # noqa: A004, F401, PLC0415
-    from kept.vault_run import forms  # noqa: F401, PLC0415
 
     cell_len("\u4e2d")  # Its tables come with the first text that needs them.
     _answer(RunCommand(argv=("help",)), _nobody)

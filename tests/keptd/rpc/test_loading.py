@@ -19,7 +19,7 @@ anyio.run(load_the_rest)
 print(*sys.modules)
 """
 
-NEVER = (*CLIENT_ONLY, "keptd.rpc.reference")
+NEVER = (*CLIENT_ONLY, "kept.holding", "kept.vault_run.forms", "keptd.rpc.reference")
 """What no daemon runs."""
 
 
