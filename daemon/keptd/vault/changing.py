@@ -112,7 +112,7 @@ async def rotate(visit: Visit, password: str, *, drop_damaged: bool) -> Rotated:
                 had_code = opened.header.recovery is not None
 
                 def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
-                    store.delete(db, anew.dropped)
+                    store.keep_only(db, {row.id for row in anew.rows})
                     store.update(db, anew.rows)
                     _forgive(db, changes, now)
 

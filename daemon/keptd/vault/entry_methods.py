@@ -100,10 +100,10 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
         check_version("entry", known.revision, call.if_version)
         total = head.removed(opened.total, known.leaf)
         header = following(opened.key, opened.header, len(opened.contents) - 1, total)
-        receipt = _request(opened, call)
+        receipt = _request(opened, call, known.id)
 
         def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
-            store.delete(db, (known.id,))
+            store.delete(db, known.id)
             if call.idempotency_key is not None:
                 store.keep_receipt(db, call.idempotency_key, Receipt(receipt, header.key_version, known.id), now)
 
@@ -129,7 +129,7 @@ async def _put(
     _check_room(visit, opened, known, former)
     total = head.added(opened.total if former is None else head.removed(opened.total, former.leaf), leaf)
     header = following(opened.key, opened.header, len(opened.contents) + (former is None), total)
-    receipt = Receipt(_request(opened, call), row.key_version, row.id)
+    receipt = Receipt(_request(opened, call, row.id), row.key_version, row.id)
 
     def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
         if former is None:
@@ -186,8 +186,13 @@ def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
 def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:
     """What was done with this idempotency key. Raises `Conflict` where that was something else."""
     done = store.receipt(visit.store.inline, key)
-    # Requests of before a rotation were marked with another key.
-    if done is not None and done.key_version == opened.key.version and done.request != _request(opened, call):
+    if done is not None and done.key_version != opened.key.version:
+        raise Conflict(
+            "the idempotency_key was used before the last rotation, and what came of it can't be told any more",
+            hint="Look with vault.list; to do it anew, use another idempotency_key.",
+            field="idempotency_key",
+        )
+    if done is not None and done.request != _request(opened, call, done.entry_id):
         raise Conflict(
             "the idempotency_key was used for another request within the last day",
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
@@ -196,8 +201,9 @@ def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | De
     return done
 
 
-def _request(opened: Opened, call: Any) -> bytes:
-    return opened.key.request_hash(call.method.encode() + b" " + _encode(call))
+def _request(opened: Opened, call: Any, entry_id: str) -> bytes:
+    """What stands for a request and the entry that it was about: a receipt that was changed answers for nothing."""
+    return opened.key.request_hash(f"{entry_id} {call.method} ".encode() + _encode(call))
 
 
 def _as_it_is(opened: Opened, done: Receipt) -> Entry:

@@ -77,10 +77,10 @@ def password_bytes(password: str) -> bytearray:
 
 def derive_kek(password: Bytes, salt: bytes, parameters: KdfParameters) -> bytearray:
     """The key-encryption key of a password; takes as long as the parameters ask for, without the interpreter's lock.
-    Raises `Damaged` for parameters that are out of bounds."""
+    Raises `Damaged` for parameters that are out of bounds, and for what is no salt."""
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415 - most daemons never need it.
 
-    if not parameters.is_sane():
+    if not parameters.is_sane() or len(salt) != SALT_BYTES:
         raise cipher.Damaged("the parameters of the derivation are out of bounds")
     kek = bytearray(cipher.KEY_BYTES)
     Argon2id(
@@ -103,7 +103,9 @@ def context(vault_id: str, key_version: int, salt: bytes, parameters: KdfParamet
     numbers = (key_version, *(msgspec.structs.astuple(parameters) if parameters else ()))
     purpose = "wrapped by password" if parameters else "wrapped by recovery code"
     texts = (b"kept vault 1", purpose.encode(), vault_id.encode(), salt)
-    return b"".join(map(cipher.labelled, texts)) + b"".join(number.to_bytes(8, "big") for number in numbers)
+    return b"".join(map(cipher.labelled, texts)) + b"".join(
+        number.to_bytes(8, "big", signed=True) for number in numbers
+    )
 
 
 def wrap(kek: Bytes, data_key: Bytes, context: bytes) -> bytes:

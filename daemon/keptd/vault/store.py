@@ -4,7 +4,7 @@ what is sealed."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 import apsw
@@ -19,10 +19,8 @@ _FOUND = (
     "SELECT v.head, e.id, e.name_hash, e.revision, e.key_version, e.about, e.value_mark, e.value "
     "FROM vault AS v LEFT JOIN vault_entry AS e ON e.id = ?"
 )
-_OUTLINES = (
-    "SELECT id, name_hash, revision, key_version, about, value_mark, length(value) FROM vault_entry ORDER BY seq"
-)
-_WHOLE = f"SELECT {_PARTS} FROM vault_entry ORDER BY seq"
+_OUTLINES = "SELECT CAST(id AS BLOB), name_hash, revision, key_version, about, value_mark, length(value) FROM vault_entry ORDER BY seq"
+_WHOLE = f"SELECT CAST(id AS BLOB), {_PARTS[len('id, ') :]} FROM vault_entry ORDER BY seq"
 _INSERT = f"INSERT INTO vault_entry ({_PARTS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = (
     "UPDATE vault_entry SET name_hash = ?, revision = ?, key_version = ?, about = ?, value_mark = ?, value = ? "
@@ -98,7 +96,8 @@ class Receipt(NamedTuple):
 
 def header(db: apsw.Connection) -> Header | None:
     """The vault, where there is one."""
-    return next(map(Header._make, db.execute(f"SELECT {_HEADER} FROM vault")), None)
+    rows = db.execute(f"SELECT CAST(id AS BLOB), {_HEADER[len('id, ') :]} FROM vault")
+    return next((Header(_text(row[0]), *row[1:]) for row in rows), None)
 
 
 def head(db: apsw.Connection) -> bytes | None:
@@ -129,12 +128,12 @@ def found(db: apsw.Connection, entry_id: str) -> tuple[bytes | None, EntryRow | 
 
 def outlines(db: apsw.Connection) -> Iterator[Outline]:
     """All entries, without reading their values."""
-    return map(Outline._make, db.execute(_OUTLINES))
+    return (Outline(_text(row[0]), *row[1:]) for row in db.execute(_OUTLINES))
 
 
 def whole(db: apsw.Connection) -> Iterator[EntryRow]:
     """All entries."""
-    return map(EntryRow._make, db.execute(_WHOLE))
+    return (EntryRow(_text(row[0]), *row[1:]) for row in db.execute(_WHOLE))
 
 
 def insert(db: apsw.Connection, row: EntryRow) -> None:
@@ -147,9 +146,15 @@ def update(db: apsw.Connection, rows: Iterable[EntryRow]) -> None:
     db.executemany(_UPDATE, ((*row[1:], row.id) for row in rows))
 
 
-def delete(db: apsw.Connection, ids: Iterable[str]) -> None:
-    """Take entries out; the database writes zeros over them."""
-    db.executemany("DELETE FROM vault_entry WHERE id = ?", ((one,) for one in ids))
+def delete(db: apsw.Connection, entry_id: str) -> None:
+    """Take an entry out; the database writes zeros over it."""
+    db.execute("DELETE FROM vault_entry WHERE id = ?", (entry_id,))
+
+
+def keep_only(db: apsw.Connection, ids: Container[str]) -> None:
+    """Take out all but these, also where an id is no text any more."""
+    rows = db.execute("SELECT seq, CAST(id AS BLOB) FROM vault_entry").fetchall()
+    db.executemany("DELETE FROM vault_entry WHERE seq = ?", ((seq,) for seq, one in rows if _text(one) not in ids))
 
 
 def failures(db: apsw.Connection) -> Failures:
@@ -193,6 +198,11 @@ def sweep_receipts(db: apsw.Connection, before: int, limit: int) -> int:
         (before, limit),
     )
     return db.changes()
+
+
+def _text(stored: bytes) -> str:
+    """An id, also where what is stored is not UTF-8: then as one that no entry has, which opens nothing."""
+    return stored.decode("utf-8", "backslashreplace")
 
 
 def _hashed(key: str) -> str:
