@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -19,7 +19,10 @@ _FOUND = (
     "SELECT v.head, e.id, e.name_hash, e.revision, e.key_version, e.about, e.value_mark, e.value "
     "FROM vault AS v LEFT JOIN vault_entry AS e ON e.id = ?"
 )
-_OUTLINES = "SELECT CAST(id AS BLOB), name_hash, revision, key_version, about, value_mark, length(value) FROM vault_entry ORDER BY seq"
+_OUTLINES = (
+    "SELECT CAST(id AS BLOB), name_hash, revision, key_version, about, value_mark, length(value) "
+    "FROM vault_entry ORDER BY seq"
+)
 _WHOLE = f"SELECT CAST(id AS BLOB), {_PARTS[len('id, ') :]} FROM vault_entry ORDER BY seq"
 _INSERT = f"INSERT INTO vault_entry ({_PARTS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = (
@@ -153,7 +156,7 @@ def delete(db: apsw.Connection, entry_id: str) -> None:
 
 def keep_only(db: apsw.Connection, ids: Container[str]) -> None:
     """Take out all but these, also where an id is no text any more."""
-    rows = db.execute("SELECT seq, CAST(id AS BLOB) FROM vault_entry").fetchall()
+    rows: list[Any] = db.execute("SELECT seq, CAST(id AS BLOB) FROM vault_entry").fetchall()
     db.executemany("DELETE FROM vault_entry WHERE seq = ?", ((seq,) for seq, one in rows if _text(one) not in ids))
 
 
