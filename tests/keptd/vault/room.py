@@ -1,0 +1,86 @@
+"""A daemon with a vault whose passwords cost as little as they may, and what tests of the vault do to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import apsw
+
+from keptd.store.database import open_reader
+from keptd.vault import store
+from keptd.vault.keyring import Keyring
+from keptd.vault.store import EntryRow
+from tests.harness import Daemon, Peer, StageClock, running
+
+WEAK = {"vault__memory_kib": "19456", "vault__passes": "2", "vault__lanes": "1"}
+PASSWORD = "correct horse"
+OTHER = "battery staple"
+
+
+@asynccontextmanager
+async def guarded(home: Path, clock: StageClock | None = None, /, **settings: str) -> AsyncIterator[Daemon]:
+    """A daemon whose passwords are cheap to try."""
+    async with running(home, None, clock, **{**WEAK, **settings}) as daemon:
+        yield daemon
+
+
+async def made(daemon: Daemon) -> Peer:
+    """A connection to a vault that is unlocked: made, if there is none."""
+    peer = await daemon.connect()
+    is_absent = (await peer.result("vault.status"))["state"] == "absent"
+    await peer.result("vault.init" if is_absent else "vault.unlock", password=PASSWORD)
+    return peer
+
+
+async def agent(daemon: Daemon) -> Peer:
+    """A connection that said that it is an agent."""
+    peer = await daemon.connect()
+    await peer.result("daemon.hello", client="bot", kind="agent")
+    return peer
+
+
+def keyring(daemon: Daemon) -> Keyring:
+    return daemon.supervisor._store.attached.of(Keyring)
+
+
+async def accesses(peer: Peer, **filters: Any) -> list[tuple[str, str]]:
+    """What the audit list tells, oldest first, when all of it is written."""
+    await peer.result("memory.set", key="after what was handed over before", value=0)
+    items = (await peer.result("vault.audit", limit=1000, **filters))["items"]
+    return [(item["action"], item["outcome"]) for item in reversed(items)]
+
+
+@contextmanager
+def disk(daemon: Daemon, fault: type[apsw.Error]) -> Iterator[None]:
+    """Nothing can be committed meanwhile."""
+
+    def fail(_batch: Any) -> NoReturn:
+        raise fault
+
+    writer: Any = daemon.supervisor._store.writer
+    writer._transact = fail
+    try:
+        yield
+    finally:
+        del writer._transact
+
+
+def rows(daemon: Daemon) -> list[EntryRow]:
+    """The entries as they are stored."""
+    db = open_reader(Path(daemon.paths.database))
+    try:
+        return list(store.whole(db))
+    finally:
+        db.close()
+
+
+def tampered(home: Path, change: Callable[[apsw.Connection], object]) -> None:
+    """Change the database of a daemon that has ended."""
+    db = apsw.Connection(str(home / "kept.db"), vfs="cksmvfs")
+    try:
+        change(db)
+    finally:
+        db.close()

@@ -1,0 +1,234 @@
+"""What was changed behind the vault's back: told, refused, and read as far as it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from keptd.store import OWN
+from keptd.store.changes import ChangeLog
+from keptd.store.database import open_writer
+from keptd.store.migrations import migrate
+from keptd.vault import audit, entries, head, inside, keys, opening, store
+from keptd.vault.audit import Note
+from keptd.vault.entries import About
+from keptd.vault.keys import FLOOR, DataKey
+from keptd.vault.schema import MIGRATIONS
+from keptd.vault.store import Header
+from keptd.vault.visit import following, record
+from tests.harness import Daemon, Peer
+from tests.rooms import ACTOR
+
+from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, tampered
+
+IDS = ("a", "b", "c")
+KEY = DataKey("the vault", 1)
+HEADER = Header("the vault", 0, b"salt", 20_000, 2, 1, b"wrapped", 1, None, None, 7, b"")
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[apsw.Connection]:
+    """A vault with three entries, of which the second was changed; its former row aside."""
+    opened = open_writer(tmp_path / "kept.db")
+    migrate(opened, [*OWN, ("vault", MIGRATIONS)], 0)
+    total = 0
+    for number, one in enumerate(IDS):
+        about = About(one, "general", (), {}, False, 0, 0)
+        row = entries.seal(KEY, one, 1, about, b"%d" % number)
+        store.insert(opened, row)
+        note(opened, "vault.store", one, 1)
+        if one == "b":
+            opened.execute("CREATE TABLE aside AS SELECT * FROM vault_entry WHERE id = 'b'")
+            row = entries.seal(KEY, one, 2, about, b'"newer"')
+            store.update(opened, [row])
+            note(opened, "vault.update", one, 2)
+        total = head.added(total, head.leaf(KEY, row.outline))
+    store.put_header(opened, following(KEY, HEADER, 3, total))
+    yield opened
+    opened.close()
+
+
+def note(db: apsw.Connection, method: str, entry_id: str, revision: int) -> None:
+    audit.add(db, 0, ACTOR, Note(method.partition(".")[2], entry_id, revision=revision))
+    record(ChangeLog(db, 0, ACTOR, method), "", entry_id)
+
+
+BREAK = {
+    "a row dropped": ("DELETE FROM vault_entry WHERE id = 'b'", {"b"}),
+    "a row rolled back": (
+        (
+            "UPDATE vault_entry SET (revision, about, value_mark, value) = (r, a, m, v) "
+            "FROM (SELECT revision AS r, about AS a, value_mark AS m, value AS v FROM aside) WHERE id = 'b'"
+        ),
+        {"b"},
+    ),
+    "two rows swapped": (
+        "UPDATE vault_entry SET about = (SELECT about FROM vault_entry AS o WHERE o.id = 'c') WHERE id = 'b'",
+        {"b"},
+    ),
+    "a value damaged": ("UPDATE vault_entry SET value_mark = zeroblob(28) WHERE id = 'c'", {"c"}),
+    "a name taken over": ("UPDATE vault_entry SET name_hash = zeroblob(32) WHERE id = 'a'", {"a"}),
+    "a key's version changed": ("UPDATE vault_entry SET key_version = 7 WHERE id = 'a'", {"a"}),
+    "a revision below zero": ("UPDATE vault_entry SET revision = -1 WHERE id = 'a'", {"a"}),
+    "a deleted row put back": (
+        "INSERT INTO vault_entry SELECT 9, 'd', x'01', revision, key_version, about, value_mark, value FROM aside",
+        {"d"},
+    ),
+    "the counter set back": ("UPDATE vault SET counter = counter - 1", set()),
+    "the head replaced": ("UPDATE vault SET head = zeroblob(32)", set()),
+    "the recovery code taken out": ("UPDATE vault SET recovery = x'00'", set()),
+}
+
+
+@pytest.mark.parametrize("what", BREAK)
+def test_a_look_at_everything_finds_what_was_changed_and_says_where(db: apsw.Connection, what: str) -> None:
+    sound = inside.look(db, KEY)
+    assert sound is not None
+    assert (sound.trouble, len(sound.known)) == (None, 3)
+
+    sql, bad = BREAK[what]
+    db.execute(sql)
+
+    found = inside.look(db, KEY)
+    assert found is not None
+    assert found.trouble is not None
+    assert set(found.trouble.damaged) == bad
+    # Never a wrong plaintext: what opens is what was stored.
+    for row in store.whole(db):
+        if row.id not in bad:
+            assert entries.open_about(KEY, row).name == row.id
+            assert entries.open_value(KEY, row) == {"a": b"0", "b": b'"newer"', "c": b"2"}[row.id]
+
+
+def test_a_row_that_was_deleted_and_put_back_is_named(db: apsw.Connection) -> None:
+    found = inside.look(db, KEY)
+    assert found is not None
+    row = next(store.whole(db))
+    store.delete(db, ["a"])
+    note(db, "vault.delete", "a", 0)
+    total = head.removed(found.total, head.leaf(KEY, row.outline))
+    store.put_header(db, following(KEY, found.header, 2, total))
+    fits = inside.look(db, KEY)
+    assert fits is not None
+    assert fits.trouble is None
+
+    store.insert(db, row)
+    found = inside.look(db, KEY)
+    assert found is not None
+    assert found.trouble is not None
+    assert found.trouble.damaged == ("a",)
+
+
+def test_a_database_without_a_vault_has_nothing_to_look_at(db: apsw.Connection) -> None:
+    db.execute("DELETE FROM vault")
+    assert inside.look(db, KEY) is None
+
+
+def test_a_header_that_was_changed_opens_with_no_password() -> None:
+    secret = bytearray(32)
+    bare = HEADER._replace(salt=b"", wrapped=b"")
+    made = opening.wrapped_by(PASSWORD, bare, secret, FLOOR)
+    assert opening._unwrapped(PASSWORD, made) == secret
+    assert opening._unwrapped("wrong", made) is None
+    for changed in (
+        {"memory_kib": 8},
+        {"memory_kib": 1 << 40},
+        {"memory_kib": FLOOR.memory_kib + 1024},
+        {"passes": 1},
+        {"lanes": 2},
+        {"salt": bytes(keys.SALT_BYTES)},
+        {"id": "another"},
+        {"key_version": 2},
+        {"wrapped": bytes(60)},
+        {"wrapped": b""},
+    ):
+        assert opening._unwrapped(PASSWORD, made._replace(**changed)) is None, changed
+
+
+@pytest.mark.anyio
+async def test_a_vault_that_does_not_fit_together_says_where_and_opens_to_be_read(
+    home: Path, anyio_backend: object
+) -> None:
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        ids = [(await peer.result("vault.store", name=f"n{number}", value=number))["id"] for number in range(4)]
+    tampered(home, lambda db: db.execute("DELETE FROM vault_entry WHERE id = ?", (ids[0],)))
+    tampered(home, lambda db: db.execute("UPDATE vault_entry SET value_mark = zeroblob(28) WHERE id = ?", (ids[1],)))
+
+    async with guarded(home) as daemon:
+        peer = await daemon.connect()
+        reply = await peer.ask("vault.unlock", password=PASSWORD)
+        assert reply["error"]["data"]["type"] == "conflict"
+        assert reply["error"]["data"]["damaged"] == ids[:2]
+        assert keyring(daemon).opened is None
+        status = await peer.result("vault.status")
+        assert (status["state"], status["damaged"]) == ("locked", ids[:2])
+        assert "1 of its entries don't open, 1 are missing" in status["problem"]
+        assert (await peer.result("event.list", topics=["vault.damaged"]))["items"]
+        assert ("unlock", "damaged") in await accesses(peer)
+
+        status = await peer.result("vault.unlock", password=PASSWORD, despite_damage=True)
+        assert (status["state"], status["damaged"]) == ("read_only", ids[:2])
+        assert (await peer.result("vault.retrieve", id="n3"))["value"] == 3
+        for method, params in (
+            ("vault.store", {"name": "x", "value": 1}),
+            ("vault.update", {"id": ids[2], "value": 1}),
+            ("vault.delete", {"id": ids[2]}),
+            ("vault.change_password", {"password": PASSWORD, "new_password": OTHER}),
+            ("vault.export_key", {"password": PASSWORD}),
+            ("vault.rotate", {"password": PASSWORD}),
+        ):
+            assert await peer.refusal(method, **params) == (-32002, "conflict")
+
+        done = await peer.result("vault.rotate", password=PASSWORD, drop_damaged=True)
+        assert (done["dropped"], done["entries"]) == ([ids[1]], 2)
+        assert (await peer.result("vault.status"))["state"] == "unlocked"
+        await peer.result("vault.store", name="x", value=1)
+        await peer.result("vault.lock")
+        status = await peer.result("vault.unlock", password=PASSWORD)
+        assert (status["state"], status["damaged"], status["problem"]) == ("unlocked", [], None)
+
+
+@pytest.mark.anyio
+async def test_a_rotation_of_a_sound_vault_refuses_to_leave_anything_out(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("vault.store", name="a", value=1)
+    with apsw.Connection(daemon.paths.database, vfs="cksmvfs") as db:
+        db.execute("UPDATE vault_entry SET value = zeroblob(length(value))")
+    assert await peer.refusal("vault.rotate", password=PASSWORD) == (-32002, "conflict")
+    assert (await peer.result("vault.status"))["key_version"] == 1
+
+
+@pytest.mark.anyio
+async def test_a_code_gets_one_into_a_damaged_vault_as_well(home: Path, anyio_backend: object) -> None:
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        code = (await peer.result("vault.export_key", password=PASSWORD))["code"]
+        for name in "ab":
+            await peer.result("vault.store", name=name, value=name)
+    tampered(home, lambda db: db.execute("DELETE FROM vault_entry WHERE seq = 1"))
+    async with guarded(home) as daemon:
+        peer = await daemon.connect()
+        assert (await peer.result("vault.recover", code=code, new_password=OTHER))["state"] == "read_only"
+        assert (await peer.result("vault.retrieve", id="b"))["value"] == "b"
+        await peer.result("vault.lock")
+        assert await peer.refusal("vault.unlock", password=OTHER) == (-32002, "conflict")
+        assert (await peer.result("vault.unlock", password=OTHER, despite_damage=True))["state"] == "read_only"
+
+
+@pytest.mark.anyio
+async def test_a_lost_header_is_told_and_no_new_vault_is_made_over_what_is_left(
+    home: Path, anyio_backend: object
+) -> None:
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        await peer.result("vault.store", name="a", value=1)
+    tampered(home, lambda db: db.execute("DELETE FROM vault"))
+    async with guarded(home) as daemon:
+        peer = await daemon.connect()
+        status = await peer.result("vault.status")
+        assert (status["state"], status["entries"]) == ("absent", 1)
+        assert "backup" in status["problem"]
+        assert await peer.refusal("vault.init", password=PASSWORD) == (-32002, "conflict")

@@ -1,0 +1,213 @@
+"""When the vault opens, when it falls shut, and what a wrong password costs."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import anyio
+import apsw
+import pytest
+
+from keptd.vault import opening
+from keptd.vault.keys import DataKey
+from tests.harness import Daemon, Peer
+
+from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
+
+pytestmark = pytest.mark.anyio
+
+
+async def state(peer: Peer) -> str:
+    return str((await peer.result("vault.status"))["state"])
+
+
+async def test_a_vault_is_made_once_and_by_a_person(daemon: Daemon) -> None:
+    peer, bot = await daemon.connect(), await agent(daemon)
+    assert await bot.refusal("vault.init", password=PASSWORD) == (-32004, "denied")
+    assert await peer.refusal("vault.init", password="short") == (-32602, "invalid_params")
+    with disk(daemon, apsw.FullError):
+        assert await peer.refusal("vault.init", password=PASSWORD) == (-32008, "storage_full")
+    assert await state(peer) == "absent"
+
+    status = await peer.result("vault.init", password=PASSWORD)
+    assert (status["state"], status["counter"], status["key_version"]) == ("unlocked", 1, 1)
+    assert status["kdf"] == {"memory_kib": 19456, "passes": 2, "lanes": 1}
+    assert await peer.refusal("vault.init", password=PASSWORD) == (-32002, "conflict")
+
+
+async def test_of_two_that_make_the_vault_at_once_one_does(daemon: Daemon) -> None:
+    peers = [await daemon.connect() for _ in range(3)]
+    types: list[Any] = []
+
+    async def make(peer: Peer) -> None:
+        reply = await peer.ask("vault.init", password=PASSWORD)
+        types.append(reply.get("error", {}).get("data", {}).get("type"))
+
+    async with anyio.create_task_group() as tasks:
+        for peer in peers:
+            tasks.start_soon(make, peer)
+    assert sorted(types, key=str) == [None, "conflict", "conflict"]
+
+
+async def test_wrong_passwords_wait_longer_and_longer_also_after_a_restart(home: Path, anyio_backend: object) -> None:
+    async with guarded(home) as daemon:
+        clock, peer = daemon.clock, await made(daemon)
+        await peer.result("vault.lock")
+        for failures, wait in ((1, 0), (2, 0), (3, 1000)):
+            told = (await peer.ask("vault.unlock", password="wrong"))["error"]["data"]
+            assert (told["type"], told["failures"], told["retry_after_ms"]) == ("denied", failures, wait)
+        # Refused untried, and so not counted.
+        assert await peer.refusal("vault.unlock", password=PASSWORD) == (-32007, "busy")
+        clock.advance(1)
+        assert (await peer.ask("vault.unlock", password="wrong"))["error"]["data"]["retry_after_ms"] == 2000
+        events = (await peer.result("event.list", topics=["vault.refused"]))["items"]
+        assert len(events) == 4
+    clock.pause(1, "second")
+    async with guarded(home, clock) as daemon:
+        peer = await daemon.connect()
+        status = await peer.result("vault.status")
+        assert (status["state"], status["failures"], status["retry_after_ms"]) == ("locked", 4, 1000)
+        clock.put(-86_400)
+        assert (await peer.result("vault.status"))["retry_after_ms"] == 2000
+        clock.put(86_400)
+        clock.advance(1)
+        status = await peer.result("vault.unlock", password=PASSWORD)
+        assert (status["state"], status["failures"]) == ("unlocked", 0)
+        assert [outcome for action, outcome in await accesses(peer, action="unlock")] == ["wrong_password"] * 4 + ["ok"]
+
+
+async def test_a_clock_that_is_set_does_not_shorten_the_wait(daemon: Daemon, peer: Peer) -> None:
+    for _ in range(3):
+        await peer.refusal("vault.unlock", password="wrong")
+    daemon.clock.put(86_400)
+    assert await peer.refusal("vault.unlock", password=PASSWORD) == (-32007, "busy")
+
+
+def test_the_wait_doubles_from_a_second_to_a_quarter_of_an_hour() -> None:
+    assert [opening.pause(failures) for failures in (0, 2, 3, 4, 5, 12, 13, 10**9)] == [0, 0, 1, 2, 4, 512, 900, 900]
+
+
+@pytest.mark.parametrize(
+    "method", ["vault.unlock", "vault.change_password", "vault.rotate", "vault.export_key"], ids=str
+)
+async def test_whatever_takes_the_password_counts_it_when_it_is_wrong(daemon: Daemon, method: str) -> None:
+    peer = await made(daemon)
+    params = {"new_password": "another one"} if method == "vault.change_password" else {}
+    assert await peer.refusal(method, password="wrong", **params) == (-32004, "denied")
+    assert await peer.refusal(method, password="wrong", **params) == (-32004, "denied")
+    with disk(daemon, apsw.FullError):
+        # What can't be counted isn't told either.
+        assert await peer.refusal(method, password="wrong", **params) == (-32008, "storage_full")
+    assert await peer.refusal(method, password="wrong", **params) == (-32004, "denied")
+    for each in ("vault.unlock", "vault.rotate", "vault.export_key", "vault.change_password"):
+        extra = {"new_password": "another one"} if each == "vault.change_password" else {}
+        assert await peer.refusal(each, password=PASSWORD, **extra) == (-32007, "busy")
+    daemon.clock.advance(1)
+    await peer.result("vault.unlock", password=PASSWORD)
+    assert (await peer.result("vault.status"))["failures"] == 0
+
+
+async def test_who_hangs_up_while_a_password_is_tried_has_tried_it(daemon: Daemon, peer: Peer) -> None:
+    other = await daemon.connect()
+    await other.send(b'{"jsonrpc":"2.0","id":1,"method":"vault.unlock","params":{"password":"wrong"}}')
+    await daemon.until("it is being tried", keyring(daemon).deriving.locked)
+    await other.close()
+    await daemon.until("it was tried", lambda: not keyring(daemon).deriving.locked())
+    assert (await peer.result("vault.status"))["failures"] == 1
+
+
+async def test_a_weak_vault_is_made_as_strong_as_the_settings_ask_by_the_next_unlock(
+    home: Path, anyio_backend: object
+) -> None:
+    async with guarded(home) as daemon:
+        await (await made(daemon)).result("vault.store", name="a", value=1)
+    async with guarded(home, vault__passes="3") as daemon:
+        peer = await made(daemon)
+        status = await peer.result("vault.status")
+        assert (status["kdf"]["passes"], status["counter"]) == (3, 3)
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        assert (await peer.result("vault.status"))["kdf"]["passes"] == 3
+        assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+
+
+async def test_it_falls_shut_when_nobody_uses_it_and_when_its_longest_time_is_over(daemon: Daemon, peer: Peer) -> None:
+    clock = daemon.clock
+    clock.advance(599)
+    await peer.result("vault.list")
+    clock.advance(599)
+    # To look how it is, is no use of it.
+    assert await state(peer) == "unlocked"
+    clock.advance(2)
+    assert await state(peer) == "locked"
+    assert (await accesses(peer))[-1] == ("lock", "ok")
+    events = (await peer.result("event.list", topics=["vault.locked"]))["items"]
+    assert [event["actor"]["client"] for event in events] == ["keptd"]
+
+    await peer.result("vault.unlock", password=PASSWORD)
+    for _ in range(14):
+        clock.advance(500)
+        await peer.result("vault.list")
+    clock.advance(201)
+    assert await peer.refusal("vault.list") == (-32003, "locked")
+
+    await peer.result("vault.unlock", password=PASSWORD)
+    clock.suspend(601)
+    assert await peer.refusal("vault.list") == (-32003, "locked")
+
+
+async def test_the_job_locks_it_in_time(daemon: Daemon, peer: Peer) -> None:
+    assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "nothing to lock"
+    daemon.clock.advance(601)
+    assert keyring(daemon).opened is not None
+    assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "locked"
+    assert keyring(daemon).opened is None
+
+
+async def test_after_a_lock_no_key_is_left(daemon: Daemon, peer: Peer) -> None:
+    opened = keyring(daemon).opened
+    assert opened is not None
+    await peer.result("vault.store", name="canaryname", value=1)
+    parts = [opened.key.secret, *opened.key._keys.values()]
+    assert all(any(part) for part in parts)
+
+    await peer.result("vault.lock")
+
+    assert all(part == bytes(32) for part in parts)
+    assert len(opened.contents) == 0
+    del opened
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, DataKey) and not one.is_wiped]
+
+
+async def test_requests_that_run_while_it_is_locked_finish_or_are_refused(daemon: Daemon, peer: Peer) -> None:
+    others = [await daemon.connect() for _ in range(4)]
+    types: set[Any] = set()
+
+    async def keep_storing(peer: Peer, number: int) -> None:
+        for place in range(10):
+            reply = await peer.ask("vault.store", name=f"{number} {place}", value=place)
+            types.add(reply.get("error", {}).get("data", {}).get("type"))
+
+    async with anyio.create_task_group() as tasks:
+        for number, other in enumerate(others):
+            tasks.start_soon(keep_storing, other, number)
+        await peer.result("vault.lock")
+    assert types <= {None, "locked"}
+    stored = (await peer.result("vault.unlock", password=PASSWORD))["entries"]
+    assert len((await peer.result("vault.list", limit=100))["items"]) == stored
+
+
+async def test_an_agent_that_knows_the_password_may_unlock_and_lock(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    assert (await bot.result("vault.lock"))["state"] == "locked"
+    assert (await bot.result("vault.unlock", password=PASSWORD))["state"] == "unlocked"
+
+
+async def test_a_reload_changes_the_time_at_once(daemon: Daemon, peer: Peer) -> None:
+    daemon.clock.advance(10)
+    daemon.reconfigure(vault__idle_seconds="5")
+    await peer.result("daemon.reload")
+    assert await state(peer) == "locked"
