@@ -11,6 +11,9 @@ import pytest
 
 from .harness import Daemon, Peer, running
 
+# No test listens to the machine that it runs on.
+os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/dev/null"
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:

@@ -30,7 +30,10 @@ DECLARES_JOBS = "keptd.jobs.declare"
 """What every room may use of the room of the jobs: the decorator."""
 
 LAYERS = (
-    ("clock", ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd")),
+    (
+        "clock",
+        ("keptd", "keptd.clock", "keptd.bus", "keptd.redaction", "keptd.tokens", "keptd.zstd", "keptd.system_bus"),
+    ),
     ("settings", ("keptd.config", "keptd.schedule", "keptd.log", "keptd.home", "keptd.notify", "keptd.hardening")),
     ("types", ("keptd.domain",)),
     ("store", ("keptd.store",)),
@@ -44,8 +47,7 @@ LAYERS = (
 
 CLIENT_ONLY = (
     *("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer", "kept.cli.session_files"),
-    "kept.cli.pager",
-    "kept.cli.logs",
+    *("kept.cli.pager", "kept.cli.logs", "kept.cli.asking", "kept.cli.unseen", "kept.cli.vault_folder"),
     *("kept.cli.live", "kept.cli.screen", "kept.cli.dashboard", "kept.cli.grid", "kept.cli.samples"),
 )
 """The command line's modules that belong to the caller's process, and never run in the daemon."""
@@ -78,6 +80,7 @@ REACHES_OUT = frozenset(
             "kept.channel",
         ),
         *("kept.subscription", "kept.face", "kept.checkup", "kept.service"),
+        *("kept.vault_run.child", "kept.vault_run.relay", "kept.vault_run.stage"),
     )
 )
 OPENS = frozenset({"open", "exec", "eval", "__import__", "input", "breakpoint"})

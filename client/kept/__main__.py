@@ -55,8 +55,8 @@ QUIET_TOLD = 2
 QUIET_MOST = 24
 """How often the daemon may be quiet, one time after the other, until that is told, and until it is given up."""
 
-COMMAND, PING = 1, 2
-"""The ids of the two requests."""
+COMMAND, PING, GREETING = 1, 2, 3
+"""The ids of the requests."""
 
 BRIEF_SECONDS = {"shell-banner": 0.1, "complete": 1.0, "shell-log": 1.0}
 """The commands that a shell runs by itself, and how long each may take from its request to the answer. A prompt waits
@@ -159,6 +159,8 @@ def _remote(argv: list[str]) -> int:
     if argv and argv[0] in BRIEF_SECONDS:
         return _briefly(argv)
     connection = _connect()
+    if os.environ.get("KEPT_AGENT"):
+        _introduce(connection)
     stdin = _read_stdin() if "-" in argv else None
     reply = _exchange(connection, _request(argv, stdin), stdin)
     error = reply.get("error")
@@ -181,14 +183,25 @@ def _remote(argv: list[str]) -> int:
 
 
 def _looks_from_outside(argv: list[str]) -> bool:
-    """Whether this is `kept doctor` or `kept daemon ...`: a daemon that hangs can't say so itself, nor end itself."""
+    """Whether this is `kept doctor` or `kept daemon ...`: a daemon that hangs can't say so itself, nor end itself. Or
+    `kept vault ...`: what somebody types there by mistake, and what it shows, goes through no hands but its own."""
     words = iter(argv)
     for word in words:
         if word in {"--socket", "--colour"}:
             next(words, None)
         elif not word.startswith("--"):
-            return word in {"doctor", "daemon"}
+            return word in {"doctor", "daemon", "vault"} or (word == "rpc" and any("vault" in other for other in words))
     return False
+
+
+def _introduce(connection: socket) -> None:
+    """Say that this runs for an agent. Where the daemon doesn't take that, `kept.cli` tells why."""
+    from kept.agent import greeting, named  # noqa: PLC0415 - not for people
+
+    name = named(os.environ)
+    if name and "error" in _exchange(connection, greeting(name, GREETING), None):
+        connection.close()
+        raise Handover
 
 
 def _shell_init(words: list[str]) -> int:
@@ -209,7 +222,7 @@ def _shell_init(words: list[str]) -> int:
 
 def _briefly(argv: list[str]) -> int:
     """Have the daemon run a command that a shell runs by itself. Whatever is wrong, it is over soon, and silent."""
-    from kept.brief import answer, start_behind, typed  # noqa: PLC0415 - for shells alone
+    from kept.brief import answer, is_welcome, start_behind, typed  # noqa: PLC0415 - for shells alone
 
     try:
         connection = _reach()
@@ -221,11 +234,9 @@ def _briefly(argv: list[str]) -> int:
         return 0
     except (OSError, BadPlace, Untrusted):
         return 0
-    stdin = None
-    if argv[0] == "shell-log":
-        stdin = typed()
-        if stdin is None:
-            return 0
+    stdin = typed() if argv[0] == "shell-log" else None
+    if (argv[0] == "shell-log" and stdin is None) or not is_welcome(argv, connection, os.environ):
+        return 0
     reply = answer(connection, _request(argv, stdin), BRIEF_SECONDS[argv[0]])
     try:
         messages = [_decode(line) for line in (reply or b"").split(b"\n")[:-1]]

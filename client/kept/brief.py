@@ -14,11 +14,15 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections.abc import Mapping
 
 STDIN_BYTES = 64 * 1024
 """The most that is taken of commands that are to be logged."""
 
 REPLY_BYTES = 1024 * 1024
+
+GREETING_SECONDS = 0.1
+"""How long the daemon may take to learn that an agent asks."""
 
 
 def answer(connection: socket, request: bytes, seconds: float) -> bytes | None:
@@ -44,6 +48,30 @@ def answer(connection: socket, request: bytes, seconds: float) -> bytes | None:
     except OSError:
         return None
     return b"".join(parts)
+
+
+def is_welcome(argv: list[str], connection: socket, environ: Mapping[str, str]) -> bool:
+    """Whether the question may be asked on this connection, which by then knows whether it is an agent's.
+
+    Names of secrets are candidates for a person at a terminal, and for nobody else.
+    """
+    from kept.agent import greeting, named  # noqa: PLC0415 - the banner's process may end before it needs this
+
+    agent = named(environ)
+    if argv[0] == "complete" and "vault" in argv and (agent or not _at_a_terminal()):
+        return False
+    if agent is None:
+        return True
+    greeted = answer(connection, greeting(agent, 0), GREETING_SECONDS)
+    return greeted is not None and b'"error"' not in greeted
+
+
+def _at_a_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def start_behind() -> None:

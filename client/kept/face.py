@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .client import Client
 from .held import LetGo, warn
@@ -15,6 +15,8 @@ from .wire.daemon import Hello
 if TYPE_CHECKING:
     from .stream import AsyncClient
 
+Kind = Literal["agent", "person", "program"]
+
 
 def connect(
     client: str | None = None,
@@ -23,6 +25,7 @@ def connect(
     user: str | None = None,
     project: str | None = None,
     session: str | None = None,
+    kind: Kind | None = None,
     environ: Mapping[str, str] = os.environ,
     start: bool = True,
     patience: float = PATIENCE_SECONDS,
@@ -32,9 +35,10 @@ def connect(
     """A client, connected.
 
     `client` names the caller in what it writes (`daemon.hello`), as do the four after it; without it the daemon uses
-    the program's name. `environ` says where the socket is. `start` allows to start the daemon. `patience` is how many
-    seconds a call goes on when the connection is lost or the daemon is busy, `reply_seconds` how long one reply may
-    take.
+    the program's name. `kind` says what it is: an `agent` gets those secrets alone that an agent may read, and stays
+    one on this connection. `environ` says where the socket is. `start` allows to start the daemon. `patience` is how
+    many seconds a call goes on when the connection is lost or the daemon is busy, `reply_seconds` how long one reply
+    may take.
 
     A connection that was lost is made anew by the next call, and then is again in the sessions that it was attached to
     before that call is sent. `on_let_go` is told, with the call and the daemon's refusal, of those that it could not
@@ -45,7 +49,7 @@ def connect(
     settings = Settings(
         environ=environ, start=start, patience=patience, reply_seconds=reply_seconds, on_let_go=on_let_go
     )
-    found = Client(find(environ), _hello(client, version, user, project, session), settings)
+    found = Client(find(environ), _hello(client, version, user, project, session, kind), settings)
     found.open()
     return found
 
@@ -57,6 +61,7 @@ def connect_async(
     user: str | None = None,
     project: str | None = None,
     session: str | None = None,
+    kind: Kind | None = None,
     environ: Mapping[str, str] = os.environ,
     start: bool = True,
     patience: float = PATIENCE_SECONDS,
@@ -69,14 +74,19 @@ def connect_async(
     settings = Settings(
         environ=environ, start=start, patience=patience, reply_seconds=reply_seconds, on_let_go=on_let_go
     )
-    return AsyncClient(find(environ), _hello(client, version, user, project, session), settings)
+    return AsyncClient(find(environ), _hello(client, version, user, project, session, kind), settings)
 
 
 def _hello(
-    client: str | None, version: str | None, user: str | None, project: str | None, session: str | None
+    client: str | None,
+    version: str | None,
+    user: str | None,
+    project: str | None,
+    session: str | None,
+    kind: Kind | None,
 ) -> Hello | None:
     if client is None:
-        if any((version, user, project, session)):
-            raise TypeError("version, user, project and session need a client's name")
+        if any((version, user, project, session, kind)):
+            raise TypeError("version, user, project, session and kind need a client's name")
         return None
-    return Hello(client=client, version=version, user=user, project=project, session=session)
+    return Hello(client=client, version=version, user=user, project=project, session=session, kind=kind)

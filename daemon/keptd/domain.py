@@ -6,7 +6,7 @@ read-only connection, a `Write` inside its own savepoint of the writer's transac
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,7 +172,8 @@ class Domain:
     of their own leave it for good. `damaged_files` reads its files below the data folder and names those that are
     damaged; `salvage_file` takes a damaged one, a sound copy from a backup or None, and the path where to write what
     can be read of both, and gives what is lost, in words. `at_start` is run once before anything is served, and then
-    `settle` is awaited, which may write: it ends what a killed daemon left unfinished.
+    `settle` is awaited, which may write: it ends what a killed daemon left unfinished. `beside` runs from then on as
+    long as the daemon serves.
 
     Where a backup or an import takes the place of what is kept, `local_tables` stay as they are. A room whose local
     tables name rows of others has `succession` instead: it reads what is so now, and gives what writes the same into
@@ -201,4 +202,5 @@ class Domain:
     salvage_file: Callable[[Path, Path | None, Path], str] | None = None
     at_start: Callable[[Store], None] | None = None
     settle: Callable[[Store, Clock], Awaitable[None]] | None = None
+    beside: Callable[[Store, Clock], Coroutine[Any, Any, None]] | None = None
     succession: Callable[[apsw.Connection], Carry] | None = None

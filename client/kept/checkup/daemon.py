@@ -8,6 +8,7 @@ from stat import S_ISSOCK
 
 from msgspec import Struct
 
+from ..agent import named
 from ..cli.text import one_line
 from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
@@ -15,7 +16,7 @@ from ..holder import has_home, holder
 from ..paths import Paths
 from ..settings import Settings
 from ..trust import Untrusted
-from ..wire.daemon import DaemonStatus, Status
+from ..wire.daemon import DaemonStatus, Hello, Status
 from ..wire.errors import KeptError
 from ..wire.maintenance import CheckDatabase, Checkup, Finding
 from .findings import of_text, ok, problem, quoted, warning
@@ -78,8 +79,10 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
 
 
 def _client(paths: Paths, environ: Mapping[str, str], seconds: float) -> Client:
+    agent = named(environ)
+    hello = None if agent is None else Hello(client=agent, kind="agent")
     client = Client(
-        paths, settings=Settings(environ=environ, start=False, patience=ANSWER_SECONDS, reply_seconds=seconds)
+        paths, hello, Settings(environ=environ, start=False, patience=ANSWER_SECONDS, reply_seconds=seconds)
     )
     client.open()
     return client

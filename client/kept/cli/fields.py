@@ -47,11 +47,15 @@ class Field:
     choices: Mapping[str, Any]
     help: str
     limits: str
+    secret: bool = False
+    """Whether it never stands in a command line: its option names a descriptor to read it from."""
+    is_new: bool = False
+    """Whether it is a new password."""
 
     @property
     def option(self) -> str:
-        """`--name-like-this`."""
-        return "--" + self.name.replace("_", "-")
+        """`--name-like-this`; `--name-fd` for a secret."""
+        return "--" + self.name.replace("_", "-") + ("-fd" if self.secret else "")
 
     @property
     def label(self) -> str:
@@ -145,7 +149,17 @@ def _field(params: type[Struct], each: inspect.Field) -> Field:
         choices=choices,
         help=help_text,
         limits=_limits(kind),
+        **_secrecy(each.type),
     )
+
+
+def _secrecy(kind: inspect.Type) -> dict[str, bool]:
+    """What the `extra` of the type's `Meta` says."""
+    told: dict[Any, Any] = {}
+    while isinstance(kind, inspect.Metadata):
+        told |= kind.extra or {}
+        kind = kind.type
+    return {"secret": bool(told.get("secret")), "is_new": bool(told.get("new"))}
 
 
 def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, str]:

@@ -76,7 +76,8 @@ def _of_domain(domain: str, columns: int) -> str:
 def _of_command(command: Command, columns: int) -> str:
     """`kept COMMAND --help`."""
     width = _width(columns)
-    by_position = command.positional
+    by_position = [field for field in command.positional if not field.secret]
+    secrets = [field for field in command.fields if field.secret]
     options = [field for field in command.fields if field not in by_position]
     common = [field for field in options if is_write(command) and field.every_write]
     own = [field for field in options if field not in common]
@@ -88,7 +89,9 @@ def _of_command(command: Command, columns: int) -> str:
     parts += _group("Options of every write:", [(_option(field), _about(field)) for field in common], width)
     everywhere = ", ".join(name for name, _ in _everywhere())
     parts += [textwrap.fill(f"Everywhere: {everywhere}.", width, break_on_hyphens=False), ""]
-    if by_position:
+    if secrets:
+        parts.append(textwrap.fill(_about_secrets(secrets, command), width) + "\n")
+    if by_position and not secrets and by_position[-1].name not in command.as_typed:
         example = by_position[-1]
         note = (
             f"An argument can also be an option ({_option(example)}). - reads it from standard input, and "
@@ -100,11 +103,26 @@ def _of_command(command: Command, columns: int) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
+def _about_secrets(secrets: Sequence[Field], command: Command) -> str:
+    names = " and ".join(field.label for field in secrets)
+    dash = "- reads it from standard input. " if any(field in command.positional for field in secrets) else ""
+    return (
+        f"{names} can't stand in the command line. At a terminal kept asks, and shows nothing of what is typed. {dash}"
+        "Where there is no terminal, the program that KEPT_ASKPASS (else SSH_ASKPASS) names asks."
+    )
+
+
 def usage(command: Command) -> str:
     """The usage line."""
-    required = [field for field in command.fields if field.required and field.name not in command.by_position]
+    required = [
+        field
+        for field in command.fields
+        if field.required and not field.secret and field.name not in command.by_position
+    ]
     options = [_option(field) for field in required]
-    rest = "" if len(required) + len(command.by_position) == len(command.fields) else "[OPTIONS]"
+    # A secret's own option is one that may be given.
+    taken = sum(field.name in command.by_position and not field.secret for field in command.fields)
+    rest = "" if len(required) + taken == len(command.fields) else "[OPTIONS]"
     return " ".join(filter(None, ["usage: kept", _call_of(command), *options, rest]))
 
 
@@ -113,6 +131,8 @@ def _call_of(command: Command) -> str:
 
 
 def _argument(field: Field) -> str:
+    if field.secret:
+        return "[-]"
     label = field.label.removesuffix("S") + "..." if field.many else field.label
     return label if field.required else f"[{label}]"
 
@@ -120,6 +140,8 @@ def _argument(field: Field) -> str:
 def _option(field: Field) -> str:
     if field.kind == "flag":
         return f"{field.option}, --no-{field.option[2:]}" if field.default else field.option
+    if field.secret:
+        return f"{field.option} N"
     return f"{field.option} {_TAKES[field.kind]}"
 
 
@@ -129,6 +151,8 @@ def _about(field: Field) -> str:
         facts.append(" | ".join(field.choices))
     if field.limits and field.limits not in field.help:
         facts.append(field.limits)
+    if field.secret:
+        return f"A descriptor to read it from, instead of being asked: {field.help[:1].lower()}{field.help[1:]}"
     if field.kind == "any":
         facts.append("JSON, or else text")
     if field.kind == "time":

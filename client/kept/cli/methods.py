@@ -14,10 +14,10 @@ from ..wire.catalog import calls
 from ..wire.daemon import RunCommand
 from ..wire.job import Run
 from ..wire.maintenance import Checkup
-from .fields import fields_of
+from .fields import fields_of, read_value
 from .parse import Command, convert, did_you_mean
 from .render import render, show_json
-from .surface import FINE, REFUSED, Caller, Surface, UsageError
+from .surface import FINE, REFUSED, Caller, Surface, UsageError, the_caller
 
 EXAMPLES = {
     "memory.set": (
@@ -54,11 +54,30 @@ def commands() -> Iterator[Command]:
         yield Command(
             words=(domain.replace("_", "-"), verb.replace("_", "-")),
             params=call,
-            run=run_method,
-            by_position=tuple(field.name for field in fields_of(call) if field.required),
+            run=run_at_home if is_private(name) else run_method,
+            by_position=_by_position(call),
             examples=EXAMPLES.get(name, ()),
             starts=name not in _NO_START,
         )
+
+
+def _by_position(call: type[Call[Any]]) -> tuple[str, ...]:
+    """What is required; a secret only where it is the only one, since all that can stand in its place is `-`."""
+    required = [field for field in fields_of(call) if field.required]
+    has_one = sum(field.secret for field in required) == 1
+    return tuple(field.name for field in required if has_one or not field.secret)
+
+
+def is_private(method: str) -> bool:
+    """Whether its parameters or its results are secrets, which pass through nothing but the connection of the process
+    that needs them: its command never runs in the daemon."""
+    return method.startswith("vault.")
+
+
+def run_at_home(request: Call[Any], call: Caller, surface: Surface) -> int:
+    """The same in the caller's process alone."""
+    the_caller(surface)
+    return run_method(request, call, surface)
 
 
 def run_method(request: Call[Any], call: Caller, surface: Surface) -> int:
@@ -89,7 +108,10 @@ def is_write(command: Command) -> bool:
 
 
 class Rpc(Struct, frozen=True, kw_only=True):
-    """Call any method with its parameters as one JSON object; prints the result as JSON."""
+    """Call any method with its parameters as one JSON object; prints the result as JSON.
+
+    A password or another secret among them has to come from standard input, with - as PARAMS.
+    """
 
     method: Annotated[str, Meta(min_length=1, max_length=200, description="The method's name, such as memory.get.")]
     params: Annotated[Any, Meta(description="Its parameters, a JSON object.")] = None
@@ -102,10 +124,17 @@ def rpc(wanted: Rpc, call: Caller, surface: Surface) -> int:
         raise UsageError(
             "no such method", did_you_mean(wanted.method, reachable()) or "kept rpc rpc.discover lists them."
         )
-    if not isinstance(wanted.params, (dict, type(None))):
+    given = wanted.params
+    if given == "-":
+        given = read_value(surface.stdin().removesuffix("\n"))
+    elif isinstance(given, dict):
+        _refuse_secrets(given, request)
+    if is_private(wanted.method):
+        the_caller(surface)
+    if not isinstance(given, (dict, type(None))):
         raise UsageError("PARAMS must be a JSON object", f"For example kept rpc {wanted.method} '{{\"limit\": 5}}'")
     try:
-        params = convert(wanted.params or {}, request, fields_of(request))
+        params = convert(given or {}, request, fields_of(request))
     except UsageError as refusal:
         words = wanted.method.replace("_", "-").replace(".", " ")
         raise UsageError(refusal.message, refusal.hint or f"kept {words} --help describes the parameters.") from None
@@ -113,10 +142,25 @@ def rpc(wanted: Rpc, call: Caller, surface: Surface) -> int:
     return FINE
 
 
+def _refuse_secrets(given: dict[str, Any], request: type[Call[Any]]) -> None:
+    """Parameters that stood in the command line hold no secret."""
+    for field in fields_of(request):
+        if field.secret and field.name in given:
+            raise UsageError(
+                f"{field.name} is never taken from the command line, which every program of this machine can see",
+                f"kept rpc {request.method} - reads the JSON object from standard input.",
+            )
+
+
 RPC = Command(
     ("rpc",),
     Rpc,
     rpc,
     by_position=("method", "params"),
-    examples=('kept rpc memory.get \'{"key": "editor.indent"}\'', "kept rpc rpc.discover"),
+    as_typed=("params",),
+    examples=(
+        'kept rpc memory.get \'{"key": "editor.indent"}\'',
+        "kept rpc rpc.discover",
+        "kept rpc vault.unlock - <unlock.json",
+    ),
 )

@@ -4,6 +4,9 @@ Written by hand, and small, because of three rules that argparse doesn't keep: a
 threads, so it may not change while it reads; arguments and options may be mixed, in the same way on every Python;
 and nothing but `run` decides about output and exit codes.
 
+A secret is never among the words: `--name-fd N` names a descriptor that it is read from, `-` standard input, and what
+is not given so is asked for, when all else was found to be right.
+
 Rules: `--name VALUE` or `--name=VALUE`; `--flag` and `--no-flag`; `--` ends the options; `-` reads standard input;
 everything else, also what begins with one dash, is an argument by position. A required field may be given by
 position or as an option.
@@ -20,7 +23,8 @@ import msgspec
 from msgspec import Struct
 
 from .fields import Field, fields_of
-from .surface import Caller, NeedsCaller, Surface, UsageError
+from .surface import Caller, Here, NeedsCaller, Surface, UsageError, the_caller
+from .withheld import STAND_IN, asked, by_name, descriptor_of, refusal
 
 Runner = Callable[[Any, Caller, Surface], int]
 
@@ -39,8 +43,9 @@ class Command:
 
     `by_position` names the fields that are taken by position, in order; only the last may be a tuple, which takes
     the rest. `as_typed` names those for which `-` is no text to be read, since the command reads or writes it itself.
-    `short` gives options a second name of one dash and one letter: `("-n", "last")`. `starts` says whether it may
-    start the daemon; `hidden` keeps it out of help.
+    `short` gives options a second name of one dash and one letter: `("-n", "last")`. `before` raises `UsageError`
+    where it can't be carried out, before a secret is asked for. `starts` says whether it may start the daemon;
+    `hidden` keeps it out of help.
     """
 
     words: tuple[str, ...]
@@ -50,6 +55,7 @@ class Command:
     examples: tuple[str, ...] = ()
     as_typed: tuple[str, ...] = ()
     short: tuple[tuple[str, str], ...] = ()
+    before: Callable[[Surface], None] | None = None
     starts: bool = True
     hidden: bool = False
 
@@ -136,6 +142,7 @@ class _Reading:
         self.colour = surface.colour
         self.arguments: list[tuple[str, bool]] = []
         self.given: dict[str, Any] = {}
+        self.descriptors: dict[str, int] = {}
         self.has_input = False
 
     def option(self, word: str, rest: Iterator[str]) -> None:
@@ -144,26 +151,39 @@ class _Reading:
             raise HelpWanted
         fields = {field.option[2:]: field for field in self.command.fields}
         if name in fields and fields[name].kind != "flag":
-            self.put(fields[name], value if has_value else _next(name, rest))
+            self.put_option(fields[name], value if has_value else _next(name, rest))
         elif name in _EVERYWHERE:
-            takes = _EVERYWHERE[name].takes
-            if bool(has_value) and not takes:
-                raise UsageError(f"--{name} takes no value")
-            if takes and not has_value:
-                value = _next(name, rest)
-            if name == "colour":
-                self.colour = self.colours(value)
-            elif takes and self.surface.inside:
-                # It names another daemon than the one that this runs in.
-                raise NeedsCaller
-            self.json = self.json or name == "json"
+            self.everywhere(name, value if has_value else None, rest)
         elif name.removeprefix("no-") in fields and not has_value:
             field = fields.get(name) or fields[name.removeprefix("no-")]
             if field.kind != "flag":
                 raise UsageError(f"no option --{name}", f"--{field.option[2:]} {field.label} sets it.")
             self.given[field.name] = field.option[2:] == name
+        elif name in (withheld := by_name(self.command.fields)):
+            self.withhold(withheld[name], value if has_value else next(rest, ""), literal=False)
         else:
             raise self.no_option(name, fields)
+
+    def put_option(self, field: Field, text: str) -> None:
+        """An option's value; that of a secret is the number of a descriptor."""
+        if field.secret:
+            self.read_from(descriptor_of(field, text), field)
+        else:
+            self.put(field, text)
+
+    def everywhere(self, name: str, value: str | None, rest: Iterator[str]) -> None:
+        """An option that every command takes."""
+        takes = _EVERYWHERE[name].takes
+        if value is not None and not takes:
+            raise UsageError(f"--{name} takes no value")
+        if takes and value is None:
+            value = _next(name, rest)
+        if name == "colour":
+            self.colour = self.colours(value or "")
+        elif takes and self.surface.inside:
+            # It names another daemon than the one that this runs in.
+            raise NeedsCaller
+        self.json = self.json or name == "json"
 
     def colours(self, when: str) -> bool:
         """Whether escape sequences are wanted."""
@@ -178,7 +198,25 @@ class _Reading:
         shown = f"option --{name}" if quotable(name) else "such option"
         return UsageError(f"kept {self.command.name} has no {shown}", hint)
 
+    def withhold(self, field: Field, text: str, literal: bool) -> None:
+        """A word in a secret's place: only `-` may be there."""
+        if text != "-" or literal:
+            raise refusal(field)
+        self.read_from(0, field)
+
+    def read_from(self, descriptor: int, field: Field) -> None:
+        """Have a secret read from a descriptor, when all words are known to be right."""
+        if field.name in self.descriptors:
+            raise UsageError(f"{field.option} is given twice")
+        if descriptor in self.descriptors.values() or (self.has_input and not descriptor):
+            raise UsageError(f"descriptor {descriptor} is named twice", "Each secret needs one of its own.")
+        self.has_input = self.has_input or not descriptor
+        self.descriptors[field.name] = descriptor
+
     def put(self, field: Field, text: str, literal: bool = False) -> None:
+        if field.secret:
+            self.withhold(field, text, literal)
+            return
         if field.name in self.given and not field.many:
             raise UsageError(f"{field.option} is given twice")
         if text == "-" and not literal and field.name not in self.command.as_typed:
@@ -198,8 +236,15 @@ class _Reading:
 
     def place_arguments(self) -> None:
         """Each word goes to the next field that wants one; a tuple takes what is left."""
-        slots = [field for field in self.command.positional if field.name not in self.given]
+        slots = [
+            field
+            for field in self.command.positional
+            if field.name not in self.given and field.name not in self.descriptors
+        ]
         if len(self.arguments) > len(slots) and not (slots and slots[-1].many):
+            withheld = [field for field in self.command.fields if field.secret]
+            if withheld:
+                raise refusal(withheld[0])
             takes = " ".join(field.label for field in self.command.positional) or "no arguments"
             raise UsageError(
                 f"too many arguments: kept {self.command.name} takes {takes}",
@@ -211,13 +256,30 @@ class _Reading:
             self.put(slots[min(index, len(slots) - 1)], word, literal)
 
     def finish(self) -> Any:
-        missing = [field for field in self.command.fields if field.required and field.name not in self.given]
+        missing = [
+            field
+            for field in self.command.fields
+            if field.required and not field.secret and field.name not in self.given
+        ]
         if missing:
             by_position = self.command.by_position
             names = ", ".join(field.label if field.name in by_position else field.option for field in missing)
             about = f"{missing[0].help} " if len(missing) == 1 and missing[0].help else ""
             raise UsageError(f"missing {names}", f"{about}See kept {self.command.name} --help.")
+        secrets = [field for field in self.command.fields if field.secret]
+        if secrets:
+            self.ask(secrets, the_caller(self.surface))
         return convert(self.given, self.command.params, self.command.fields)
+
+    def ask(self, secrets: Sequence[Field], here: Here) -> None:
+        """Get the secrets, if all else is right."""
+        if self.command.before is not None:
+            self.command.before(replace(self.surface, json=self.surface.json or self.json))
+        needed = [field for field in secrets if field.required or field.name in self.descriptors]
+        convert({**self.given, **{field.name: STAND_IN for field in needed}}, self.command.params, self.command.fields)
+        for field in needed:
+            question = asked(field, self.command.name, self.descriptors.get(field.name))
+            self.given[field.name] = here.secret(question)
 
 
 def convert(given: Any, params: type[Struct], fields: Sequence[Field]) -> Any:

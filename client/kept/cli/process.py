@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
+from ..agent import named
 from ..client import Client
 from ..faults import Fault, NoDaemon
 from ..frames import MESSAGE_BYTES
@@ -26,12 +27,13 @@ from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
 from .run import before_arguments, in_order, run, tell, tell_refusal
-from .surface import NO_DAEMON, USAGE, WITHOUT_END, Caller, Surface, UsageError
+from .surface import NO_DAEMON, USAGE, WITHOUT_END, Asked, Caller, Surface, UsageError
 from .text import clean
 
 if TYPE_CHECKING:
     from ..checkup import Examination
     from ..service import Service
+    from ..vault_run import Launch
 
 R = TypeVar("R")
 
@@ -115,7 +117,14 @@ class Process:
 
     @cached_property
     def _client(self) -> Client:
-        return Client(self._paths, settings=Settings(environ=self._environ, start=self._start))
+        return Client(self._paths, self._hello(), Settings(environ=self._environ, start=self._start))
+
+    def _hello(self, name: str | None = None) -> Hello | None:
+        """What its connections say first: that they are an agent's, where this runs for one."""
+        agent = named(self._environ)
+        if agent is not None:
+            return Hello(client=agent, kind="agent")
+        return None if name is None else Hello(client=name)
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""
@@ -216,7 +225,7 @@ class Process:
         self._client.close()
         settings = Settings(environ=self._environ, start=False, patience=0, reply_seconds=OBSERVE_SECONDS)
         # Left open to the end of the process: closing it would wait for a call that is under way.
-        return Client(self._paths, Hello(client="kept top"), settings).call
+        return Client(self._paths, self._hello("kept top"), settings).call
 
     def terminal(self) -> tuple[int, int] | None:
         """As `Here` has it: standard input and output, unless the terminal can't move its cursor."""
@@ -233,6 +242,39 @@ class Process:
         sys.stderr.write(question)
         sys.stderr.flush()
         return sys.stdin.readline().rstrip("\n")
+
+    def secret(self, asked: Asked) -> str:
+        """As `Here` has it."""
+        from .asking import secret  # noqa: PLC0415 - only for what is secret
+
+        return secret(asked, self._environ)
+
+    def attended(self) -> bool:
+        """As `Here` has it: standard input and error are a terminal."""
+        return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()) and named(self._environ) is None
+
+    def patient(self, seconds: float) -> Caller:
+        """As `Here` has it."""
+        settings = Settings(environ=self._environ, start=self._start, reply_seconds=seconds)
+        return Client(self._paths, self._hello(), settings).call
+
+    def launch(self, launch: Launch) -> int:
+        """As `Here` has it."""
+        from ..vault_run.child import NotStarted  # noqa: PLC0415 - only for `kept vault run`
+        from ..vault_run.relay import run as run_command  # noqa: PLC0415 - as above
+        from ..vault_run.scrub import CannotHide  # noqa: PLC0415 - as above
+
+        # The command's life is its own; what listens to it may take as long.
+        self.close()
+        try:
+            return run_command(launch, self._environ)
+        except NotStarted as fault:
+            sys.stderr.write(f"kept: {fault}\n")
+            return fault.code
+        except CannotHide:
+            raise UsageError(
+                "these secrets can't be hidden in an output", "--no-scrub runs the command as it is."
+            ) from None
 
     def input(self) -> BinaryIO:
         """The standard input, to be read piece by piece."""

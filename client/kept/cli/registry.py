@@ -20,6 +20,8 @@ from .shell import SHELL
 from .surface import UsageError
 from .talk import TALK
 from .top import TOP
+from .vault import VAULT
+from .vault_import import VAULT_IMPORT
 
 _POINTERS = {
     "get": "kept recall KEY shows what is kept under a key.",
@@ -63,6 +65,8 @@ def everything() -> Mapping[tuple[str, ...], Command]:
         SESSION_SEARCH,
         SESSION_TREE,
         *SESSION_MOVES,
+        *VAULT,
+        VAULT_IMPORT,
         RPC,
         *SHELL,
         *commands(),
@@ -81,12 +85,18 @@ def domains() -> Mapping[str, tuple[Command, ...]]:
     return MappingProxyType({name: tuple(sorted(found[name], key=lambda each: each.words)) for name in sorted(found)})
 
 
+def _is_verb(command: Command, rest: Sequence[str]) -> bool:
+    """Whether the word after a command that takes none is meant for a verb of the domain of the same name."""
+    is_domain = command.name in domains() and not command.by_position
+    return is_domain and bool(rest) and not rest[0].startswith("-")
+
+
 def find(words: Sequence[str]) -> tuple[Command, Sequence[str]]:
     """The command that `words` begin with, and the words after its name. Raises `UsageError`."""
     names = [word.replace("_", "-") for word in words[:2]]
     for length in (2, 1):
         command = everything().get(tuple(names[:length]))
-        if command is not None and len(words) >= length:
+        if command is not None and len(words) >= length and not (length == 1 and _is_verb(command, words[1:])):
             return command, words[length:]
     first, *more = names or [""]
     if first not in domains():

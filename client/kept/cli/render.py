@@ -20,6 +20,7 @@ from .surface import Surface
 from .table import table
 from .text import age, as_json, clean, clip, measured, one_line, plain, stamp, title
 from .trash import TRASH
+from .vault_views import VAULT_VIEWS
 from .views import views
 
 _WIDEST = 120
@@ -173,5 +174,6 @@ _VIEWS = views(
     JOBS,
     MAINTENANCE,
     TRASH,
+    VAULT_VIEWS,
     {Bundle: show_bundle, Done: _show_done, Reloaded: _show_reloaded, Stopping: _show_stopping},
 )

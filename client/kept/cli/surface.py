@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from ..wire import Call
 from ..wire.daemon import DaemonStatus
@@ -19,6 +19,7 @@ from .text import age, clean, duration, stamp
 if TYPE_CHECKING:
     from ..checkup import Examination
     from ..service import Service
+    from ..vault_run import Launch
 
 R = TypeVar("R")
 
@@ -38,6 +39,17 @@ class Caller(Protocol):
     def __call__(self, call: Call[R], /) -> R:
         """The result of `call`."""
         ...
+
+
+class Asked(NamedTuple):
+    """A secret that a command needs: the question, the option that names a descriptor for it, the sentence that tells
+    how else it is given, whether it is a new password, which is typed twice, and the descriptor that was named."""
+
+    prompt: str
+    option: str
+    ways: str
+    is_new: bool = False
+    descriptor: int | None = None
 
 
 class Here(Protocol):
@@ -70,6 +82,23 @@ class Here(Protocol):
 
     def ask(self, question: str) -> str | None:
         """What a person types at the terminal; None where there is none."""
+        ...
+
+    def secret(self, asked: Asked) -> str:
+        """A secret, which nobody sees. Raises `UsageError` where nobody is there to be asked."""
+        ...
+
+    def attended(self) -> bool:
+        """Whether a person is at this process's terminal, and this doesn't run for an agent."""
+        ...
+
+    def patient(self, seconds: float) -> Caller:
+        """Asks the daemon as this process does, and waits so long for a reply."""
+        ...
+
+    def launch(self, launch: Launch) -> int:
+        """Run a command that is lent secrets to its end; its exit code. Raises `UsageError` where its output can't be
+        freed of them."""
         ...
 
     def input(self) -> BinaryIO:

@@ -98,7 +98,7 @@ class Locked(KeptError):
 
     code = -32003
     type = "locked"
-    default_hint = "Unlock the vault first."
+    default_hint = "vault.unlock opens it, with the password."
 
 
 class Denied(KeptError):

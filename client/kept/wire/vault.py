@@ -40,7 +40,7 @@ NewPassword = Annotated[
         min_length=PASSWORD_LENGTH,
         max_length=1024,
         description="The new password, 8 to 1,024 characters. Nobody can reset it but with a recovery code.",
-        extra={"secret": True},
+        extra={"secret": True, "new": True},
     ),
 ]
 Code = Annotated[

@@ -7,8 +7,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from . import Control
-from .errors import Conflict, Denied, InvalidParams, Locked, NotFound, StorageFull, TooLarge
-from .vault import EntryId, Password
+from .errors import Denied, InvalidParams, QuotaExceeded
+from .vault import CHANGES, EntryId, Password
+
+INDEX = ".vault_index.enc"
+SUFFIX = ".vault"
+"""What the files of such a vault are called: its index, and an entry's name with this behind it."""
 
 FILES = 10_000
 """The most files of one import."""
@@ -53,6 +57,13 @@ class ImportedVault(Struct, frozen=True, kw_only=True):
     """How many entries are new."""
 
 
+OnConflict = Annotated[
+    Literal["skip", "rename"],
+    Meta(description="What to do with an entry whose name stands for something else: leave it out, or number it."),
+]
+FilePassword = Annotated[Password, Meta(description="The password of the vault in the files.", extra={"secret": True})]
+
+
 class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
     """Take over the secrets of a vault that lies in files: AES-256-GCM under a password by PBKDF2-SHA-256.
 
@@ -62,15 +73,13 @@ class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
 
     method = "vault.import"
     event = "vault.imported"
+    notices = ("vault.store",)
     is_repeatable = True
-    errors = (Locked, NotFound, Conflict, Denied, InvalidParams, TooLarge, StorageFull)
+    errors = (*CHANGES, Denied, InvalidParams, QuotaExceeded)
 
-    password: Annotated[Password, Meta(description="The password of the vault in the files.", extra={"secret": True})]
+    password: FilePassword
     files: Annotated[
         tuple[VaultFile, ...],
         Meta(min_length=1, max_length=FILES, description="Its files: `.vault_index.enc`, and `NAME.vault` for each."),
     ]
-    on_conflict: Annotated[
-        Literal["skip", "rename"],
-        Meta(description="What to do with an entry whose name stands for something else: leave it out, or number it."),
-    ] = "skip"
+    on_conflict: OnConflict = "skip"

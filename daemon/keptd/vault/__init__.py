@@ -14,6 +14,8 @@ Where things are:
 - `visit`: a request at the vault, and how a change is made
 - `opening`, `changing` (`key_methods`): passwords, unlocking, other keys
 - `methods`, `entry_methods`: entries shown and changed; `jobs`: the lock that falls shut
+- `file_vault`, `import_methods`: entries out of the files of other vaults
+- `sleep`: locks before the machine sleeps
 """
 
 from __future__ import annotations
@@ -21,14 +23,17 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import entry_methods, jobs, key_methods, methods
+from . import entry_methods, import_methods, jobs, key_methods, methods, sleep
 from .schema import LOCAL, MIGRATIONS
 
 DOMAIN = Domain(
     name="vault",
     migrations=MIGRATIONS,
-    handlers=tuple(handler for module in (methods, entry_methods, key_methods) for handler in collect(module)),
+    handlers=tuple(
+        handler for module in (methods, entry_methods, key_methods, import_methods) for handler in collect(module)
+    ),
     jobs=collect_jobs(jobs),
+    beside=sleep.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
 )

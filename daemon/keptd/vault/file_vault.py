@@ -34,13 +34,11 @@ from kept.frames import DEPTH, too_deep
 from kept.wire import VALUE_BYTES, Name, Tags
 from kept.wire.errors import Denied, InvalidParams
 from kept.wire.vault import Category
+from kept.wire.vault_import import INDEX, SUFFIX
 
 from ..clock import to_micros
 from .cipher import KEY_BYTES, NONCE_BYTES, TAG_BYTES, wipe
 from .entries import METADATA_BYTES
-
-INDEX = ".vault_index.enc"
-SUFFIX = ".vault"
 
 _ROUNDS = 100_000
 _SALT = b"activemirror_vault"

@@ -133,6 +133,14 @@ class Visit:
         opened = self.keyring.opened
         if opened is None or opened.seconds_left(self.settings, self.clock.boot())[0] > 0:
             return False
+        return self.fall_shut()
+
+    def fall_shut(self) -> bool:
+        """Lock it, as the daemon does by itself; whether it was unlocked. That is written down afterwards, without
+        being waited for."""
+        opened = self.keyring.opened
+        if opened is None:
+            return False
         self.keyring.lock()
         self._fell_shut(opened.header.id)
         return True

@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 import msgspec
 
 from kept.checkup import Examination
-from kept.cli.surface import Caller
+from kept.cli.surface import Asked, Caller
 from kept.paths import find
 from kept.service import Service
+from kept.vault_run import Launch
 from kept.wire import Actor, Call
 from kept.wire.daemon import DaemonStatus, Status, Stop, Stopping
 from kept.wire.event import Change, Event, Lost, SubscriptionId
@@ -53,6 +54,13 @@ class Played:
         self.paper: list[str] = []
         """What its pager was given."""
         self.first: tuple[Call[Any], ...] = ()
+        self.secrets: list[str] = []
+        """What is given for what is asked and not shown."""
+        self.wanted: list[Asked] = []
+        self.launched: list[Launch] = []
+        self.caller: Caller | None = None
+        """Whom it asks with patience."""
+        self.patience = 0.0
         self.typed = b""
         """What its standard input has."""
 
@@ -85,6 +93,22 @@ class Played:
     def ask(self, question: str) -> str | None:
         self.questions.append(question)
         return self.answer
+
+    def secret(self, asked: Asked) -> str:
+        self.wanted.append(asked)
+        return self.secrets.pop(0)
+
+    def attended(self) -> bool:
+        return self.answer is not None
+
+    def patient(self, seconds: float) -> Caller:
+        self.patience = seconds
+        assert self.caller is not None
+        return self.caller
+
+    def launch(self, launch: Launch) -> int:
+        self.launched.append(launch)
+        return 3
 
     def observe(self) -> Caller:
         raise AssertionError("nobody observes")

@@ -14,6 +14,7 @@ import anyio
 import keptd.__main__
 from keptd.rpc.cli import load_the_rest
 keptd.__main__._has_uvloop()
+keptd.hardening.protect()
 anyio.run(load_the_rest)
 print(*sys.modules)
 """

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kept.wire.errors import Denied, InvalidParams
+from kept.wire.vault_import import INDEX
 from keptd.vault import file_vault
-from keptd.vault.file_vault import INDEX, read
+from keptd.vault.file_vault import read
 
 FIXED_SALT = b"activemirror_vault"
 PASSWORD = "a password"

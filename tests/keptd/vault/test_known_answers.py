@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from kept.wire.vault_import import INDEX
 from keptd.clock import to_micros
 from keptd.vault import cipher, file_vault, keys
 from keptd.vault.keys import KdfParameters
@@ -272,7 +273,7 @@ NODE_ENTRY = (
 
 
 def test_a_vault_of_files_that_node_has_written_is_read() -> None:
-    files = {file_vault.INDEX: base64.b64decode(NODE_INDEX), "health_goal.vault": base64.b64decode(NODE_ENTRY)}
+    files = {INDEX: base64.b64decode(NODE_INDEX), "health_goal.vault": base64.b64decode(NODE_ENTRY)}
     ((entry,), unread) = file_vault.read(NODE_PASSWORD, files)
     assert unread == []
     assert (entry.name, json.loads(entry.value)) == ("health_goal", {"run": "marathon", "km": 42.195})

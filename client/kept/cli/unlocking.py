@@ -1,0 +1,43 @@
+"""A secret on its way to a command. The vault is unlocked first where a person is there to do so, and a person is
+waited for where an agent needs one's consent."""
+
+from __future__ import annotations
+
+from ..wire.errors import Denied, Locked
+from ..wire.vault import OpenEntry, RetrieveSecret, UnlockVault
+from .fields import fields_of
+from .surface import Caller, Surface, the_caller
+from .text import one_line
+from .withheld import asked
+
+_SPARE_SECONDS = 30.0
+"""How much longer than the daemon waits for a person its reply may take."""
+
+
+def retrieve(name: str, call: Caller, surface: Surface, *, wait_seconds: int, may_ask: bool) -> OpenEntry:
+    """The entry with its value. With `may_ask` a person at the terminal is asked for the password of a locked vault; an
+    agent that may not read it waits for a confirmation."""
+    try:
+        return _confirmed(name, call, surface, wait_seconds)
+    except Locked:
+        here = the_caller(surface)
+        if not may_ask or surface.json or not here.attended():
+            raise
+    surface.err("the vault is locked\n")
+    (password,) = (field for field in fields_of(UnlockVault) if field.secret)
+    call(UnlockVault(password=here.secret(asked(password, "vault unlock", None))))
+    return _confirmed(name, call, surface, wait_seconds)
+
+
+def _confirmed(name: str, call: Caller, surface: Surface, wait_seconds: int) -> OpenEntry:
+    try:
+        return call(RetrieveSecret(id=name))
+    except Denied:
+        if not wait_seconds:
+            raise
+    surface.err(
+        f"waiting up to {wait_seconds} s for a person's consent to {one_line(name)}: kept vault requests shows its ID, "
+        "kept vault confirm ID allow gives it\n"
+    )
+    patient = the_caller(surface).patient(wait_seconds + _SPARE_SECONDS)
+    return patient(RetrieveSecret(id=name, wait_seconds=wait_seconds))

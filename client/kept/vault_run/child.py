@@ -1,0 +1,175 @@
+"""Starts a command that is lent secrets, and ends as it ends.
+
+The command is started without a shell. What it is lent on descriptors are sealed files in memory (memfd_create(2)),
+which it can read as often as it likes through `/dev/fd/N`. What a terminal sends goes to all that runs in it, the
+command included; what somebody sends to this process is passed on.
+
+Refuses to wait for what the command leaves behind: its end is the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from . import Launch
+
+NOT_FOUND = 127
+NOT_RUN = 126
+"""What shells report for a command that isn't there, and for one that can't be run."""
+
+_FORWARDED = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2))
+_BY_KERNEL = 0x80
+"""`SI_KERNEL`, the `si_code` of what a terminal sends (sigaction(2))."""
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+_OUT_OF_THE_WAY = 1000
+"""Descriptors are made from this number on, if the limit allows, so that none is in the place of another."""
+
+
+class NotStarted(Exception):
+    """The command could not be started: why, and the exit code that a shell would give."""
+
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Child:
+    """The command, as it runs. `woken` can be read from when there may be something to `look` at.
+
+    `apart` says that it has a terminal of its own, which this process's terminal sends nothing to.
+    """
+
+    def __init__(self, pid: int, woken: int, *, apart: bool) -> None:
+        self.woken = woken
+        self.apart = apart
+        self.code: int | None = None
+        """Its exit code, 128 and the signal's number where that ended it; None while it runs."""
+        self._pid = pid
+        # Once it was waited for, its number may be another's.
+        self._lock = threading.Lock()
+
+    def look(self) -> bool:
+        """Take in what has come: whether the window has another size. An end is noted in `code`."""
+        resized = signal.SIGWINCH in os.read(self.woken, 4096)
+        with self._lock:
+            pid, status = os.waitpid(self._pid, os.WNOHANG) if self.code is None else (0, 0)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                self.code = code if code >= 0 else 128 - code
+        return resized
+
+    def pass_on(self, told: signal.struct_siginfo) -> None:
+        """Send it a signal that this process got, unless it got the same."""
+        if told.si_signo in _FORWARDED and (self.apart or told.si_code != _BY_KERNEL):
+            with self._lock, suppress(ProcessLookupError):
+                if self.code is None:
+                    os.kill(self._pid, told.si_signo)
+
+
+@contextmanager
+def started(
+    launch: Launch, outputs: Mapping[int, int], environ: Mapping[str, str], terminal: str | None
+) -> Iterator[Child]:
+    """The command. `outputs` says which of this process's descriptors is put in the place of which of the command's;
+    with the path of a `terminal` it gets that, in a session of its own. Raises `NotStarted`.
+
+    Signals are blocked meanwhile, and taken by a thread: a handler doesn't learn who sent them, and has to wait for
+    this process's output.
+    """
+    watched = {*_FORWARDED, signal.SIGWINCH, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    woken, wake = os.pipe2(os.O_CLOEXEC)
+    try:
+        child = Child(_spawn(launch, outputs, environ, terminal, before), woken, apart=terminal is not None)
+        stop = threading.Event()
+        listener = threading.Thread(target=_listen, args=(child, watched, wake, stop), daemon=True)
+        listener.start()
+        try:
+            yield child
+        finally:
+            stop.set()
+            while listener.is_alive():
+                assert listener.ident is not None
+                with suppress(ProcessLookupError):
+                    signal.pthread_kill(listener.ident, signal.SIGCHLD)
+                listener.join(0.01)
+    finally:
+        os.close(woken)
+        os.close(wake)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _listen(child: Child, watched: set[signal.Signals], wake: int, stop: threading.Event) -> None:
+    while True:
+        told = signal.sigwaitinfo(watched)
+        if stop.is_set():
+            return
+        child.pass_on(told)
+        os.write(wake, bytes((told.si_signo,)))
+
+
+def _spawn(
+    launch: Launch,
+    outputs: Mapping[int, int],
+    environ: Mapping[str, str],
+    terminal: str | None,
+    mask: set[signal.Signals] | set[int],
+) -> int:
+    files = {number: _sealed(content) for number, content in launch.files.items()}
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = []
+    if terminal is not None:
+        # The first terminal that the leader of a session opens becomes the session's.
+        actions.append((os.POSIX_SPAWN_OPEN, 0, terminal, os.O_RDWR, 0))
+        actions += [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2) if number not in outputs]
+    actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in (*outputs.items(), *files.items())]
+    try:
+        return os.posix_spawnp(
+            launch.command[0],
+            launch.command,
+            {**environ, **launch.added},
+            file_actions=actions,
+            setsigmask=mask,
+            # Python ignores these two for itself.
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            setsid=terminal is not None,
+        )
+    except FileNotFoundError:
+        raise NotStarted("the command is not there", NOT_FOUND) from None
+    except OSError as fault:
+        raise NotStarted(f"the command can't be started: {fault.strerror}", NOT_RUN) from None
+    finally:
+        for ours in files.values():
+            os.close(ours)
+
+
+def _sealed(content: bytes) -> int:
+    """A file in memory that nobody can change, to be read from its beginning."""
+    made = os.memfd_create("kept", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(made, rest) :]
+        os.lseek(made, 0, os.SEEK_SET)
+        fcntl.fcntl(made, fcntl.F_ADD_SEALS, _SEALS)
+        return out_of_the_way(made)
+    except BaseException:
+        os.close(made)
+        raise
+
+
+def out_of_the_way(descriptor: int) -> int:
+    """The same under a high number, where none of the command's own is put; the given one is closed."""
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    except OSError:
+        # The limit is lower than that.
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
+    os.close(descriptor)
+    return moved

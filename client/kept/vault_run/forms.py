@@ -1,0 +1,99 @@
+"""How a secret's value may look in an output: as it is, and as programs write it into URLs, JSON, headers and dumps.
+
+Pure. Owns the list of encodings. What is not here gets through: other encodings, a value that a program has cut in
+pieces, changed or compressed.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode, encodebytes
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+LEAST = 4
+"""Characters of the shortest value that can be hidden. A shorter one stands in every output by chance."""
+
+ENCODED_LEAST = 8
+"""Bytes from which on a value is looked for in other forms too: those of a shorter one are as short."""
+
+_UNRESERVED = ("", "/", "!~*'()")
+"""What programs leave as it is besides letters, digits and `_.-~`: RFC 3986, paths, JavaScript's encodeURIComponent."""
+
+
+def text_of(value: Any) -> str:
+    """A value as a program gets it: text as it is, the rest as compact JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def forms(value: Any) -> tuple[bytes, ...]:
+    """All forms of a value, of each text in it, and of each of their lines; empty where the value is too short."""
+    whole = text_of(value)
+    if len(whole) < LEAST:
+        return ()
+    found: set[bytes] = set()
+    for text in {whole, *_texts(value)}:
+        for part in {text, *_lines(text)}:
+            if len(part) >= LEAST:
+                found.update(_of_text(part))
+    return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a JSON value. Names are none: they say what something is."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text that has several: a program that shows them puts numbers, or a margin, between."""
+    lines = text.splitlines()
+    return (line for line in lines if len(lines) > 1 and len(line.encode()) >= ENCODED_LEAST)
+
+
+def _of_text(text: str) -> Iterator[bytes]:
+    raw = text.encode()
+    yield raw
+    # A terminal puts a carriage return before each line feed.
+    yield text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    if len(raw) < ENCODED_LEAST:
+        return
+    for escaped in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
+        yield escaped[1:-1].encode()
+        yield escaped[1:-1].replace("/", "\\/").encode()
+    for safe in _UNRESERVED:
+        yield from _either_case(quote(text, safe=safe))
+    yield from _either_case(quote_plus(text))
+    yield raw.hex().encode()
+    yield raw.hex().upper().encode()
+    yield from _base64(raw)
+
+
+def _either_case(encoded: str) -> Iterator[bytes]:
+    """With the digits of its escapes in capitals, and in small letters."""
+    yield encoded.encode()
+    head, *rest = encoded.split("%")
+    yield "%".join([head, *(part[:2].lower() + part[2:] for part in rest)]).encode()
+
+
+def _base64(raw: bytes) -> Iterator[bytes]:
+    """By itself, in lines of 76, and as it stands within something longer (`user:password`): from the first to the last
+    digit that depends on it alone, at each of the three places that it can begin at."""
+    yield encodebytes(raw).rstrip()
+    yield encodebytes(raw).rstrip().replace(b"\n", b"\r\n")
+    exact = b64encode(raw)
+    within = [
+        b64encode(bytes(before) + raw)[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6] for before in (0, 1, 2)
+    ]
+    for digits in (exact, exact.rstrip(b"="), *within):
+        yield digits
+        yield digits.translate(bytes.maketrans(b"+/", b"-_"))

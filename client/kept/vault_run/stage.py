@@ -1,0 +1,86 @@
+"""A terminal for the command, between it and the person's own: what is typed goes in, what is drawn comes out.
+
+Owns the modes of the person's terminal meanwhile, which passes on each key as it is, and gives them back at the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import termios
+import tty
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+_KEY_BYTES = 4096
+_SIZE_BYTES = 8
+
+
+class Stage:
+    """`with Stage() as stage`: `path` is the terminal that the command gets, `master` what this process reads."""
+
+    def __init__(self) -> None:
+        self.master, self._slave = pty.openpty()
+        self.path = os.ttyname(self._slave)
+        self._before: list[Any] = termios.tcgetattr(0)
+        self._typed = b""
+        self._has_keys = True
+
+    @staticmethod
+    def is_wanted() -> bool:
+        """Whether a person sits in front of this process."""
+        try:
+            return os.isatty(0) and os.isatty(1) and os.tcgetpgrp(0) == os.getpgrp()
+        except OSError:
+            return False
+
+    def __enter__(self) -> Self:
+        termios.tcsetattr(self._slave, termios.TCSANOW, self._before)
+        self.resize()
+        os.set_blocking(self.master, False)
+        tty.setraw(0, termios.TCSADRAIN)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A terminal that has gone needs nothing.
+        with suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, self._before)
+        for descriptor in (self.master, self._slave):
+            os.close(descriptor)
+
+    def resize(self) -> None:
+        """Take over the window's size."""
+        with suppress(OSError):
+            size = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(_SIZE_BYTES))
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
+
+    def keys(self) -> list[int]:
+        """The descriptor of the keys, while there is room for what is typed."""
+        return [0] if self._has_keys and len(self._typed) < _KEY_BYTES else []
+
+    def waiting(self) -> list[int]:
+        """The command's terminal, while something was typed that it hasn't taken."""
+        return [self.master] if self._typed else []
+
+    def type(self) -> None:
+        """Take in what was typed."""
+        try:
+            typed = os.read(0, _KEY_BYTES)
+        except OSError:
+            typed = b""
+        self._has_keys = bool(typed)
+        self._typed += typed
+        self.press()
+
+    def press(self) -> None:
+        """Let the command have it."""
+        try:
+            self._typed = self._typed[os.write(self.master, self._typed) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._typed = b""  # It has closed its terminal.

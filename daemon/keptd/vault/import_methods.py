@@ -1,0 +1,176 @@
+"""vault.import: entries out of another vault's files (`file_vault` reads them), sealed and stored in one write.
+
+An entry is known by its name and value: what is there already is left alone, so that an import may be repeated, and
+ends what a former one had left out. Each new entry is written down like one that was stored.
+"""
+
+from __future__ import annotations
+
+import binascii
+import unicodedata
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import count
+from typing import NamedTuple
+
+import anyio.to_thread
+import apsw
+
+from kept.wire.errors import Denied, InvalidParams, QuotaExceeded
+from kept.wire.vault import EntryId, StoreSecret
+from kept.wire.vault_import import ImportedSecret, ImportedVault, ImportVault
+
+from ..rpc.control import ControlCtx
+from ..rpc.methods import serves
+from ..store.changes import ChangeLog
+from ..store.ids import new_id
+from . import audit, entries, file_vault, head, search, store
+from .audit import Note
+from .cipher import Damaged
+from .entries import About
+from .file_vault import Found, Unread
+from .keyring import Opened
+from .keys import DataKey
+from .search import Contents, Known
+from .store import EntryRow
+from .visit import IS_ID, Visit, following, record
+
+_NAME_CHARACTERS = 200
+
+
+@serves
+async def import_vault(ctx: ControlCtx, call: ImportVault) -> ImportedVault:
+    """Reading and sealing are done in threads; the vault is held only for the latter."""
+    visit = Visit.of(ctx, call.method)
+    visit.opened()
+    try:
+        found, unread = await anyio.to_thread.run_sync(partial(_read, call))
+    except Denied:
+        await visit.note(Note("import", outcome="wrong_password"))
+        raise
+    async with visit.turn() as opened:
+        # A lock meanwhile takes nothing from under it.
+        key = DataKey(opened.key.vault_id, opened.key.version, bytearray(opened.key.secret))
+        try:
+            seal = partial(_sealed, visit, key, opened.contents, found, rename=call.on_conflict == "rename")
+            sealed = await anyio.to_thread.run_sync(seal)
+            if sealed.rows:
+                await _put(visit, opened, key, sealed)
+        finally:
+            key.wipe()
+    left = [ImportedSecret(file=one.file, action="unread", why=one.why) for one in unread]
+    return ImportedVault(items=(*sealed.items, *left), stored=len(sealed.rows))
+
+
+def _read(call: ImportVault) -> tuple[list[Found], list[Unread]]:
+    files: dict[str, bytes] = {}
+    for place, file in enumerate(call.files):
+        if file.name in files:
+            raise _wrong(place, "name", "comes twice")
+        try:
+            files[file.name] = b64decode(file.data, validate=True)
+        except binascii.Error:
+            raise _wrong(place, "data", "is not base64") from None
+    return file_vault.read(call.password, files)
+
+
+def _wrong(place: int, member: str, why: str) -> InvalidParams:
+    return InvalidParams(f"files[{place}].{member} {why}", hint="Send each file once.", field="files")
+
+
+class _Sealed(NamedTuple):
+    """What is to be stored, what is remembered of it, and what became of each file."""
+
+    rows: list[EntryRow]
+    known: list[Known]
+    items: list[ImportedSecret]
+
+
+def _sealed(visit: Visit, key: DataKey, contents: Contents, found: Iterable[Found], *, rename: bool) -> _Sealed:
+    sealed = _Sealed([], [], [])
+    now = visit.clock.now()
+    new: dict[str, tuple[str, bytes]] = {}
+    with visit.store.snapshot() as db:
+
+        def present(name: str) -> tuple[str, bytes | None] | None:
+            """The id and the value of what has the name by now; no value where it doesn't open."""
+            if one := new.get(unicodedata.normalize("NFC", name)):
+                return one
+            known = contents.find(name)
+            return None if known is None else (known.id, _value(db, key, known.id))
+
+        for one in found:
+            if IS_ID.fullmatch(one.name):
+                sealed.items.append(
+                    ImportedSecret(file=one.file, action="unread", why="its name has the form of an id")
+                )
+                continue
+            names = _names(one.name)
+            name = next(names)
+            while (there := present(name)) is not None and there[1] != one.value and rename:
+                name = next(names)
+            if there is not None:
+                action = "same" if there[1] == one.value else "taken"
+                item = ImportedSecret(file=one.file, action=action, name=name, id=EntryId(there[0]))
+                sealed.items.append(item)
+                continue
+            created = one.created_at or now
+            about = About(name, one.category, one.tags, one.metadata, False, created, one.updated_at or created)
+            row = entries.seal(key, new_id(), 1, about, one.value)
+            new[unicodedata.normalize("NFC", name)] = row.id, one.value
+            leaf = head.leaf(key, row.outline)
+            sealed.rows.append(row)
+            sealed.known.append(search.known(row.id, 1, about, leaf, len(row.about) + len(row.value)))
+            action = "stored" if name == one.name else "renamed"
+            sealed.items.append(ImportedSecret(file=one.file, action=action, name=name, id=EntryId(row.id)))
+    return sealed
+
+
+def _names(name: str) -> Iterator[str]:
+    """The name, and the numbered ones that may stand for it."""
+    yield name
+    for number in count(2):
+        behind = f" ({number})"
+        yield name[: _NAME_CHARACTERS - len(behind)] + behind
+
+
+def _value(db: apsw.Connection, key: DataKey, entry_id: str) -> bytes | None:
+    _, row = store.found(db, entry_id)
+    try:
+        return bytes(entries.open_value(key, row)) if row is not None else None
+    except Damaged:
+        return None
+
+
+async def _put(visit: Visit, opened: Opened, key: DataKey, sealed: _Sealed) -> None:
+    """Store them, and remember them unless the vault was locked meanwhile."""
+    contents = opened.contents
+    _check_room(visit, contents, sealed)
+    total = head.added(opened.total, *(one.leaf for one in sealed.known))
+    header = following(key, opened.header, len(contents) + len(sealed.rows), total)
+
+    def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
+        for row in sealed.rows:
+            store.insert(db, row)
+            audit.add(db, now, visit.caller, Note("store", row.id, revision=row.revision))
+            record(changes, header.id, row.id, StoreSecret.method)
+
+    await visit.change(opened, header, Note("import"), apply)
+    opened.total = total
+    if visit.keyring.opened is opened:
+        for one in sealed.known:
+            contents.put(one)
+
+
+def _check_room(visit: Visit, contents: Contents, sealed: _Sealed) -> None:
+    for there, more, limit, what, setting in (
+        (len(contents), len(sealed.rows), visit.settings.max_entries, "entries", "max_entries"),
+        (contents.bytes, sum(one.bytes for one in sealed.known), visit.settings.max_bytes, "bytes", "max_bytes"),
+    ):
+        if there + more > limit:
+            raise QuotaExceeded(
+                f"the vault may have {limit:,} {what}, has {there:,}, and {more:,} more would come",
+                hint=f"Nothing was imported. Raise vault.{setting}, or import a part of the files.",
+                limit=limit,
+            )

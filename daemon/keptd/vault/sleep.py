@@ -1,0 +1,183 @@
+"""Locking before the machine sleeps, where logind tells of it (org.freedesktop.login1(5), "Inhibitor Locks").
+
+Owns one connection to the system bus. It waits for the signal PrepareForSleep, and holds a delay inhibitor, so that the
+machine waits with sleeping, for some seconds at most, until the vault is locked. Where there is no system bus or no
+logind, as in a container or under WSL2, nothing happens but a look now and then; the vault's own time runs on while the
+machine sleeps, so that it is locked at the next call at the latest if that has run out.
+
+Only ever locks: whoever else on the bus sends such a signal can do no worse. Refuses a bus that is slow to begin with
+or sends what is no message, and tries again later.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+
+import anyio
+import structlog
+
+from kept.wire import Actor
+from kept.wire.vault import LockVault
+
+from .. import config
+from ..clock import Clock
+from ..store import Store
+from ..system_bus import ERROR, MESSAGE_BYTES, REPLY_SERIAL, RETURN, BadMessage, Message, address, call, take
+from .visit import Visit
+
+SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
+"""Of the D-Bus specification, where the environment names no other."""
+
+RETRY_SECONDS = 300.0
+"""Between two attempts to reach the bus."""
+
+ANSWER_SECONDS = 10.0
+"""How long the bus and logind may take for one answer."""
+
+_BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+_LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+_SIGNAL = "PrepareForSleep"
+_RULE = f"type='signal',sender='{_LOGIND[0]}',path='{_LOGIND[1]}',interface='{_LOGIND[2]}',member='{_SIGNAL}'"
+_INHIBIT = ("sleep", "kept", "locks its vault first", "delay")
+
+_LINE_BYTES = 1024
+"""The longest line before the messages begin."""
+
+_UNHEARD = 64
+"""Signals that may come while an answer is waited for; of more, the first are forgotten."""
+
+_pause = anyio.sleep
+
+logger = structlog.get_logger(__name__)
+
+
+async def follow(store: Store, clock: Clock) -> None:
+    """Lock the daemon's vault before each sleep, without end."""
+    actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid())
+    visit = Visit(store, clock, config.Vault(), actor, LockVault.method)
+
+    async def lock() -> None:
+        visit.fall_shut()
+
+    await heed(lock)
+
+
+async def heed(lock: Callable[[], Awaitable[object]], environ: Mapping[str, str] = os.environ) -> None:
+    """Call `lock` before each sleep, without end; cancel it to end it."""
+    where = address(environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS)
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+                connection.connect(where)
+                await _Bus(connection).heed(lock)
+        except (OSError, BadMessage, TimeoutError) as fault:
+            logger.debug("nobody tells of sleep", fault=type(fault).__name__)
+        await _pause(RETRY_SECONDS)
+
+
+class _Bus:
+    """A connection, and what it holds."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = bytearray()
+        self._descriptors: list[int] = []
+        self._signals: deque[Message] = deque(maxlen=_UNHEARD)
+        self._serial = 0
+        self._inhibitor: int | None = None
+
+    async def heed(self, lock: Callable[[], Awaitable[object]]) -> None:
+        """Until the bus ends it. Raises `OSError`, `BadMessage` and `TimeoutError`."""
+        try:
+            await self._begin()
+            while True:
+                signal = self._signals.popleft() if self._signals else await self._receive()
+                self._close_descriptors()
+                if not signal.is_signal(*_LOGIND[1:], _SIGNAL):
+                    continue
+                if signal.truth():
+                    logger.info("the machine is about to sleep")
+                    await lock()
+                    self._let_sleep()
+                elif self._inhibitor is None:
+                    await self._inhibit()
+        finally:
+            self._let_sleep()
+            self._close_descriptors()
+
+    async def _begin(self) -> None:
+        # EXTERNAL: the bus asks the kernel who this is; the number only says who one wants to be.
+        await self._send(b"\0AUTH EXTERNAL %s\r\n" % str(os.geteuid()).encode().hex().encode())
+        if not (await self._line()).startswith(b"OK "):
+            raise BadMessage("the bus lets nobody in")
+        await self._send(b"NEGOTIATE_UNIX_FD\r\n")
+        await self._line()  # A bus that passes no descriptors refuses the inhibitor later.
+        await self._send(b"BEGIN\r\n")
+        await self._ask(_BUS, "Hello")
+        if (await self._ask(_BUS, "AddMatch", _RULE)).kind == ERROR:
+            raise BadMessage("the bus takes no match rule")
+        await self._inhibit()
+
+    async def _inhibit(self) -> None:
+        """Have the next sleep wait. Where that is refused, the signal alone has to do."""
+        answer = await self._ask(_LOGIND, "Inhibit", *_INHIBIT)
+        if answer.kind == RETURN and self._descriptors:
+            self._inhibitor = self._descriptors.pop(0)
+        self._close_descriptors()
+        logger.debug("told of sleep", delays=self._inhibitor is not None)
+
+    def _let_sleep(self) -> None:
+        if self._inhibitor is not None:
+            os.close(self._inhibitor)
+            self._inhibitor = None
+
+    def _close_descriptors(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    async def _ask(self, whom: tuple[str, str, str], member: str, *texts: str) -> Message:
+        self._serial += 1
+        await self._send(call(self._serial, *whom, member, *texts))
+        with anyio.fail_after(ANSWER_SECONDS):
+            while True:
+                message = await self._receive()
+                if message.kind in (RETURN, ERROR) and message.fields.get(REPLY_SERIAL) == self._serial:
+                    return message
+                self._signals.append(message)
+
+    async def _receive(self) -> Message:
+        while (message := take(self._received)) is None:
+            await self._more()
+        return message
+
+    async def _line(self) -> bytes:
+        with anyio.fail_after(ANSWER_SECONDS):
+            while b"\r\n" not in self._received:
+                if len(self._received) > _LINE_BYTES:
+                    raise BadMessage("a line without end")
+                await self._more()
+        line, _, rest = bytes(self._received).partition(b"\r\n")
+        self._received[:] = rest
+        return line
+
+    async def _more(self) -> None:
+        await anyio.wait_readable(self._connection)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(
+                self._connection, MESSAGE_BYTES, 4, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+            )
+        except BlockingIOError:
+            return
+        self._descriptors += descriptors
+        if not data:
+            raise ConnectionResetError("the bus has ended the connection")
+        self._received += data
+
+    async def _send(self, data: bytes) -> None:
+        with anyio.fail_after(ANSWER_SECONDS):
+            while data:
+                await anyio.wait_writable(self._connection)
+                data = data[self._connection.send(data) :]

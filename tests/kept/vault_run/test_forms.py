@@ -1,0 +1,86 @@
+"""A value is found in the forms in which programs write it."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode, encodebytes, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kept.vault_run.forms import forms, text_of
+from kept.vault_run.scrub import CannotHide, Scrubber
+
+SECRET = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=60)
+
+
+def scrubbed(value: Any, output: bytes) -> bytes:
+    scrubber = Scrubber({"n": forms(value)})
+    return scrubber.feed(output) + scrubber.close()
+
+
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "plain": lambda text: text.encode(),
+    "base64": lambda text: b64encode(text.encode()),
+    "base64 for URLs": lambda text: urlsafe_b64encode(text.encode()).rstrip(b"="),
+    "base64 in lines": lambda text: encodebytes(text.encode()).rstrip(),
+    "URL": lambda text: quote(text, safe="").encode(),
+    "URL in small letters": lambda text: _small(quote(text, safe="")),
+    "form": lambda text: quote_plus(text).encode(),
+    "encodeURIComponent": lambda text: quote(text, safe="!~*'()").encode(),
+    "JSON": lambda text: json.dumps(text)[1:-1].encode(),
+    "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].encode(),
+    "hexadecimal": lambda text: text.encode().hex().encode(),
+    "HEXADECIMAL": lambda text: text.encode().hex().upper().encode(),
+    "terminal": lambda text: text.replace("\r\n", "\n").replace("\n", "\r\n").encode(),
+}
+
+
+def _small(encoded: str) -> bytes:
+    head, *rest = encoded.split("%")
+    return "%".join([head, *(part[:2].lower() + part[2:] for part in rest)]).encode()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@given(secret=SECRET)
+def test_a_value_is_not_in_the_output_in_any_encoding(encoding: str, secret: str) -> None:
+    encoded = ENCODINGS[encoding](secret)
+    try:
+        out = scrubbed(secret, b"<" + encoded + b">")
+    except CannotHide:
+        return
+    assert encoded not in out
+
+
+@given(
+    secret=st.binary(min_size=8, max_size=40).map(bytes.hex), before=st.binary(max_size=5), after=st.binary(max_size=5)
+)
+def test_base64_is_found_within_something_longer(secret: str, before: bytes, after: bytes) -> None:
+    out = scrubbed(secret, b64encode(before + b":" + secret.encode() + after))
+    assert out.count(b"[vault:n]") == 1
+    # At either end a digit or two stay that depend on what is beside it, or on a part of a byte.
+    assert len(out) <= len(b64encode(before + b":" + after)) + len(b"[vault:n]") + 8
+
+
+def test_a_value_within_json_and_each_line_of_a_text_is_hidden() -> None:
+    value = {"user": "somebody", "keys": ["first-key-of-two", "second\nline number two"]}
+    out = scrubbed(value, b"somebody has first-key-of-two; 2: line number two; " + text_of(value).encode())
+    assert out == b"[vault:n] has [vault:n]; 2: [vault:n]; [vault:n]"
+
+
+def test_the_name_of_a_member_is_no_secret() -> None:
+    assert scrubbed({"password": "hunter2!"}, b"password") == b"password"
+
+
+def test_a_value_that_is_too_short_has_no_forms() -> None:
+    assert forms("abc") == ()
+    assert forms(7) == ()
+    assert forms("abcd") == (b"abcd",)
+
+
+def test_a_short_value_is_not_looked_for_in_other_encodings() -> None:
+    assert scrubbed("abcdefg", b"abcdefg".hex().encode()) == b"abcdefg".hex().encode()

@@ -1,0 +1,86 @@
+"""A command that is lent secrets, in a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.kept.cli.terminal import Picture, Terminal
+
+from .lent import environ, words
+
+SIZE = "import os, sys; print(sys.stdin.isatty(), sys.stdout.isatty(), sys.stderr.isatty(), *os.get_terminal_size())"
+
+
+def wait(terminal: Terminal, text: str) -> Picture:
+    return terminal.until(text, lambda picture: text in picture.text())
+
+
+def test_the_command_has_a_terminal_of_the_same_size() -> None:
+    with Terminal(words(sys.executable, "-c", SIZE), environ(), columns=70, lines=20) as terminal:
+        assert terminal.tells("code") == 0
+        assert "True True True 70 20" in terminal.picture.text()
+        assert terminal.settings() == terminal.before
+
+
+def test_what_is_typed_is_the_commands_and_a_secret_is_not_shown() -> None:
+    script = 'printf "name? "; read name; echo "$name has $TOKEN"; echo "$TOKEN" >&2'
+    with Terminal(words("sh", "-c", script), environ()) as terminal:
+        wait(terminal, "name?")
+        terminal.type(b"somebody\r")
+        assert terminal.tells("code") == 0
+        assert "somebody has [vault:n]" in terminal.picture.text()
+        assert b"Zx81" not in terminal.raw
+
+
+def test_ctrl_c_is_the_commands_and_the_terminal_is_given_back() -> None:
+    with Terminal(words("sh", "-c", "echo ready; exec cat"), environ()) as terminal:
+        wait(terminal, "ready")
+        terminal.type(b"\x03")
+        assert terminal.tells("code") == 130
+        assert terminal.settings() == terminal.before
+
+
+def test_ctrl_d_ends_the_commands_input() -> None:
+    with Terminal(words("sh", "-c", "echo ready; cat; echo over"), environ()) as terminal:
+        wait(terminal, "ready")
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
+        assert "over" in terminal.picture.text()
+
+
+RESIZED = """
+import os, signal
+def told(*_):
+    os.write(1, b"%d %d\\n" % os.get_terminal_size())
+    os._exit(0)
+signal.signal(signal.SIGWINCH, told)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_the_command_learns_of_another_size() -> None:
+    with Terminal(words(sys.executable, "-c", RESIZED), environ()) as terminal:
+        wait(terminal, "ready")
+        terminal.resize(60, 10)
+        assert terminal.tells("code") == 0
+        assert "60 10" in terminal.picture.text()
+
+
+def test_without_a_terminal_of_its_own_the_command_writes_into_a_pipe() -> None:
+    with Terminal(words("sh", "-c", "test -t 0 && ! test -t 1 && echo $TOKEN"), environ(terminal=False)) as terminal:
+        assert terminal.tells("code") == 0
+        assert "[vault:n]" in terminal.picture.text()
+
+
+def test_ctrl_c_reaches_a_command_without_a_terminal_of_its_own_once() -> None:
+    script = "import signal, sys\n"
+    script += "seen = []\nsignal.signal(2, lambda *_: seen.append(1))\nprint('ready', flush=True)\n"
+    script += "sys.stdin.readline()\nprint('seen', len(seen))\n"
+    with Terminal(words(sys.executable, "-c", script), environ(terminal=False)) as terminal:
+        wait(terminal, "ready")
+        terminal.type(b"\x03")
+        wait(terminal, "^C")
+        terminal.type(b"go on\r")
+        assert terminal.tells("code") == 0
+        assert "seen 1" in terminal.picture.text()

@@ -1,0 +1,161 @@
+"""A vault in files is taken over in one step, may be taken over again, and never takes another's place."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keptd.vault import file_vault
+from tests.harness import Daemon, Peer, running
+
+from .test_file_vault import PASSWORD, as_javascript, vault
+
+pytestmark = pytest.mark.anyio
+
+OWN = "kept's own password"
+WEAK = {"vault__memory_kib": "19456", "vault__passes": "2", "vault__lanes": "1"}
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_vault, "_ROUNDS", 1)
+
+
+@pytest.fixture
+async def daemon(home: Path, anyio_backend: object) -> AsyncIterator[Daemon]:
+    async with running(home, **WEAK) as started:
+        yield started
+
+
+@pytest.fixture
+async def peer(daemon: Daemon) -> Peer:
+    connected = await daemon.connect()
+    await connected.result("vault.init", password=OWN)
+    return connected
+
+
+def sent(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The parameters of an import of these entries."""
+    files = vault(as_javascript, *entries)
+    parts = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in files.items()]
+    return {"password": PASSWORD, "files": parts, **more}
+
+
+def told(imported: dict[str, Any]) -> list[tuple[str, str | None]]:
+    return [(item["action"], item.get("name")) for item in imported["items"]]
+
+
+ANN: dict[str, Any] = {
+    "key": "ann",
+    "value": {"pin": 1234},
+    "metadata": {"category": "finance", "tags": ["bank"], "branch": 7},
+    "createdAt": "2024-01-15T10:00:00.000Z",
+}
+
+
+async def test_entries_are_stored_with_what_is_known_of_them(peer: Peer) -> None:
+    imported = await peer.result("vault.import", **sent(ANN, {"key": "bob", "value": "x"}))
+    assert (told(imported), imported["stored"]) == ([("stored", "ann"), ("stored", "bob")], 2)
+    found = await peer.result("vault.retrieve", id="ann")
+    assert found["value"] == {"pin": 1234}
+    assert (found["category"], found["tags"], found["metadata"]) == ("finance", ["bank"], {"branch": 7})
+    assert found["created_at"] == found["updated_at"] == "2024-01-15T10:00:00Z"
+    assert found["agent_readable"] is False
+    assert [item["name"] for item in (await peer.result("vault.list"))["items"]] == ["ann", "bob"]
+
+
+async def test_it_fits_together_when_it_is_unlocked_again(peer: Peer) -> None:
+    await peer.result("vault.import", **sent(ANN))
+    await peer.result("vault.lock")
+    status = await peer.result("vault.unlock", password=OWN)
+    assert (status["state"], status["entries"], status["damaged"]) == ("unlocked", 1, [])
+    assert (await peer.result("vault.retrieve", id="ann"))["value"] == {"pin": 1234}
+
+
+async def test_the_same_again_is_left_alone_and_changes_nothing(peer: Peer) -> None:
+    first = await peer.result("vault.import", **sent(ANN))
+    counter = (await peer.result("vault.status"))["counter"]
+    again = await peer.result("vault.import", **sent(ANN), on_conflict="rename")
+    assert told(again) == [("same", "ann")]
+    assert again["items"][0]["id"] == first["items"][0]["id"]
+    assert (await peer.result("vault.status"))["counter"] == counter
+
+
+async def test_a_name_that_stands_for_something_else_is_left_out_or_numbered(peer: Peer) -> None:
+    for number in (1, 2):
+        await peer.result("vault.store", name="ann" if number == 1 else "ann (2)", value=f"own {number}")
+    assert told(await peer.result("vault.import", **sent(ANN))) == [("taken", "ann")]
+    for action in ("renamed", "same"):
+        imported = await peer.result("vault.import", **sent(ANN, on_conflict="rename"))
+        assert told(imported) == [(action, "ann (3)")]
+    assert (await peer.result("vault.retrieve", id="ann"))["value"] == "own 1"
+    assert (await peer.result("vault.retrieve", id="ann (3)"))["value"] == {"pin": 1234}
+
+
+async def test_two_files_with_one_name_do_not_get_into_each_other_s_way(peer: Peer) -> None:
+    files = vault(as_javascript, ANN)
+    copy, other = dict(files), vault(as_javascript, ANN | {"value": "other"})
+    copy |= {"b.vault": files["ann.vault"], "c.vault": other["ann.vault"]}
+    parts = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in copy.items()]
+    imported = await peer.result("vault.import", password=PASSWORD, files=parts)
+    assert told(imported) == [("stored", "ann"), ("same", "ann"), ("taken", "ann")]
+
+
+async def test_what_can_not_be_read_is_told_beside_what_was_stored(peer: Peer) -> None:
+    request = sent(ANN, {"key": "0190b2c4-0000-7000-8000-000000000000", "value": 1})
+    request["files"].append({"name": "x.vault", "data": base64.b64encode(b"x" * 50).decode()})
+    imported = await peer.result("vault.import", **request)
+    assert imported["stored"] == 1
+    unread = {item["file"]: item["why"] for item in imported["items"] if item["action"] == "unread"}
+    assert "form of an id" in unread["0190b2c4-0000-7000-8000-000000000000.vault"]
+    assert "doesn't open" in unread["x.vault"]
+
+
+async def test_a_wrong_password_is_refused_and_in_the_audit_list(peer: Peer) -> None:
+    assert (await peer.refusal("vault.import", **sent(ANN) | {"password": "wrong"}))[1] == "denied"
+    (access, *_) = (await peer.result("vault.audit", action="import"))["items"]
+    assert access["outcome"] == "wrong_password"
+    assert (await peer.result("vault.status"))["failures"] == 0, "it is not the password of this vault"
+
+
+async def test_each_entry_is_in_the_audit_list_and_the_change_log_as_stored(peer: Peer) -> None:
+    imported = await peer.result("vault.import", **sent(ANN))
+    entry_id = imported["items"][0]["id"]
+    audit = (await peer.result("vault.audit", id=entry_id))["items"]
+    assert [(access["action"], access["outcome"]) for access in audit] == [("store", "ok")]
+    changes = (await peer.result("event.list", since=0))["items"]
+    assert [change["entity_id"] for change in changes if change["method"] == "vault.store"] == [entry_id]
+    assert [change["entity"] for change in changes if change["method"] == "vault.import"] == ["vault"]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda files: files.append(files[0]), "invalid_params"),
+        (lambda files: files[0].update(data="*"), "invalid_params"),
+        (lambda files: files[0].update(name="a/b"), "invalid_params"),
+        (lambda files: files.clear(), "invalid_params"),
+    ],
+)
+async def test_files_that_are_none_are_refused(peer: Peer, change: Any, kind: str) -> None:
+    request = sent(ANN)
+    change(request["files"])
+    assert (await peer.refusal("vault.import", **request))[1] == kind
+
+
+async def test_more_than_the_vault_may_have_is_refused_as_a_whole(home: Path) -> None:
+    async with running(home, **WEAK, vault__max_entries="2") as daemon:
+        peer = await daemon.connect()
+        await peer.result("vault.init", password=OWN)
+        entries = [{"key": f"k{number}", "value": number} for number in range(3)]
+        assert (await peer.refusal("vault.import", **sent(*entries)))[1] == "quota_exceeded"
+        assert (await peer.result("vault.status"))["entries"] == 0
+
+
+async def test_a_locked_vault_takes_nothing(peer: Peer) -> None:
+    await peer.result("vault.lock")
+    assert (await peer.refusal("vault.import", **sent(ANN)))[1] == "locked"
