@@ -103,7 +103,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
         receipt = _request(opened, call, known.id)
 
         def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
-            store.delete(db, known.id)
+            store.delete(db, (known.id,))
             if call.idempotency_key is not None:
                 store.keep_receipt(db, call.idempotency_key, Receipt(receipt, header.key_version, known.id), now)
 
@@ -186,19 +186,25 @@ def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
 def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:
     """What was done with this idempotency key. Raises `Conflict` where that was something else."""
     done = store.receipt(visit.store.inline, key)
-    if done is not None and done.key_version != opened.key.version:
-        raise Conflict(
-            "the idempotency_key was used before the last rotation, and what came of it can't be told any more",
-            hint="Look with vault.list; to do it anew, use another idempotency_key.",
-            field="idempotency_key",
-        )
-    if done is not None and done.request != _request(opened, call, done.entry_id):
+    if done is not None and not _is_its(opened, call, done):
         raise Conflict(
             "the idempotency_key was used for another request within the last day",
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
             field="idempotency_key",
         )
     return done
+
+
+def _is_its(opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, done: Receipt) -> bool:
+    """Whether a receipt is this request's. One of before a rotation was marked with another key: of that, the entry
+    tells, which must be the one that the request names, or gone where that was to be deleted."""
+    if done.key_version == opened.key.version:
+        return done.request == _request(opened, call, done.entry_id)
+    known = opened.contents.get(done.entry_id)
+    if isinstance(call, DeleteSecret) or known is None:
+        return known is None
+    named = (call.name,) if isinstance(call, StoreSecret) else (call.id, call.name)
+    return any(name is not None and opened.contents.find(name) is known for name in named)
 
 
 def _request(opened: Opened, call: Any, entry_id: str) -> bytes:

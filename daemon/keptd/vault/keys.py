@@ -40,6 +40,9 @@ from .cipher import Bytes, wipe
 
 SALT_BYTES = 16
 
+_LEAST_SALT_BYTES = 8
+"""What Argon2 takes (RFC 9106, 3.1)."""
+
 _PURPOSES: Final = ("entries", "names", "head", "receipts")
 
 
@@ -80,7 +83,7 @@ def derive_kek(password: Bytes, salt: bytes, parameters: KdfParameters) -> bytea
     Raises `Damaged` for parameters that are out of bounds, and for what is no salt."""
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415 - most daemons never need it.
 
-    if not parameters.is_sane() or len(salt) != SALT_BYTES:
+    if not parameters.is_sane() or len(salt) < _LEAST_SALT_BYTES:
         raise cipher.Damaged("the parameters of the derivation are out of bounds")
     kek = bytearray(cipher.KEY_BYTES)
     Argon2id(

@@ -149,9 +149,9 @@ def update(db: apsw.Connection, rows: Iterable[EntryRow]) -> None:
     db.executemany(_UPDATE, ((*row[1:], row.id) for row in rows))
 
 
-def delete(db: apsw.Connection, entry_id: str) -> None:
-    """Take an entry out; the database writes zeros over it."""
-    db.execute("DELETE FROM vault_entry WHERE id = ?", (entry_id,))
+def delete(db: apsw.Connection, ids: Iterable[str]) -> None:
+    """Take entries out; the database writes zeros over them."""
+    db.executemany("DELETE FROM vault_entry WHERE id = ?", ((one,) for one in ids))
 
 
 def keep_only(db: apsw.Connection, ids: Container[str]) -> None:

@@ -152,14 +152,17 @@ def look(db: apsw.Connection, password: str = PASSWORD) -> tuple[State, bool] | 
     key = unlocked(db, password)
     if key is None:
         return None
-    found = inside.look(db, key)
-    assert found is not None
-    shown = {}
-    whole = {row.id: row for row in store.whole(db)}
-    is_sound = found.trouble is None
-    for known in found.known:
-        try:
-            shown[known.id] = (known.about, bytes(entries.open_value(key, whole[known.id])))
-        except Damaged:
-            is_sound = False
-    return shown, is_sound
+    try:
+        found = inside.look(db, key)
+        assert found is not None
+        shown = {}
+        whole = {row.id: row for row in store.whole(db)}
+        is_sound = found.trouble is None
+        for known in found.known:
+            try:
+                shown[known.id] = (known.about, bytes(entries.open_value(key, whole[known.id])))
+            except Damaged:
+                is_sound = False
+        return shown, is_sound
+    finally:
+        key.wipe()
