@@ -73,6 +73,7 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
     from . import recovery_code  # noqa: PLC0415 - as in `export_key`.
 
     code = recovery_code.read(words)
+    locks = visit.keyring.locks
     try:
         header = store.header(visit.store.inline)
         if header is None:
@@ -90,7 +91,7 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
             found.header = await _wrapped(visit, new_password, found.header, key)
             if found.trouble is None:
                 found.header = following(key, found.header, len(found.known), found.total)
-            await opening.come_in(visit, key, found, "recover")
+            await opening.come_in(visit, key, found, "recover", locks)
     return opening.status(visit)
 
 
