@@ -8,15 +8,16 @@ is compressed there.
 from __future__ import annotations
 
 import base64
-import gzip
-import io
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
-from keptd.zstd import ZstdError, ZstdFile
+from keptd.zstd import ZstdDecompressor, ZstdError
 
 MARK = "Zilpzalp"
 """Stands in no text of kept's."""
@@ -24,6 +25,7 @@ MARK = "Zilpzalp"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _GZIP = b"\x1f\x8b\x08"
 _DEPTH = 3
+_OVERLAP = 4096
 
 
 class Aviary:
@@ -41,12 +43,7 @@ def forms(text: str) -> dict[str, bytes]:
     """A text as it may stand in bytes, by the name of the form; of base64 the part that doesn't depend on what stands
     around it, of letters whose case is folded none."""
     plain = text.encode()
-    shifted = {
-        f"base64, {shift} bytes in": base64.b64encode(bytes(shift) + plain)[-(-shift * 8 // 6) + (shift > 0) :].rstrip(
-            b"="
-        )[: len(plain) * 8 // 6 - 2]
-        for shift in range(3)
-    }
+    shifted = {f"base64, {before} bytes in": _whole_base64(plain, before) for before in range(3)}
     found = {
         "as it is": plain,
         "in lower case": plain.lower(),
@@ -62,6 +59,12 @@ def forms(text: str) -> dict[str, bytes]:
     if json.dumps(text) != f'"{text}"':
         found["JSON"] = json.dumps(text).encode()
     return found
+
+
+def _whole_base64(plain: bytes, before: int) -> bytes:
+    """The characters that stand for nothing but these bytes, where so many others come before."""
+    first = -(-before * 8 // 6)
+    return base64.b64encode(bytes(before) + plain)[first : (before + len(plain)) * 8 // 6]
 
 
 _MARKED = forms(MARK)
@@ -90,34 +93,47 @@ def unpacked(data: bytes, depth: int = _DEPTH) -> Iterator[bytes]:
 
 
 def _unpacked_at(data: bytes, magic: bytes) -> bytes:
-    """What is compressed there, as far as it goes."""
-    stream = ZstdFile(io.BytesIO(data), "r") if magic == _ZSTD else gzip.GzipFile(fileobj=io.BytesIO(data))
-    whole = bytearray()
+    """What is compressed there; nothing, where it only looks so."""
+    stream = ZstdDecompressor() if magic == _ZSTD else zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        while part := stream.read(65_536):
-            whole += part
-    except (OSError, EOFError, ZstdError):
-        pass
-    return bytes(whole)
+        return bytes(stream.decompress(data))
+    except (ZstdError, zlib.error):
+        return b""
 
 
-def files(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every regular file below a folder, with what is in it; one that goes away meanwhile is none."""
+Clean = dict[tuple[int, int], tuple[int, int]]
+"""Files that were looked at: by device and inode, their size and when they were changed."""
+
+_MAPPED = ("-shm", "-wal", ".db")
+"""Files that can change without its being seen from their time."""
+
+
+def files(folder: Path, clean: Clean) -> Iterator[tuple[Path, bytes]]:
+    """Every regular file below a folder, with what is in it; one that goes away meanwhile is none. Of what is in
+    `clean` only what is new: nothing, or what a log has grown by."""
     for root, _, names in os.walk(folder):
         for name in names:
             path = Path(root, name)
-            if path.is_file() and not path.is_symlink():
-                try:
-                    yield path, path.read_bytes()
-                except FileNotFoundError:
+            with suppress(FileNotFoundError):
+                about = path.lstat()
+                now = about.st_size, about.st_mtime_ns
+                which = about.st_dev, about.st_ino
+                before = clean.get(which, (0, 0))
+                if not S_ISREG(about.st_mode) or (before == now and not name.endswith(_MAPPED)):
                     continue
+                with path.open("rb") as file:
+                    if ".log" in name:
+                        file.seek(max(0, before[0] - _OVERLAP))
+                    yield path, file.read()
+                clean[which] = now
 
 
-def of_home(folder: Path, also: Iterable[str] = ()) -> list[str]:
-    """Where below a folder a canary is, in which form; names of files count as well."""
+def of_home(folder: Path, also: Iterable[str] = (), clean: Clean | None = None) -> list[str]:
+    """Where below a folder a canary is, in which form; names of files count as well. `clean` is kept from one look to
+    the next, so that what hasn't changed is not looked at again."""
     texts = list(also)
     seen = []
-    for path, data in files(folder):
+    for path, data in files(folder, {} if clean is None else clean):
         seen += [f"name of {path}" for _ in found(str(path.relative_to(folder)).encode(), texts)]
         seen += [f"{path}: {form}" for part in unpacked(data) for form in found(part, texts)]
     return seen
