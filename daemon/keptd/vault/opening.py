@@ -3,7 +3,8 @@
 A wrong password is on disk, in the count, the audit list and the change log, before it is told: a daemon that is
 killed has not forgotten it. The first three cost nothing, then each next one waits twice as long, from a second to a
 quarter of an hour. The wait is measured by the boot clock; after a restart by the wall clock, or by the boot clock from
-the first look in that run, whichever is further: a clock that was set back makes no wait longer than it was. A password that must wait is refused untried.
+the first look in that run, whichever is further: a clock that was set back makes no wait longer than it was. A password
+that must wait is refused untried.
 
 An agent that knows the password may unlock: it gets no more then than the vault lets agents have. That an agent is told
 from a person by what it said of itself guards against accidents, not against a hostile program of the same user.

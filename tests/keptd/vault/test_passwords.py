@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
+from kept.wire import Call
 from kept.wire.errors import Busy, Denied, KeptError
 from kept.wire.vault import ChangePassword, InitVault, LockVault, RotateKey, StatusOfVault, UnlockVault
 from keptd.store.database import open_reader
@@ -138,7 +139,12 @@ async def test_a_password_that_must_wait_is_not_tried(tmp_path: Path, derivation
         await box(InitVault(password=PASSWORD))
         await wrong(box, 3)
         derivations.number = 0
-        for call in (UnlockVault(password=PASSWORD), RotateKey(password=PASSWORD), UnlockVault(password="wrong")):
+        calls: tuple[Call[Any], ...] = (
+            UnlockVault(password=PASSWORD),
+            RotateKey(password=PASSWORD),
+            UnlockVault(password="wrong"),
+        )
+        for call in calls:
             with pytest.raises(Busy):
                 await box(call)
         assert derivations.number == 0
