@@ -18,8 +18,8 @@ A new password wraps the same data key anew. Who had the old password and an old
 What lies in memory: while the vault is unlocked, the four keys and the data key, as `bytearray`s that are overwritten
 when it is locked; none of them is found in the daemon's memory then. Not everything can be overwritten: the password
 came as a `str` in a message, and so did values and names, and a copy that nothing refers to any more stays until its
-memory is used again. So the daemon leaves no dump of its memory, and keys live for minutes. What can read the memory of a running daemon, as root can, reads an unlocked
-vault.
+memory is used again. So the daemon leaves no dump of its memory, and keys live for minutes. What can read the memory of
+a running daemon, as root can, reads an unlocked vault.
 
 Refuses to store anything: `store` does.
 """
