@@ -50,9 +50,13 @@ QUIET = {
     "log.file": "always",
     "mirror.enabled": "false",
     "storage.ballast_bytes": "0",
+    "vault.memory_kib": "19456",
+    "vault.passes": "2",
+    "vault.lanes": "1",
     **{name: "off" for name in config.settings() if name.startswith("jobs.")},
 }
-"""Settings of every test daemon: all of the log in its file, and no work in the background."""
+"""Settings of every test daemon: all of the log in its file, passwords as cheap to try as they may be, and no work in
+the background."""
 
 
 @contextmanager

@@ -168,6 +168,8 @@ class Domain:
     - `indexes`, which are made anew from their tables;
     - `folders`, below the data folder.
 
+    `entities` are those of its changes that no method is named after.
+
     `restorers` says how its entities come back from the trash, by their type, and `purgers` how those that kept rows
     of their own leave it for good. `damaged_files` reads its files below the data folder and names those that are
     damaged; `salvage_file` takes a damaged one, a sound copy from a backup or None, and the path where to write what
@@ -204,3 +206,4 @@ class Domain:
     settle: Callable[[Store, Clock], Awaitable[None]] | None = None
     beside: Callable[[Store, Clock], Coroutine[Any, Any, None]] | None = None
     succession: Callable[[apsw.Connection], Carry] | None = None
+    entities: frozenset[str] = frozenset()

@@ -47,7 +47,7 @@ Code = Annotated[
     str,
     Meta(min_length=1, max_length=1024, description="The 24 words that vault.export_key gave.", extra={"secret": True}),
 ]
-Secret = Annotated[Any, Meta(description="The secret: any JSON value, up to 1 MiB.", extra={"secret": True})]
+Secret = Annotated[Any, Meta(description="The secret. Any JSON value, up to 1 MiB.", extra={"secret": True})]
 EntryRef = Annotated[Name, Meta(description="The entry's name, or its id.")]
 Category = Annotated[
     Name,
@@ -401,5 +401,5 @@ class Confirm(Control[Request], frozen=True, kw_only=True):
     method = "vault.confirm"
     errors = (Locked, NotFound, Denied)
 
-    id: RequestId
+    id: Annotated[RequestId, Meta(description="The request, as vault.requests shows it.")]
     answer: Annotated[Literal["allow", "deny"], Meta(description="Whether it may.")]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..store.checksums import LOCK_PAGE, PAGE, RESERVED
+from ..store.checksums import LOCK_PAGE, PAGE, RESERVED, map_page
 from . import records
 from .pages import Pages
 from .records import INTERIOR, LEAF, Row, Unreadable, Value
@@ -69,10 +69,14 @@ class Tables:
         return found
 
     def guess(self, root: int) -> Found:
-        """The rows below what is probably a table's root: where the pointer map doesn't say so, there may be others."""
+        """The rows below what is probably a table's root; none where the pointer map says that it is no root, since
+        then pages are not where they were. Where that can't be read, there may be others."""
+        if root in self._roots:
+            return self.read(root)
+        if self._pages[map_page(root)] is not None:
+            return nothing()
         found = self.read(root)
-        if root not in self._roots:
-            found.holes.append((LOWEST, HIGHEST))
+        found.holes.append((LOWEST, HIGHEST))
         return found
 
     def _walk(self, found: Found, number: int, low: int, high: int, seen: set[int]) -> Iterator[Row]:

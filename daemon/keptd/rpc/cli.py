@@ -98,6 +98,11 @@ def _load() -> None:
     from difflib import get_close_matches  # noqa: F401, PLC0415
     from importlib import metadata  # noqa: F401, PLC0415
 
+    from cryptography.exceptions import InvalidTag  # noqa: F401, PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: F401, PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: F401, PLC0415
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: F401, PLC0415
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: F401, PLC0415
     from rich.cells import cell_len, set_cell_size  # noqa: F401, PLC0415
 
     from kept.cli import complete, help  # noqa: A004, F401, PLC0415

@@ -78,7 +78,7 @@ class Dispatcher:
         self._methods = {name: Method(handler) for name, handler in handlers.items()}
         self._calls = tuple(method.call for method in self._methods.values())
         changing = {name for name, method in self._methods.items() if method.kind is Write or method.call.event}
-        entities = {name.partition(".")[0] for name in changing}
+        entities = {name.partition(".")[0] for name in changing}.union(*(room.entities for room in rooms))
         own = {name for name in sweeps if name.partition(".")[0] in entities}
         self._topics = frozenset(changing | entities | own | further_names(self._calls) | {DATABASE})
         self._store = store

@@ -1,8 +1,8 @@
 """The room of secrets: names, values and all that is known of them, sealed under a password.
 
-Owns the tables `vault`, `vault_entry`, `vault_guard`, `vault_receipt` and `vault_audit`. Refuses to store anything of a
-secret in clear but its size, its id and when something was done with it, and to put more than ids into the change log
-and the audit list.
+Owns the tables `vault`, `vault_spare`, `vault_entry`, `vault_guard`, `vault_receipt` and `vault_audit`. Refuses to
+store anything of a secret in clear but its size, its id and when something was done with it, and to put more than ids
+into the change log and the audit list.
 
 Where things are:
 
@@ -23,8 +23,9 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import entry_methods, import_methods, jobs, key_methods, methods, sleep
+from . import entry_methods, import_methods, jobs, key_methods, methods, sleep, store
 from .schema import LOCAL, MIGRATIONS
+from .visit import ENTRY
 
 DOMAIN = Domain(
     name="vault",
@@ -33,7 +34,9 @@ DOMAIN = Domain(
         handler for module in (methods, entry_methods, key_methods, import_methods) for handler in collect(module)
     ),
     jobs=collect_jobs(jobs),
+    derive=store.derive,
     beside=sleep.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
+    entities=frozenset((ENTRY,)),
 )

@@ -18,7 +18,7 @@ from kept.wire.vault import RecoveryCode, Rotated, VaultStatus
 
 from ..store import Store
 from ..store.changes import ChangeLog
-from . import entries, head, keys, opening, store
+from . import entries, head, keys, opening, recovery_code, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .keyring import Opened
@@ -45,8 +45,6 @@ async def change_password(visit: Visit, password: str, new_password: str) -> Vau
 
 async def export_key(visit: Visit, password: str) -> RecoveryCode:
     """Wrap the data key under a code as well. Raises as `change_password`."""
-    from . import recovery_code  # noqa: PLC0415 - its list of words is seldom needed.
-
     proven, key = await opening.prove(visit, "export_key", password)
     words, code = recovery_code.make()
     try:
@@ -70,8 +68,6 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
 
     Raises as `opening.tried`, `Conflict` where there is no code, and `InvalidParams` for what can't be one.
     """
-    from . import recovery_code  # noqa: PLC0415 - as in `export_key`.
-
     code = recovery_code.read(words)
     locks = visit.keyring.locks
     try:

@@ -32,7 +32,7 @@ class Damaged(Exception):
 
 def seal(key: Bytes, plain: Bytes, aad: bytes) -> bytes:
     """Seal bytes under a key of 32 bytes, bound to `aad`, which opening needs again."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - most daemons never need it.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - a start does without.
 
     nonce = os.urandom(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plain, aad)

@@ -81,7 +81,7 @@ def password_bytes(password: str) -> bytearray:
 def derive_kek(password: Bytes, salt: bytes, parameters: KdfParameters) -> bytearray:
     """The key-encryption key of a password; takes as long as the parameters ask for, without the interpreter's lock.
     Raises `Damaged` for parameters that are out of bounds, and for what is no salt."""
-    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415 - most daemons never need it.
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415 - a start does without.
 
     if not parameters.is_sane() or len(salt) < _LEAST_SALT_BYTES:
         raise cipher.Damaged("the parameters of the derivation are out of bounds")

@@ -1,6 +1,8 @@
 """The tables of the vault. What says something of a secret is sealed; ids, revisions, sizes and times are not.
 
 - `vault`: one row. How the password becomes a key, the wrapped data key, and the head (`head`).
+- `vault_spare`: the same row once more, on a page of its own: without it one damaged page would take every secret. A
+  recovery takes the newer of the two.
 - `vault_entry`: a row for each. `value_mark` is the nonce and the tag of the sealed value, beside it, so that a look
   at all entries reads no values, and yet is bound to them.
 - `vault_guard`: wrong passwords since the last right one. It stays where a backup comes back.
@@ -14,11 +16,10 @@ from ..store.migrations import Migration
 
 LOCAL = ("vault_guard", "vault_receipt")
 
-MIGRATIONS = (
-    Migration(
-        "001_vault",
-        """
-        CREATE TABLE vault (
+
+def _header(name: str) -> str:
+    return f"""
+        CREATE TABLE {name} (
             only INTEGER PRIMARY KEY CHECK (only = 1),
             id TEXT NOT NULL,
             created_at INTEGER NOT NULL,
@@ -33,6 +34,15 @@ MIGRATIONS = (
             counter INTEGER NOT NULL,
             head BLOB NOT NULL
         ) STRICT;
+    """
+
+
+MIGRATIONS = (
+    Migration(
+        "001_vault",
+        f"""
+        {_header("vault")}
+        {_header("vault_spare")}
 
         CREATE TABLE vault_entry (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,

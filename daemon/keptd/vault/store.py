@@ -110,10 +110,19 @@ def head(db: apsw.Connection) -> bytes | None:
 
 
 def put_header(db: apsw.Connection, header: Header) -> None:
-    """Make the vault's row this one."""
-    db.execute(
-        f"INSERT OR REPLACE INTO vault (only, {_HEADER}) VALUES (1, {', '.join('?' * len(header))})", tuple(header)
-    )
+    """Make the vault's row this one, and the spare one."""
+    marks = ", ".join("?" * len(header))
+    for table in ("vault", "vault_spare"):
+        db.execute(f"INSERT OR REPLACE INTO {table} (only, {_HEADER}) VALUES (1, {marks})", tuple(header))
+
+
+def derive(db: apsw.Connection) -> None:
+    """After a recovery: of the vault's row and the spare one, the newer in the place of the other."""
+    for table, other in (("vault", "vault_spare"), ("vault_spare", "vault")):
+        db.execute(
+            f"INSERT OR REPLACE INTO {table} SELECT * FROM {other} "
+            f"WHERE counter > ifnull((SELECT counter FROM {table}), -1)"
+        )
 
 
 def count(db: apsw.Connection) -> int:

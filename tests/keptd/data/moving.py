@@ -123,6 +123,8 @@ async def furnish(daemon: Daemon, peer: Peer) -> None:
     await peer.result("component.set", name="old", status="down")
     await peer.result("component.delete", name="old")
     await _talk(peer)
+    await peer.result("vault.init", password="correct horse")
+    await peer.result("vault.store", name="mail", value={"token": 1}, metadata={"user": "me"})
     for number in range(4):
         await peer.result("action.log", action=f"did {number}", details={"n": number}, project="p")
     daemon.clock.advance(100 * 86_400)

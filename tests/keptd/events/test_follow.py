@@ -166,7 +166,7 @@ async def test_a_topic_of_another_form_is_refused(peer: Peer, topic: str) -> Non
         ("memry", "Did you mean memory"),
         ("memory.sett", "Did you mean memory.set"),
         ("decision.get", "Did you mean decision"),
-        ("zzz", "The entities are action, component, database, decision, error, memory, message, session, trash."),
+        ("zzz", "The entities are action, component, database, decision, error, memory, message, session, trash"),
     ],
 )
 async def test_a_topic_that_no_change_can_have_is_refused_with_a_hint(

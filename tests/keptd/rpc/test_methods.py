@@ -142,9 +142,15 @@ async def heavy_control(ctx: ControlCtx, call: PingThing) -> Thing:
     return Thing("")
 
 
+@serves(at_once=lambda ctx, call: None)
+def at_once_anyway(ctx: ControlCtx, call: PingThing) -> Thing:
+    return Thing("")
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
+        (at_once_anyway, "only what may have to wait"),
         (no_call, "must be annotated with a Call"),
         (bare, "must be annotated with a Call"),
         (one_parameter, "takes"),

@@ -1,4 +1,4 @@
-"""A daemon with a vault whose passwords cost as little as they may, and what tests of the vault do to it."""
+"""A daemon with a vault, and what tests of the vault do to it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from keptd.vault.keyring import Keyring
 from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer, StageClock, running
 
-WEAK = {"vault__memory_kib": "19456", "vault__passes": "2", "vault__lanes": "1"}
 PASSWORD = "correct horse"
 OTHER = "battery staple"
 
 
 @asynccontextmanager
 async def guarded(home: Path, clock: StageClock | None = None, /, **settings: str) -> AsyncIterator[Daemon]:
-    """A daemon whose passwords are cheap to try."""
-    async with running(home, None, clock, **{**WEAK, **settings}) as daemon:
+    """A daemon, with the clock of a former one."""
+    async with running(home, None, clock, **settings) as daemon:
         yield daemon
 
 

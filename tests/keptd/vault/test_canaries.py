@@ -30,6 +30,7 @@ from kept.wire.memory import SetMemory
 from kept.wire.vault import (
     AuditVault,
     ChangePassword,
+    Confirm,
     DeleteSecret,
     ExportKey,
     InitVault,
@@ -209,9 +210,24 @@ def _read(watch: Watch, calls: list[StoreSecret]) -> None:
     watch.refused(RetrieveSecret(id=bird("name")))
     watch.done(AuditVault(id=calls[0].name))
     watch.refused(AuditVault(id=bird("name")))
-    for call in (RetrieveSecret(id=calls[7].name), RetrieveSecret(id=calls[7].name, wait_seconds=1)):
-        watch.refused(call, watch.agent)
+    watch.refused(RetrieveSecret(id=calls[7].name), watch.agent)
+    _ask(watch, calls[7].name)
     watch.refused(DeleteSecret(id=calls[0].name), watch.agent)
+
+
+def _ask(watch: Watch, name: str) -> None:
+    """An agent asks for a secret and waits, and a person says no."""
+    with closing(_connection(watch)) as agent:
+        hello = request(1, Hello.method, client="bot", kind="agent")
+        agent.sendall(hello + b"\n" + request(2, RetrieveSecret.method, id=name, wait_seconds=600) + b"\n")
+        while not (waiting := watch.client.call(ListRequests()).items):
+            pass
+        watch.look("vault.asked")
+        watch.done(Confirm(id=waiting[0].id, answer="deny"))
+        said = b""
+        while said.count(b"\n") < 2:
+            said += agent.recv(65_536)
+    assert not found(said), said
 
 
 def _say_nonsense(watch: Watch) -> None:

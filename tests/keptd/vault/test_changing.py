@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import anyio
@@ -9,6 +10,7 @@ import apsw
 import pytest
 
 from keptd.vault import changing
+from keptd.vault.keys import DataKey
 from tests.harness import Daemon, Peer
 
 from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, rows
@@ -96,9 +98,14 @@ async def test_a_lock_in_the_middle_of_a_rotation_leaves_nothing_open_and_nothin
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: peer.result("vault.rotate", password=PASSWORD))
         await began.wait()
+        opened = keyring(daemon).opened
+        assert opened is not None
+        vault_id = opened.key.vault_id
         await other.result("vault.lock")
         go.set()
     assert keyring(daemon).opened is None
+    left = [one for one in gc.get_objects() if isinstance(one, DataKey) and one.vault_id == vault_id]
+    assert all(one.is_wiped for one in left)
     await peer.result("vault.unlock", password=PASSWORD)
     assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
     assert (await peer.result("vault.status"))["key_version"] == 2

@@ -20,6 +20,7 @@ from keptd.vault.schema import MIGRATIONS
 from keptd.vault.store import Header
 from keptd.vault.visit import following, record
 from tests.harness import Daemon, Peer
+from tests.keptd.house import House
 from tests.rooms import ACTOR
 
 from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, tampered
@@ -31,24 +32,29 @@ HEADER = Header("the vault", 0, b"salt", 20_000, 2, 1, b"wrapped", 1, None, None
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[apsw.Connection]:
-    """A vault with three entries, of which the second was changed; its former row aside."""
+    """The vault of `fill`."""
     opened = open_writer(tmp_path / "kept.db")
     migrate(opened, [*OWN, ("vault", MIGRATIONS)], 0)
+    fill(opened)
+    yield opened
+    opened.close()
+
+
+def fill(db: apsw.Connection) -> None:
+    """A vault with three entries, of which the second was changed; its former row aside."""
     total = 0
     for number, one in enumerate(IDS):
         about = About(one, "general", (), {}, False, 0, 0)
         row = entries.seal(KEY, one, 1, about, b"%d" % number)
-        store.insert(opened, row)
-        note(opened, "vault.store", one, 1)
+        store.insert(db, row)
+        note(db, "vault.store", one, 1)
         if one == "b":
-            opened.execute("CREATE TABLE aside AS SELECT * FROM vault_entry WHERE id = 'b'")
+            db.execute("CREATE TABLE aside AS SELECT * FROM vault_entry WHERE id = 'b'")
             row = entries.seal(KEY, one, 2, about, b'"newer"')
-            store.update(opened, [row])
-            note(opened, "vault.update", one, 2)
+            store.update(db, [row])
+            note(db, "vault.update", one, 2)
         total = head.added(total, head.leaf(KEY, row.outline))
-    store.put_header(opened, following(KEY, HEADER, 3, total))
-    yield opened
-    opened.close()
+    store.put_header(db, following(KEY, HEADER, 3, total))
 
 
 def note(db: apsw.Connection, method: str, entry_id: str, revision: int) -> None:
@@ -120,6 +126,44 @@ def test_a_row_that_was_deleted_and_put_back_is_named(db: apsw.Connection) -> No
     assert found is not None
     assert found.trouble is not None
     assert found.trouble.damaged == ("a",)
+
+
+def test_a_recovery_and_the_vault_after_it_say_which_entries_are_lost(house: House) -> None:
+    fill(house.rooms.writer)
+    house.rooms.writer.execute("DROP TABLE aside")
+    house.hit("SELECT 'vault_entry', seq FROM vault_entry WHERE id = 'a'")
+
+    report = house.recover(with_backup=False)
+
+    left = {row.id for row in store.outlines(house.rooms.writer)}
+    lost = set(IDS) - left
+    assert lost
+    assert all(one in report.lost for one in lost)
+    found = inside.look(house.rooms.writer, KEY)
+    assert found is not None
+    assert found.trouble is not None
+    assert set(found.trouble.damaged) == lost
+
+
+@pytest.mark.parametrize("table", ["vault", "vault_spare"])
+@pytest.mark.parametrize("with_backup", [True, False], ids=["backup", "none"])
+def test_a_page_with_the_vaults_header_is_lost_without_a_loss(house: House, table: str, *, with_backup: bool) -> None:
+    fill(house.rooms.writer)
+    house.rooms.writer.execute("DROP TABLE aside")
+    house.back_up()
+    sound = inside.look(house.rooms.writer, KEY)
+    assert sound is not None
+    newer = following(KEY, HEADER._replace(counter=90, wrapped=b"newer"), 3, sound.total)
+    store.put_header(house.rooms.writer, newer)
+    house.hit(f"SELECT '{table}', only FROM {table}")
+
+    house.recover(with_backup=with_backup)
+
+    for each in ("vault", "vault_spare"):
+        assert house.rooms.writer.execute(f"SELECT wrapped FROM {each}").get == b"newer"
+    found = inside.look(house.rooms.writer, KEY)
+    assert found is not None
+    assert found.trouble is None
 
 
 def test_a_database_without_a_vault_has_nothing_to_look_at(db: apsw.Connection) -> None:

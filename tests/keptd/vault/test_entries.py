@@ -101,25 +101,23 @@ async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object)
         assert (await peer.result("vault.list"))["items"][0]["version"] == 1
 
 
-REQUESTS: dict[str, dict[str, Any]] = {
-    "vault.store": {"name": "a", "value": 1},
-    "vault.retrieve": {"id": "a"},
-    "vault.list": {},
-    "vault.search": {"query": "a"},
-    "vault.update": {"id": "a", "value": 2},
-    "vault.delete": {"id": "a"},
-    "vault.change_password": {"password": PASSWORD, "new_password": "another one"},
-    "vault.rotate": {"password": PASSWORD},
-    "vault.export_key": {"password": PASSWORD},
-    "vault.audit": {"id": "a"},
-    "vault.requests": {},
-    "vault.confirm": {"id": "a", "answer": "deny"},
-}
-
-
 async def test_nothing_is_told_or_changed_without_a_vault_or_while_it_is_locked(daemon: Daemon) -> None:
+    requests: dict[str, dict[str, Any]] = {
+        "vault.store": {"name": "a", "value": 1},
+        "vault.retrieve": {"id": "a"},
+        "vault.list": {},
+        "vault.search": {"query": "a"},
+        "vault.update": {"id": "a", "value": 2},
+        "vault.delete": {"id": "a"},
+        "vault.change_password": {"password": PASSWORD, "new_password": "another one"},
+        "vault.rotate": {"password": PASSWORD},
+        "vault.export_key": {"password": PASSWORD},
+        "vault.audit": {"id": "a"},
+        "vault.requests": {},
+        "vault.confirm": {"id": "a", "answer": "deny"},
+    }
     peer = await daemon.connect()
-    for method, params in REQUESTS.items():
+    for method, params in requests.items():
         assert await peer.refusal(method, **params) == (-32001, "not_found")
     for method, params in (("vault.lock", {}), ("vault.unlock", {"password": PASSWORD})):
         assert await peer.refusal(method, **params) == (-32001, "not_found")
@@ -127,7 +125,7 @@ async def test_nothing_is_told_or_changed_without_a_vault_or_while_it_is_locked(
     await peer.result("vault.init", password=PASSWORD)
     await peer.result("vault.store", name="a", value=1)
     await peer.result("vault.lock")
-    for method, params in REQUESTS.items():
+    for method, params in requests.items():
         assert await peer.refusal(method, **params) == (-32003, "locked")
     assert (await peer.result("vault.lock"))["state"] == "locked"
 
@@ -257,3 +255,10 @@ async def test_a_change_is_told_by_its_id_alone(daemon: Daemon, peer: Peer) -> N
         *[(name, "vault_entry", True) for name in ("vault.stored", "vault.updated", "vault.deleted")],
     ]
     assert "canary" not in str(events)
+
+
+async def test_an_entry_can_be_followed_before_there_is_one(daemon: Daemon, peer: Peer) -> None:
+    other = await daemon.connect()
+    await other.result("event.subscribe", topics=["vault_entry"])
+    entry = await peer.result("vault.store", name="a", value=1)
+    assert (await other.receive())["params"]["change"]["entity_id"] == entry["id"]
