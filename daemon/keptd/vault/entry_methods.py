@@ -24,7 +24,7 @@ from ..store.values import encode_value
 from ..store.versions import check_version
 from . import entries, head, search, store
 from .audit import Note
-from .cipher import Damaged
+from .cipher import Damaged, wipe
 from .entries import METADATA_BYTES, About
 from .keyring import Opened
 from .search import Known
@@ -79,9 +79,9 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
             created_at=former.created_at,
             updated_at=visit.clock.now(),
         )
-        row = entries.seal(
-            opened.key, known.id, known.revision + 1, about, value or _present_value(visit, opened, known)
-        )
+        plain = _present_value(visit, opened, known) if value is None else bytearray(value)
+        row = entries.seal(opened.key, known.id, known.revision + 1, about, plain)
+        wipe(plain)
         await _put(visit, opened, row, about, known, Note("update", row.id, revision=row.revision), call)
     return entries.entry(row.id, row.revision, about)
 

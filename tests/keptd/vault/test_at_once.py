@@ -142,6 +142,7 @@ CALLS: dict[str, tuple[Call[Any], Any, str]] = {
     "change_password": (ChangePassword(password=PASSWORD, new_password=OTHER), opening, "wrapped_by"),
     "unlock": (UnlockVault(password=PASSWORD), opening, "_unwrapped"),
     "unlock, looking": (UnlockVault(password=PASSWORD), inside, "look"),
+    "unlock, writing": (UnlockVault(password=PASSWORD), store, "forgive"),
     "export_key": (ExportKey(password=PASSWORD), keys, "derive_kek"),
 }
 
@@ -163,6 +164,8 @@ async def test_a_lock_while_keys_are_worked_on_leaves_none(
         await furnish(box)
         vault_id = vault_id_of(box)
         assert len(keys_left(vault_id)) == 1
+        if isinstance(call, UnlockVault):
+            await box(LockVault())
         gate = Gate(monkeypatch, module, name)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run, box)
