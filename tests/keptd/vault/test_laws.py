@@ -29,7 +29,6 @@ from kept.wire.vault import (
     UnlockVault,
     UpdateSecret,
 )
-
 from keptd.config import Vault
 from keptd.vault.opening import LONGEST
 
