@@ -11,8 +11,15 @@ class Running:
     """Cancelling it cancels its task, unless its handler has a way of its own to end soon and tell what it has done."""
 
     def __init__(self) -> None:
-        self.scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
         self._hook: Callable[[], None] | None = None
+
+    @property
+    def scope(self) -> anyio.CancelScope:
+        """What the task is in. It is made when it is asked for, since most calls become no task."""
+        if self._scope is None:
+            self._scope = anyio.CancelScope()
+        return self._scope
 
     @property
     def has_hook(self) -> bool:

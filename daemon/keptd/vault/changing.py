@@ -69,6 +69,7 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
     Raises as `opening.tried`, `Conflict` where there is no code, and `InvalidParams` for what can't be one.
     """
     code = recovery_code.read(words)
+    visit.lock_if_due()
     locks = visit.keyring.locks
     try:
         header = store.header(visit.store.inline)

@@ -11,15 +11,22 @@ Refuses to say why something doesn't open. Knows no table and no password.
 from __future__ import annotations
 
 import os
+import struct
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 MARK_BYTES = NONCE_BYTES + TAG_BYTES
 
-_FORM = "kept vault 1"
+_FORM = b"kept vault 1"
+_HEAD = struct.Struct(">IIIIqq")
 _LENGTH_BYTES = 4
-_NUMBER_BYTES = 8
 _STEP_BYTES = 64
 _STEPS_TO = 1024
 
@@ -30,25 +37,30 @@ class Damaged(Exception):
     """What was sealed doesn't open: it was changed, stands in another place, or another key sealed it."""
 
 
-def seal(key: Bytes, plain: Bytes, aad: bytes) -> bytes:
-    """Seal bytes under a key of 32 bytes, bound to `aad`, which opening needs again."""
+@cache
+def _library() -> tuple[type[AESGCM], type[InvalidTag]]:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - a start does without.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - a start does without.
 
+    return AESGCM, InvalidTag
+
+
+def seal(key: Bytes, plain: Bytes, aad: bytes) -> bytes:
+    """Seal bytes under a key of 32 bytes, bound to `aad`, which opening needs again."""
+    cipher, _ = _library()
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, plain, aad)
+    return nonce + cipher(key).encrypt(nonce, plain, aad)
 
 
 def open(key: Bytes, sealed: Bytes, aad: bytes) -> bytearray:  # noqa: A001 - what is done with what is sealed.
     """What was sealed, for the caller to wipe. Raises `Damaged`."""
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as in `seal`.
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as in `seal`.
-
+    cipher, invalid = _library()
     if len(sealed) < MARK_BYTES:
         raise Damaged("too short to have been sealed")
     plain = bytearray(len(sealed) - MARK_BYTES)
     try:
-        AESGCM(key).decrypt_into(sealed[:NONCE_BYTES], memoryview(sealed)[NONCE_BYTES:], aad, plain)
-    except InvalidTag:
+        cipher(key).decrypt_into(sealed[:NONCE_BYTES], memoryview(sealed)[NONCE_BYTES:], aad, plain)
+    except invalid:
         wipe(plain)
         raise Damaged("it doesn't open") from None
     return plain
@@ -56,13 +68,10 @@ def open(key: Bytes, sealed: Bytes, aad: bytes) -> bytearray:  # noqa: A001 - wh
 
 def aad(vault_id: str, entry_id: str, field: str, key_version: int, revision: int) -> bytes:
     """What a sealed field is bound to: the vault, the entry, which field of it, the data key's version and the entry's
-    revision. Each text has its length before it, so that no two places have the same bytes."""
-    return b"".join(
-        (
-            *(labelled(text.encode()) for text in (_FORM, vault_id, entry_id, field)),
-            *(number.to_bytes(_NUMBER_BYTES, "big") for number in (key_version, revision)),
-        )
-    )
+    revision. The lengths of the texts come first, so that no two places have the same bytes."""
+    vault, entry, name = vault_id.encode(), entry_id.encode(), field.encode()
+    lengths = _HEAD.pack(len(_FORM), len(vault), len(entry), len(name), key_version, revision)
+    return lengths + _FORM + vault + entry + name
 
 
 def labelled(part: bytes) -> bytes:

@@ -175,7 +175,7 @@ def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
     damaged = Conflict(
         "the present value is damaged, so it can't be kept", hint="Send a value as well, or restore a backup."
     )
-    if row is None:
+    if row is None or head.leaf(opened.key, row) != known.leaf:
         raise damaged
     try:
         return entries.open_value(opened.key, row)

@@ -18,19 +18,23 @@ Refuses to know how entries are read or written.
 from __future__ import annotations
 
 import hashlib
+import struct
 
 from .cipher import labelled
 from .keys import DataKey
-from .store import Header, Outline
+from .store import EntryRow, Header, Outline
 
 _MODULUS = 1 << 256
+_LEAF = struct.Struct(">III")
+_ENTRY = struct.Struct(">5sIqq")
 
 
-def leaf(key: DataKey, entry: Outline) -> int:
+def leaf(key: DataKey, entry: Outline | EntryRow) -> int:
     """What one entry adds. Raises `Wiped`."""
-    sealed = hashlib.sha256(b"".join(map(labelled, (entry.name_hash, entry.about, entry.value_mark))))
-    parts = (b"entry", entry.id.encode(), _number(entry.revision), _number(entry.key_version), sealed.digest())
-    return int.from_bytes(key.head_tag(b"".join(map(labelled, parts))), "big")
+    one, about, mark = entry.id.encode(), entry.about, entry.value_mark
+    sealed = hashlib.sha256(_LEAF.pack(len(entry.name_hash), len(about), len(mark)) + entry.name_hash + about + mark)
+    numbers = _ENTRY.pack(b"entry", len(one), entry.revision, entry.key_version)
+    return int.from_bytes(key.head_tag(numbers + one + sealed.digest()), "big")
 
 
 def added(total: int, *leaves: int) -> int:

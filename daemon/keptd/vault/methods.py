@@ -33,7 +33,7 @@ from kept.wire.vault import (
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store.pages import Order, fit, page
-from . import audit, entries, search, store
+from . import audit, entries, head, search, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import About
@@ -65,11 +65,7 @@ async def retrieve_secret(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry:
         read = await _awaited(visit, read.row.id)
     found = _told(visit, read)
     if found is None:
-        await visit.note(Note("retrieve", read.row.id, "damaged"))
-        raise StorageFailed(
-            "what is stored of this entry doesn't open: it is damaged",
-            hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
-        )
+        raise await _damaged(visit, read.row.id)
     return found
 
 
@@ -148,26 +144,40 @@ class _Read(NamedTuple):
 
 
 def _read(visit: Visit, ref: str) -> _Read | None:
-    """An entry's row, of the state that is in memory; None where there is none, or not yet. Raises `Locked`."""
+    """An entry's row, where it is the very one that is known in memory; None where there is none, or another, as while
+    a change is on its way. Raises `Locked`."""
     opened = visit.keyring.opened
     known = opened.contents.find(ref) if opened is not None else None
     stored, row = store.found(visit.store.inline, known.id if known is not None else "")
     opened = visit.look(stored)
-    if known is None or row is None or row.revision != known.revision or row.key_version != opened.key.version:
+    if known is None or row is None or head.leaf(opened.key, row) != known.leaf:
         return None
     return _Read(opened.key, row, known.about)
 
 
 async def _awaited(visit: Visit, ref: str) -> _Read:
-    """As `_read`, when what is being changed is in memory. Raises `NotFound` and `Locked`."""
+    """As `_read`, when what is being changed is in memory. Raises `NotFound`, `Locked`, and `StorageFailed` where the
+    row is another."""
     read = _read(visit, ref)
-    if read is None:
-        async with visit.keyring.turn:
-            read = _read(visit, ref)
-    if read is None:
-        await visit.note(Note("retrieve", outcome="not_found"))
-        raise missing()
-    return read
+    if read is not None:
+        return read
+    async with visit.keyring.turn:
+        read, known = _read(visit, ref), visit.opened().contents.find(ref)
+    if read is not None:
+        return read
+    if known is not None:
+        raise await _damaged(visit, known.id)
+    await visit.note(Note("retrieve", outcome="not_found"))
+    raise missing()
+
+
+async def _damaged(visit: Visit, entry_id: str) -> StorageFailed:
+    """What is stored of an entry isn't what was stored; that is written down."""
+    await visit.note(Note("retrieve", entry_id, "damaged"))
+    return StorageFailed(
+        "what is stored of this entry doesn't open: it is damaged",
+        hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
+    )
 
 
 def _told(visit: Visit, read: _Read) -> OpenEntry | None:

@@ -12,7 +12,8 @@ from a person by what it said of itself guards against accidents, not against a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import anyio.to_thread
@@ -208,6 +209,7 @@ async def init(visit: Visit, password: str) -> VaultStatus:
 async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultStatus:
     """Unlock it, and raise the cost of a guess where the settings ask for more. Raises as `prove`, and `Conflict` where
     it is damaged, unless that is to be overlooked."""
+    visit.lock_if_due()
     locks = visit.keyring.locks
     header, key = await prove(visit, "unlock", password)
     with key.wiped_on_failure():
@@ -266,10 +268,24 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, action: str, locks:
         audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
         changes.add(ENTITY, found.header.id)
 
-    await visit.write(step)
+    with _expected(visit, found.header.head):
+        await visit.write(step)
     if visit.keyring.locks != locks:
         raise late
     _open(visit, key, found)
+
+
+@contextmanager
+def _expected(visit: Visit, head: bytes) -> Iterator[None]:
+    """Who reads meanwhile what is unlocked already may meet this head."""
+    opened = visit.keyring.opened
+    if opened is not None:
+        opened.coming = head
+    try:
+        yield
+    finally:
+        if opened is not None:
+            opened.coming = None
 
 
 def _open(visit: Visit, key: DataKey, found: Inside) -> None:

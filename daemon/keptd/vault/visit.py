@@ -114,18 +114,21 @@ class Visit:
 
     def look(self, stored: bytes | None) -> Opened:
         """As `opened`, by the head that was read."""
-        opened = self.keyring.opened
+        keyring = self.keyring
+        opened = keyring.opened
         if stored is None:
-            self.keyring.lock()
+            keyring.lock()
             raise absent()
         if opened is None:
             raise Locked("the vault is locked")
         if not opened.is_of(stored):
-            self.keyring.replaced()
+            keyring.replaced()
             raise Locked("the vault was locked, since another copy of it was put in its place")
-        if self.lock_if_due():
+        boot = self.clock.boot()
+        if opened.seconds_left(self.settings, boot)[0] <= 0:
+            self.lock_if_due()
             raise Locked("the vault was locked, since its time was over")
-        opened.used = self.clock.boot()
+        opened.used = boot
         return opened
 
     def lock_if_due(self) -> bool:

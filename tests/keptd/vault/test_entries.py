@@ -8,9 +8,10 @@ from typing import Any
 import apsw
 import pytest
 
+from keptd.vault import store
 from tests.harness import Daemon, Peer
 
-from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
+from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made, rows, tampered
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +220,16 @@ async def test_a_value_that_was_damaged_is_refused_and_written_down(daemon: Daem
     assert ("retrieve", "damaged") in await accesses(peer)
     assert (await peer.result("vault.update", id="a", value="new"))["version"] == 2
     assert (await peer.result("vault.retrieve", id="a"))["value"] == "new"
+
+
+async def test_an_older_row_in_the_place_of_a_newer_is_neither_told_nor_taken_over(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("vault.store", name="a", value="old")
+    (older,) = rows(daemon)
+    await peer.result("vault.update", id="a", value="new")
+    tampered(Path(daemon.paths.data_dir), lambda db: store.update(db, [older]))
+    assert await peer.refusal("vault.retrieve", id="a") == (-32009, "storage_failed")
+    assert await peer.refusal("vault.update", id="a", name="b") == (-32002, "conflict")
+    assert ("retrieve", "damaged") in await accesses(peer)
 
 
 async def test_the_audit_list_tells_every_access_and_no_name(daemon: Daemon, peer: Peer) -> None:

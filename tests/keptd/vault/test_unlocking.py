@@ -8,11 +8,12 @@ from typing import Any
 
 import anyio
 import apsw
+import msgspec
 import pytest
 
 from keptd.vault import opening
 from keptd.vault.keys import DataKey
-from tests.harness import Daemon, Peer
+from tests.harness import Daemon, Peer, request
 
 from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
 
@@ -109,6 +110,30 @@ async def test_whatever_takes_the_password_counts_it_when_it_is_wrong(daemon: Da
     assert (await peer.result("vault.status"))["failures"] == 0
 
 
+async def test_too_many_passwords_at_once_are_refused_untried(daemon: Daemon, peer: Peer) -> None:
+    ring = keyring(daemon)
+    async with ring.deriving:
+        for number in range(opening.QUEUE):
+            await peer.send(request(number, "vault.unlock", password=PASSWORD))
+        await daemon.until("they wait", lambda: ring.deriving.statistics().tasks_waiting == opening.QUEUE)
+        other = await daemon.connect()
+        assert await other.refusal("vault.unlock", password=PASSWORD) == (-32007, "busy")
+        await peer.close()
+    await daemon.until("nobody waits", lambda: not ring.deriving.locked())
+
+
+async def test_the_status_says_until_when_it_is_open(daemon: Daemon, peer: Peer) -> None:
+    daemon.clock.advance(60)
+    status = await peer.result("vault.status")
+    assert (status["unlocked_at"], status["locks_at"], status["locks_by"]) == (
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:10:00Z",
+        "2026-01-01T02:00:00Z",
+    )
+    status = await peer.result("vault.lock")
+    assert (status["unlocked_at"], status["locks_at"], status["locks_by"]) == (None, None, None)
+
+
 async def test_who_hangs_up_while_a_password_is_tried_has_tried_it(daemon: Daemon, peer: Peer) -> None:
     other = await daemon.connect()
     await other.send(b'{"jsonrpc":"2.0","id":1,"method":"vault.unlock","params":{"password":"wrong"}}')
@@ -131,6 +156,23 @@ async def test_a_weak_vault_is_made_as_strong_as_the_settings_ask_by_the_next_un
         peer = await made(daemon)
         assert (await peer.result("vault.status"))["kdf"]["passes"] == 3
         assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+
+
+async def test_who_reads_while_it_is_made_stronger_is_not_locked_out(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("vault.store", name="a", value=1)
+    overridden = daemon.supervisor._config
+    settings = msgspec.structs.replace(overridden.vault, passes=3)
+    daemon.supervisor._dispatcher.configure(msgspec.structs.replace(overridden, vault=settings), daemon.served())
+    other, done = await daemon.connect(), anyio.Event()
+
+    async def unlock() -> None:
+        assert (await other.result("vault.unlock", password=PASSWORD))["kdf"]["passes"] == 3
+        done.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(unlock)
+        while not done.is_set():
+            assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
 
 
 async def test_it_falls_shut_when_nobody_uses_it_and_when_its_longest_time_is_over(daemon: Daemon, peer: Peer) -> None:
