@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test crash damage large package tour types lint api api-check coverage bench lock clean
+.PHONY: help setup test crash damage vault-proof large package tour types lint api api-check coverage bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -61,6 +61,9 @@ coverage: $(STAMP) ## run the suite and say what it doesn't reach
 damage: $(STAMP) ## damage every page of a database and every byte of a backup in turn, and print what comes of it
 	$(PY) -m tests.damage_table --many 100
 	KEPT_DAMAGE=all $(PY) -m pytest tests/keptd/backups/test_every_byte.py
+
+vault-proof: $(STAMP) ## plant 1,000 secrets and look for them everywhere, and change every bit of the vault's tables
+	KEPT_VAULT=all $(PY) -m pytest -n 2 tests/keptd/vault tests/test_canaries.py
 
 large: $(STAMP) ## show that a session of 200 MB takes no more memory than one of 20 MB
 	KEPT_LARGE=1 $(PY) -m pytest -s tests/keptd/sessions/test_memory.py

@@ -212,6 +212,8 @@ class Server:
                 peer.received_bytes += len(chunk)
                 for line in splitter.feed(chunk):
                     await self._take(peer, line)
+                # What waits for the next request holds on to none of the last: there may have been a password in it.
+                line, chunk = None, b""
                 if peer.outbox:
                     _send(peer, connection)
                 peer.uncork()

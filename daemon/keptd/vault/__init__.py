@@ -34,8 +34,8 @@ DOMAIN = Domain(
         handler for module in (methods, entry_methods, key_methods, import_methods) for handler in collect(module)
     ),
     jobs=collect_jobs(jobs),
-    beside=sleep.follow,
     derive=store.derive,
+    beside=sleep.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
     entities=frozenset((ENTRY,)),

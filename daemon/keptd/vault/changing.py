@@ -69,6 +69,8 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
     Raises as `opening.tried`, `Conflict` where there is no code, and `InvalidParams` for what can't be one.
     """
     code = recovery_code.read(words)
+    visit.lock_if_due()
+    locks = visit.keyring.locks
     try:
         header = store.header(visit.store.inline)
         if header is None:
@@ -86,7 +88,7 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
             found.header = await _wrapped(visit, new_password, found.header, key)
             if found.trouble is None:
                 found.header = following(key, found.header, len(found.known), found.total)
-            await opening.come_in(visit, key, found, "recover")
+            await opening.come_in(visit, key, found, "recover", locks)
     return opening.status(visit)
 
 
@@ -108,7 +110,7 @@ async def rotate(visit: Visit, password: str, *, drop_damaged: bool) -> Rotated:
                 had_code = opened.header.recovery is not None
 
                 def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
-                    store.delete(db, anew.dropped)
+                    store.keep_only(db, {row.id for row in anew.rows})
                     store.update(db, anew.rows)
                     _forgive(db, changes, now)
 

@@ -24,7 +24,7 @@ from ..store.values import encode_value
 from ..store.versions import check_version
 from . import entries, head, search, store
 from .audit import Note
-from .cipher import Damaged
+from .cipher import Damaged, wipe
 from .entries import METADATA_BYTES, About
 from .keyring import Opened
 from .search import Known
@@ -79,9 +79,9 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
             created_at=former.created_at,
             updated_at=visit.clock.now(),
         )
-        row = entries.seal(
-            opened.key, known.id, known.revision + 1, about, value or _present_value(visit, opened, known)
-        )
+        plain = _present_value(visit, opened, known) if value is None else bytearray(value)
+        row = entries.seal(opened.key, known.id, known.revision + 1, about, plain)
+        wipe(plain)
         await _put(visit, opened, row, about, known, Note("update", row.id, revision=row.revision), call)
     return entries.entry(row.id, row.revision, about)
 
@@ -100,7 +100,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
         check_version("entry", known.revision, call.if_version)
         total = head.removed(opened.total, known.leaf)
         header = following(opened.key, opened.header, len(opened.contents) - 1, total)
-        receipt = _request(opened, call)
+        receipt = _request(opened, call, known.id)
 
         def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
             store.delete(db, (known.id,))
@@ -129,7 +129,7 @@ async def _put(
     _check_room(visit, opened, known, former)
     total = head.added(opened.total if former is None else head.removed(opened.total, former.leaf), leaf)
     header = following(opened.key, opened.header, len(opened.contents) + (former is None), total)
-    receipt = Receipt(_request(opened, call), row.key_version, row.id)
+    receipt = Receipt(_request(opened, call, row.id), row.key_version, row.id)
 
     def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
         if former is None:
@@ -186,8 +186,7 @@ def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
 def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:
     """What was done with this idempotency key. Raises `Conflict` where that was something else."""
     done = store.receipt(visit.store.inline, key)
-    # Requests of before a rotation were marked with another key.
-    if done is not None and done.key_version == opened.key.version and done.request != _request(opened, call):
+    if done is not None and not _is_its(opened, call, done):
         raise Conflict(
             "the idempotency_key was used for another request within the last day",
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
@@ -196,8 +195,21 @@ def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | De
     return done
 
 
-def _request(opened: Opened, call: Any) -> bytes:
-    return opened.key.request_hash(call.method.encode() + b" " + _encode(call))
+def _is_its(opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, done: Receipt) -> bool:
+    """Whether a receipt is this request's. One of before a rotation was marked with another key: of that, the entry
+    tells, which must be the one that the request names, or gone where that was to be deleted."""
+    if done.key_version == opened.key.version:
+        return done.request == _request(opened, call, done.entry_id)
+    known = opened.contents.get(done.entry_id)
+    if isinstance(call, DeleteSecret) or known is None:
+        return known is None
+    named = (call.name,) if isinstance(call, StoreSecret) else (call.id, call.name)
+    return any(name is not None and opened.contents.find(name) is known for name in named)
+
+
+def _request(opened: Opened, call: Any, entry_id: str) -> bytes:
+    """What stands for a request and the entry that it was about: a receipt that was changed answers for nothing."""
+    return opened.key.request_hash(f"{entry_id} {call.method} ".encode() + _encode(call))
 
 
 def _as_it_is(opened: Opened, done: Receipt) -> Entry:

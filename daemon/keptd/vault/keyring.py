@@ -67,6 +67,10 @@ class Keyring:
         """What the last attempt to unlock found."""
         self.failed: float | None = None
         """When, on the boot clock, a wrong password last came in this run."""
+        self.looked: float | None = None
+        """When, on the boot clock, it was first asked in this run how long the next one has to wait."""
+        self.locks = 0
+        """How often it was locked, also where it was locked already: whoever unlocks it meanwhile comes too late."""
         self.asking = Asking()
         self.diary = Diary()
         self.turn = anyio.Lock()
@@ -83,6 +87,7 @@ class Keyring:
     def lock(self) -> bool:
         """Wipe the keys and drop what was read; whether it was unlocked. Who waits for a confirmation is refused."""
         was_open = self.opened is not None
+        self.locks += 1
         self._drop()
         self.asking.end_all()
         return was_open

@@ -16,10 +16,10 @@ A new password wraps the same data key anew. Who had the old password and an old
 `vault.rotate` makes another.
 
 What lies in memory: while the vault is unlocked, the four keys and the data key, as `bytearray`s that are overwritten
-when it is locked. Not everything can be: the password came as a `str` in a message, Python and OpenSSL make copies of
-what they work with, and a freed copy is overwritten only when its memory is used again. So the daemon leaves no dump of
-its memory, and keys live for minutes. What can read the memory of a running daemon, as root can, reads an unlocked
-vault.
+when it is locked; none of them is found in the daemon's memory then. Not everything can be overwritten: the password
+came as a `str` in a message, and so did values and names, and a copy that nothing refers to any more stays until its
+memory is used again. So the daemon leaves no dump of its memory, and keys live for minutes. What can read the memory of
+a running daemon, as root can, reads an unlocked vault.
 
 Refuses to store anything: `store` does.
 """
@@ -39,6 +39,9 @@ from . import cipher
 from .cipher import Bytes, wipe
 
 SALT_BYTES = 16
+
+_LEAST_SALT_BYTES = 8
+"""What Argon2 takes (RFC 9106, 3.1)."""
 
 _PURPOSES: Final = ("entries", "names", "head", "receipts")
 
@@ -77,10 +80,10 @@ def password_bytes(password: str) -> bytearray:
 
 def derive_kek(password: Bytes, salt: bytes, parameters: KdfParameters) -> bytearray:
     """The key-encryption key of a password; takes as long as the parameters ask for, without the interpreter's lock.
-    Raises `Damaged` for parameters that are out of bounds."""
+    Raises `Damaged` for parameters that are out of bounds, and for what is no salt."""
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id  # noqa: PLC0415 - a start does without.
 
-    if not parameters.is_sane():
+    if not parameters.is_sane() or len(salt) < _LEAST_SALT_BYTES:
         raise cipher.Damaged("the parameters of the derivation are out of bounds")
     kek = bytearray(cipher.KEY_BYTES)
     Argon2id(
@@ -103,7 +106,9 @@ def context(vault_id: str, key_version: int, salt: bytes, parameters: KdfParamet
     numbers = (key_version, *(msgspec.structs.astuple(parameters) if parameters else ()))
     purpose = "wrapped by password" if parameters else "wrapped by recovery code"
     texts = (b"kept vault 1", purpose.encode(), vault_id.encode(), salt)
-    return b"".join(map(cipher.labelled, texts)) + b"".join(number.to_bytes(8, "big") for number in numbers)
+    return b"".join(map(cipher.labelled, texts)) + b"".join(
+        number.to_bytes(8, "big", signed=True) for number in numbers
+    )
 
 
 def wrap(kek: Bytes, data_key: Bytes, context: bytes) -> bytes:

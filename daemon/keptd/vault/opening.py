@@ -2,8 +2,9 @@
 
 A wrong password is on disk, in the count, the audit list and the change log, before it is told: a daemon that is
 killed has not forgotten it. The first three cost nothing, then each next one waits twice as long, from a second to a
-quarter of an hour. The wait is measured by the boot clock; after a restart by the wall clock, and a clock that was set
-makes it no longer than it was. A password that must wait is refused untried.
+quarter of an hour. The wait is measured by the boot clock; after a restart by the wall clock, or by the boot clock from
+the first look in that run, whichever is further: a clock that was set back makes no wait longer than it was. A password
+that must wait is refused untried.
 
 An agent that knows the password may unlock: it gets no more then than the vault lets agents have. That an agent is told
 from a person by what it said of itself guards against accidents, not against a hostile program of the same user.
@@ -56,9 +57,13 @@ def seconds_left(visit: Visit) -> float:
     """How long the next password has to wait."""
     count, at = store.failures(visit.store.inline)
     wait = pause(count)
-    failed = visit.keyring.failed
-    passed = (visit.clock.now() - at) / SECOND if failed is None else visit.clock.boot() - failed
-    return max(0.0, wait - max(0.0, passed))
+    boot = visit.clock.boot()
+    keyring = visit.keyring
+    if keyring.failed is not None:
+        return max(0.0, wait - (boot - keyring.failed))
+    if keyring.looked is None:
+        keyring.looked = boot
+    return max(0.0, wait - max((visit.clock.now() - at) / SECOND, boot - keyring.looked))
 
 
 def policy(visit: Visit) -> KdfParameters:
@@ -167,7 +172,8 @@ def _after(seconds: float) -> str:
 
 
 async def init(visit: Visit, password: str) -> VaultStatus:
-    """Make the vault, and unlock it. Raises `Conflict` where there is one."""
+    """Make the vault, and unlock it, unless it is locked meanwhile. Raises `Conflict` where there is one."""
+    locks = visit.keyring.locks
     async with visit.keyring.turn:
         if store.header(visit.store.inline) is not None:
             raise Conflict("there is a vault already", hint="vault.unlock opens it.")
@@ -193,13 +199,18 @@ async def init(visit: Visit, password: str) -> VaultStatus:
                 wrapped = await anyio.to_thread.run_sync(wrapped_by, password, bare, key.secret, policy(visit))
             header = following(key, wrapped, 0, 0)
             await visit.write(step)
-            _open(visit, key, Inside(header, [], 0, None))
+            if visit.keyring.locks == locks:
+                _open(visit, key, Inside(header, [], 0, None))
+            else:
+                key.wipe()
     return status(visit)
 
 
 async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultStatus:
     """Unlock it, and raise the cost of a guess where the settings ask for more. Raises as `prove`, and `Conflict` where
     it is damaged, unless that is to be overlooked."""
+    visit.lock_if_due()
+    locks = visit.keyring.locks
     header, key = await prove(visit, "unlock", password)
     with key.wiped_on_failure():
         async with visit.keyring.turn:
@@ -208,9 +219,10 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
                 await refuse_damaged(visit, "unlock", found)
             wanted = header.kdf.raised_to(policy(visit))
             if found.trouble is None and wanted != header.kdf:
-                raised = await anyio.to_thread.run_sync(wrapped_by, password, found.header, key.secret, wanted)
+                async with visit.keyring.deriving:
+                    raised = await anyio.to_thread.run_sync(wrapped_by, password, found.header, key.secret, wanted)
                 found.header = following(key, raised, len(found.known), found.total)
-            await come_in(visit, key, found, "unlock")
+            await come_in(visit, key, found, "unlock", locks)
     return status(visit)
 
 
@@ -237,10 +249,16 @@ async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
     raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
 
 
-async def come_in(visit: Visit, key: DataKey, found: Inside, action: str) -> None:
+async def come_in(visit: Visit, key: DataKey, found: Inside, action: str, locks: int) -> None:
     """Store the header that was found, or made of it, forgive what was wrong, and have it open; to be called in turn.
-    Raises `Conflict` where another came in between."""
+
+    `locks` is how often it had been locked when this was asked for: a lock since then, as that of a machine which goes
+    to sleep, is the last word. Raises `Conflict` then, or where another came in between.
+    """
     before = store.head(visit.store.inline)
+    late = Conflict("the vault was locked meanwhile", hint="Unlock it again.")
+    if visit.keyring.locks != locks:
+        raise late
 
     def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
         if store.head(db) != before:
@@ -252,6 +270,8 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, action: str) -> Non
 
     with _expected(visit, found.header.head):
         await visit.write(step)
+    if visit.keyring.locks != locks:
+        raise late
     _open(visit, key, found)
 
 

@@ -4,8 +4,8 @@ what is sealed."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -20,9 +20,10 @@ _FOUND = (
     "FROM vault AS v LEFT JOIN vault_entry AS e ON e.id = ?"
 )
 _OUTLINES = (
-    "SELECT id, name_hash, revision, key_version, about, value_mark, length(value) FROM vault_entry ORDER BY seq"
+    "SELECT CAST(id AS BLOB), name_hash, revision, key_version, about, value_mark, length(value) "
+    "FROM vault_entry ORDER BY seq"
 )
-_WHOLE = f"SELECT {_PARTS} FROM vault_entry ORDER BY seq"
+_WHOLE = f"SELECT CAST(id AS BLOB), {_PARTS[len('id, ') :]} FROM vault_entry ORDER BY seq"
 _INSERT = f"INSERT INTO vault_entry ({_PARTS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = (
     "UPDATE vault_entry SET name_hash = ?, revision = ?, key_version = ?, about = ?, value_mark = ?, value = ? "
@@ -98,7 +99,8 @@ class Receipt(NamedTuple):
 
 def header(db: apsw.Connection) -> Header | None:
     """The vault, where there is one."""
-    return next(map(Header._make, db.execute(f"SELECT {_HEADER} FROM vault")), None)
+    rows = db.execute(f"SELECT CAST(id AS BLOB), {_HEADER[len('id, ') :]} FROM vault")
+    return next((Header(_text(row[0]), *row[1:]) for row in rows), None)
 
 
 def head(db: apsw.Connection) -> bytes | None:
@@ -138,12 +140,12 @@ def found(db: apsw.Connection, entry_id: str) -> tuple[bytes | None, EntryRow | 
 
 def outlines(db: apsw.Connection) -> Iterator[Outline]:
     """All entries, without reading their values."""
-    return map(Outline._make, db.execute(_OUTLINES))
+    return (Outline(_text(row[0]), *row[1:]) for row in db.execute(_OUTLINES))
 
 
 def whole(db: apsw.Connection) -> Iterator[EntryRow]:
     """All entries."""
-    return map(EntryRow._make, db.execute(_WHOLE))
+    return (EntryRow(_text(row[0]), *row[1:]) for row in db.execute(_WHOLE))
 
 
 def insert(db: apsw.Connection, row: EntryRow) -> None:
@@ -159,6 +161,12 @@ def update(db: apsw.Connection, rows: Iterable[EntryRow]) -> None:
 def delete(db: apsw.Connection, ids: Iterable[str]) -> None:
     """Take entries out; the database writes zeros over them."""
     db.executemany("DELETE FROM vault_entry WHERE id = ?", ((one,) for one in ids))
+
+
+def keep_only(db: apsw.Connection, ids: Container[str]) -> None:
+    """Take out all but these, also where an id is no text any more."""
+    rows: list[Any] = db.execute("SELECT seq, CAST(id AS BLOB) FROM vault_entry").fetchall()
+    db.executemany("DELETE FROM vault_entry WHERE seq = ?", ((seq,) for seq, one in rows if _text(one) not in ids))
 
 
 def failures(db: apsw.Connection) -> Failures:
@@ -202,6 +210,11 @@ def sweep_receipts(db: apsw.Connection, before: int, limit: int) -> int:
         (before, limit),
     )
     return db.changes()
+
+
+def _text(stored: bytes) -> str:
+    """An id, also where what is stored is not UTF-8: then as one that no entry has, which opens nothing."""
+    return stored.decode("utf-8", "backslashreplace")
 
 
 def _hashed(key: str) -> str:

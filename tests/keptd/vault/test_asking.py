@@ -23,6 +23,7 @@ async def waiting(daemon: Daemon, peer: Peer, bot: Peer) -> AsyncIterator[dict[s
     await bot.send(request("r", "vault.retrieve", id="mine", wait_seconds=60))
     await daemon.until("it waits", keyring(daemon).asking.all)
     (asked,) = (await peer.result("vault.requests"))["items"]
+    await peer.result("memory.set", key="after the event was written", value=0)
     yield asked
 
 
