@@ -23,7 +23,7 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import entry_methods, import_methods, jobs, key_methods, methods, sleep, store
+from . import beside, entry_methods, import_methods, jobs, key_methods, methods, store
 from .schema import LOCAL, MIGRATIONS
 from .visit import ENTRY
 
@@ -35,7 +35,7 @@ DOMAIN = Domain(
     ),
     jobs=collect_jobs(jobs),
     derive=store.derive,
-    beside=sleep.follow,
+    beside=beside.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
     entities=frozenset((ENTRY,)),

@@ -1,9 +1,8 @@
 """The audit list: who did what to which entry, and how it went. Owns the table `vault_audit`.
 
 It holds ids, never a name or a value, and can be read while the vault is locked. A change, a refusal and an unlock are
-in it when they are answered. Of a mere look it is handed to the writer, in order, before the answer goes out, which
-doesn't wait for the commit: what a killed daemon leaves out is the looks of its last moments. On a full disk looks go
-on and leave nothing but a line in the log.
+in it when they are answered. The answer to a mere look waits for no commit (`diary`): what a killed daemon leaves out
+is the looks of its last moments. On a full disk looks go on and leave nothing but a line in the log.
 """
 
 from __future__ import annotations

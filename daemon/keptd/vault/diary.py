@@ -1,14 +1,17 @@
 """Looks that are not in the audit list yet: handed to the writer, many in one write.
 
-The first is handed over at once; those that come while it is being written go together with the next write. So a busy
-reader costs few commits, and a killed daemon leaves out what came within its last one. Whatever changes the vault hands
-over what waits before it, so that the list is in the order of what happened.
+A look after a quiet moment is handed over at once. Those that come within `PACE_SECONDS` of it wait for the end of that
+time and go together, since a commit for each would take the interpreter from who reads on: it made a busy reader's
+look eleven times as long as a read of memory, and this makes it three. So a killed daemon leaves out what came within
+its last twentieth of a second. Whatever changes the vault, or asks for the audit list, hands over what waits before
+it, so that the list is whole and in the order of what happened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio
 import apsw
 import structlog
 
@@ -25,20 +28,50 @@ from .audit import Note
 log = structlog.get_logger(__name__)
 
 
+PACE_SECONDS = 0.05
+"""Between two writes of a busy reader's looks."""
+
+MOST = 1000
+"""Looks that wait at most: a write of that many takes the writer some milliseconds."""
+
+
 class Diary:
     """What one daemon still has to write down. Lives on the loop."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Actor, Note]] = []
-        self._is_writing = False
+        self._writing = 0
+        self._handed: float | None = None
+        """When, on the monotonic clock, something was last handed over."""
         self._place: tuple[Store, Clock] | None = None
+        self._begun = anyio.Event()
+        """Something waits."""
+        self._settled = anyio.Event()
+        """Nothing is being written."""
 
     def add(self, store: Store, clock: Clock, caller: Actor, note: Note) -> None:
         """Write it down soon."""
         self._place = store, clock
         self._waiting.append((clock.now(), caller, note))
-        if not self._is_writing:
+        is_quiet = self._handed is None or clock.monotonic() - self._handed >= PACE_SECONDS
+        if is_quiet or len(self._waiting) >= MOST:
             self.hand_over()
+        else:
+            self._begun.set()
+
+    async def pace(self, clock: Clock) -> None:
+        """Hand over what waits, from time to time, without end."""
+        while True:
+            await self._begun.wait()
+            await clock.wait(PACE_SECONDS)
+            self._begun = anyio.Event()
+            self.hand_over()
+
+    async def settled(self) -> None:
+        """Return when everything that was added is written down, or can't be."""
+        self.hand_over()
+        if self._writing:
+            await self._settled.wait()
 
     def hand_over(self) -> None:
         """Give the writer all that waits."""
@@ -46,7 +79,10 @@ class Diary:
             return
         store, clock = self._place
         notes, self._waiting = self._waiting, []
-        self._is_writing = True
+        self._handed = clock.monotonic()
+        if not self._writing:
+            self._settled = anyio.Event()
+        self._writing += 1
 
         def run(db: apsw.Connection) -> Written:
             for at, caller, note in notes:
@@ -54,9 +90,10 @@ class Diary:
             return Written(b"", 0)
 
         def done(outcome: Outcome) -> None:
-            self._is_writing = False
             _warn(outcome, notes)
-            self.hand_over()
+            self._writing -= 1
+            if not self._writing:
+                self._settled.set()
 
         deadline = clock.monotonic() + PATIENCE_SECONDS
         store.writer.submit(WriteJob(run, done, deadline, size=0, name="vault.audit"))

@@ -104,8 +104,9 @@ def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntry]:
 
 
 @serves
-def audit_vault(ctx: ControlCtx, call: AuditVault) -> Page[Access]:
+async def audit_vault(ctx: ControlCtx, call: AuditVault) -> Page[Access]:
     visit = Visit.of(ctx, call.method)
+    await visit.keyring.diary.settled()
     entry_id: str | None = call.id
     if call.id is not None and not IS_ID.fullmatch(call.id):
         known = visit.opened().contents.find(call.id)
