@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta, Struct
 
 from ..vault_run import Launch
+from ..wire.vault import RetrieveSecret
 from .parse import Command
 from .surface import Caller, Surface, UsageError, the_caller
 from .text import one_line
@@ -50,7 +51,8 @@ class LendTo(Struct, frozen=True, kw_only=True):
     running command's environment (/proc/PID/environ), and what it passes on to others; --secret-fd keeps it out of
     there.
 
-    An agent is lent what agents may read; for another secret the command waits until a person allows it.
+    An agent is lent what is marked --agent-usable or --agent-readable; for another secret the command waits until a
+    person allows it.
     """
 
     command: Annotated[tuple[str, ...], Meta(min_length=1, description="The command and its arguments, after --.")]
@@ -96,7 +98,13 @@ def lend(wanted: LendTo, call: Caller, surface: Surface) -> int:
 
     names = dict.fromkeys(loan.name for loan in loans)
     values = {
-        name: retrieve(name, call, surface, wait_seconds=wanted.wait_seconds, may_ask=wanted.input).value
+        name: retrieve(
+            RetrieveSecret(id=name, purpose="lend"),
+            call,
+            surface,
+            wait_seconds=wanted.wait_seconds,
+            may_ask=wanted.input,
+        ).value
         for name in names
     }
     hidden = {name: forms(value) for name, value in values.items()} if wanted.scrub else {}

@@ -3,6 +3,8 @@ waited for where an agent needs one's consent."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ..wire.errors import Denied, Locked
 from ..wire.vault import OpenEntry, RetrieveSecret, UnlockVault
 from .fields import fields_of
@@ -11,11 +13,11 @@ from .text import clean, one_line
 from .withheld import asked
 
 
-def retrieve(name: str, call: Caller, surface: Surface, *, wait_seconds: int, may_ask: bool) -> OpenEntry:
+def retrieve(request: RetrieveSecret, call: Caller, surface: Surface, *, wait_seconds: int, may_ask: bool) -> OpenEntry:
     """The entry with its value. With `may_ask` a person at the terminal is asked for the password of a locked vault; an
     agent that may not read it waits for a confirmation."""
     try:
-        return _confirmed(name, call, surface, wait_seconds)
+        return _confirmed(request, call, surface, wait_seconds)
     except Locked:
         here = the_caller(surface)
         if not may_ask or surface.json or not here.attended():
@@ -23,19 +25,20 @@ def retrieve(name: str, call: Caller, surface: Surface, *, wait_seconds: int, ma
     surface.err("the vault is locked\n")
     (password,) = (field for field in fields_of(UnlockVault) if field.secret)
     call(UnlockVault(password=here.secret(asked(password, "vault unlock", None))))
-    return _confirmed(name, call, surface, wait_seconds)
+    return _confirmed(request, call, surface, wait_seconds)
 
 
-def _confirmed(name: str, call: Caller, surface: Surface, wait_seconds: int) -> OpenEntry:
+def _confirmed(request: RetrieveSecret, call: Caller, surface: Surface, wait_seconds: int) -> OpenEntry:
     try:
-        return call(RetrieveSecret(id=name))
+        return call(request)
     except Denied:
         if not wait_seconds:
             raise
     surface.err(
-        f"waiting up to {wait_seconds} s for a person's consent to {one_line(name)}: kept vault requests shows it\n"
+        f"waiting up to {wait_seconds} s for a person's consent to {one_line(request.id)}: "
+        "kept vault requests shows it\n"
     )
-    request = RetrieveSecret(id=name, wait_seconds=wait_seconds)
     return the_caller(surface).await_consent(
-        request, lambda known: surface.err(f"to consent, in a terminal: kept vault confirm {clean(known)} allow\n")
+        replace(request, wait_seconds=wait_seconds),
+        lambda known: surface.err(f"to consent, in a terminal: kept vault confirm {clean(known)} allow\n"),
     )

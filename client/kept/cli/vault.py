@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ..wire import IdempotencyKey, Name, Tags, Version
 from ..wire.vault import (
     AgentReadable,
+    AgentUsable,
     Category,
     DeleteSecret,
     Entry,
@@ -33,7 +34,7 @@ from .render import render, show_json
 from .surface import FINE, Caller, Surface, UsageError, the_caller
 from .text import clean, one_line
 from .unlocking import retrieve as retrieve_entry
-from .vault_views import show_secret
+from .vault_views import readers, show_secret
 from .withheld import asked
 
 JsonValue = Annotated[bool, Meta(description="The value is JSON, and not text.")]
@@ -68,6 +69,7 @@ class Store(Struct, frozen=True, kw_only=True):
     tags: Tags = ()
     metadata: Metadata | None = None
     agent_readable: AgentReadable = False
+    agent_usable: AgentUsable = False
     idempotency_key: IdempotencyKey | None = None
 
 
@@ -86,6 +88,7 @@ class Update(Struct, frozen=True, kw_only=True):
     tags: Tags | None = None
     metadata: Metadata | None = None
     agent_readable: AgentReadable | None = None
+    agent_usable: AgentUsable | None = None
     if_version: Version | None = None
     idempotency_key: IdempotencyKey | None = None
 
@@ -104,7 +107,8 @@ def status(_: Vault, call: Caller, surface: Surface) -> int:
 def retrieve(wanted: Retrieve, call: Caller, surface: Surface) -> int:
     """Print the value."""
     the_caller(surface)
-    entry = retrieve_entry(wanted.id, call, surface, wait_seconds=wanted.wait_seconds, may_ask=wanted.input)
+    request = RetrieveSecret(id=wanted.id, purpose=wanted.purpose)
+    entry = retrieve_entry(request, call, surface, wait_seconds=wanted.wait_seconds, may_ask=wanted.input)
     if surface.json:
         show_json(entry, surface)
     else:
@@ -151,12 +155,14 @@ def _value(given: Any, is_json: bool) -> Any:
     return value
 
 
+_TOLD = {"people": "", "agents too": ", for agents too", "agents unread": ", for agents to use unread"}
+
+
 def _tell(done: str, entry: Entry, surface: Surface) -> int:
     if surface.json:
         show_json(entry, surface)
     else:
-        agents = ", for agents too" if entry.agent_readable else ""
-        surface.line(f"{done} {one_line(entry.name)} ({one_line(entry.category)}{agents})")
+        surface.line(f"{done} {one_line(entry.name)} ({one_line(entry.category)}{_TOLD[readers(entry)]})")
     return FINE
 
 

@@ -119,7 +119,7 @@ def show_entries(page: Page[Entry], surface: Surface) -> None:
             name=clean(entry.name),
             category=one_line(entry.category),
             tags=one_line(", ".join(entry.tags)),
-            read_by=_readers(entry),
+            read_by=readers(entry),
             changed=surface.when(entry.updated_at),
         )
         for entry in page.items
@@ -138,15 +138,18 @@ def show_found(page: Page[FoundEntry], surface: Surface) -> None:
             name=clean(entry.name),
             category=one_line(entry.category),
             found=one_line(entry.snippet),
-            read_by=_readers(entry),
+            read_by=readers(entry),
         )
         for entry in page.items
     ]
     surface.out(table(rows, surface))
 
 
-def _readers(entry: Entry) -> str:
-    return "agents too" if entry.agent_readable else "people"
+def readers(entry: Entry) -> str:
+    """Who gets its value without being asked about."""
+    if entry.agent_readable:
+        return "agents too"
+    return "agents unread" if entry.agent_usable else "people"
 
 
 def show_secret(entry: OpenEntry, surface: Surface) -> None:

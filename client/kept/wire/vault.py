@@ -57,6 +57,9 @@ Category = Annotated[
 ]
 Metadata = Annotated[dict[str, Any], Meta(description="What belongs to it, such as a user name; found by search.")]
 AgentReadable = Annotated[bool, Meta(description="Whether a client that said it is an agent may read the value.")]
+AgentUsable = Annotated[
+    bool, Meta(description="Whether such a client may lend it to a command, unread: kept vault run.")
+]
 
 CHANGES: tuple[type[KeptError], ...] = (Locked, NotFound, Conflict, StorageFull)
 """What can refuse whatever changes the vault."""
@@ -106,6 +109,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     metadata: dict[str, Any]
     agent_readable: bool
+    agent_usable: bool
     created_at: Time
     updated_at: Time
     version: int
@@ -233,14 +237,16 @@ class StoreSecret(Control[Entry], frozen=True, kw_only=True):
     tags: Tags = ()
     metadata: Metadata | None = None
     agent_readable: AgentReadable = False
+    agent_usable: AgentUsable = False
     idempotency_key: IdempotencyKey | None = None
 
 
 class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
     """The secret itself.
 
-    A client that said it is an agent (`daemon.hello {kind: "agent"}`) gets only what is `agent_readable`, unless a
-    person confirms it within `wait_seconds`: `vault.requests` shows who asks, `vault.confirm` answers.
+    A client that said it is an agent (`daemon.hello {kind: "agent"}`) gets only what is `agent_readable`, or what is
+    `agent_usable` where it lends it to a command, unless a person confirms it within `wait_seconds`: `vault.requests`
+    shows who asks, `vault.confirm` answers.
     """
 
     method = "vault.retrieve"
@@ -249,6 +255,10 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
     errors = (Locked, NotFound, Denied, StorageFailed)
 
     id: EntryRef
+    purpose: Annotated[
+        Literal["read", "lend"],
+        Meta(description="`lend`: for a command whose output is kept free of it; the audit list says so."),
+    ] = "read"
     wait_seconds: Annotated[
         int, Meta(ge=0, le=600, description="How long an agent waits for a person's confirmation; 0: not at all.")
     ] = 0
@@ -296,6 +306,7 @@ class UpdateSecret(Control[Entry], frozen=True, kw_only=True):
     tags: Tags | None = None
     metadata: Metadata | None = None
     agent_readable: AgentReadable | None = None
+    agent_usable: AgentUsable | None = None
     if_version: Version | None = None
     idempotency_key: IdempotencyKey | None = None
 

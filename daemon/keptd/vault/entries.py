@@ -32,6 +32,7 @@ class About(msgspec.Struct, frozen=True):
     tags: tuple[str, ...]
     metadata: dict[str, Any]
     agent_readable: bool
+    agent_usable: bool
     created_at: int
     updated_at: int
 
@@ -89,6 +90,7 @@ def shown(entry_id: str, revision: int, about: About) -> dict[str, Any]:
         "tags": about.tags,
         "metadata": about.metadata,
         "agent_readable": about.agent_readable,
+        "agent_usable": about.agent_usable,
         "created_at": to_time(about.created_at),
         "updated_at": to_time(about.updated_at),
         "version": revision,

@@ -45,7 +45,16 @@ async def store_secret(ctx: ControlCtx, call: StoreSecret) -> Entry:
             return _as_it_is(opened, done)
         _check_name(opened, call.name, None)
         now = visit.clock.now()
-        about = About(call.name, call.category, _once(call.tags), metadata, call.agent_readable, now, now)
+        about = About(
+            name=call.name,
+            category=call.category,
+            tags=_once(call.tags),
+            metadata=metadata,
+            agent_readable=call.agent_readable,
+            agent_usable=call.agent_usable,
+            created_at=now,
+            updated_at=now,
+        )
         row = entries.seal(opened.key, new_id(), 1, about, value)
         await _put(visit, opened, row, about, None, Note("store", row.id, revision=1), call)
     return entries.entry(row.id, row.revision, about)
@@ -61,10 +70,11 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
         if call.idempotency_key is not None and (done := _receipt(visit, opened, call, call.idempotency_key)):
             return _as_it_is(opened, done)
         known = _find(opened, call.id)
-        if visit.is_agent and (not known.about.agent_readable or call.agent_readable is not None):
+        rights = (call.agent_readable, call.agent_usable)
+        if visit.is_agent and (not known.about.agent_readable or rights != (None, None)):
             await visit.note(Note("update", known.id, "denied"))
             raise Denied(
-                "an agent changes only what it may read, and not who may read it", hint="Ask a person to do it."
+                "an agent changes only what it may read, and not what agents may", hint="Ask a person to do it."
             )
         check_version("entry", known.revision, call.if_version)
         if call.name is not None:
@@ -76,6 +86,7 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
             tags=former.tags if call.tags is None else _once(call.tags),
             metadata=former.metadata if metadata is None else metadata,
             agent_readable=former.agent_readable if call.agent_readable is None else call.agent_readable,
+            agent_usable=former.agent_usable if call.agent_usable is None else call.agent_usable,
             created_at=former.created_at,
             updated_at=visit.clock.now(),
         )

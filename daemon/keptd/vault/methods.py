@@ -1,9 +1,10 @@
 """Handlers that show entries, listed, searched and opened, and those of requests and the audit list.
 
-Who said that it is an agent gets a value only where the entry is `agent_readable`, or where a connection that didn't
-say so confirms it, this once. It changes no value that it may not read, deletes nothing, and doesn't say who may read
-what. An agent that said nothing passes for a person: this guards against accidents and against text that talks an
-agent into something, not against a hostile program of the same user, which could as well say that it is none.
+Who said that it is an agent gets a value only where the entry is `agent_readable`, where it is `agent_usable` and to be
+lent to a command, or where a connection that didn't say so confirms it, this once. It changes no value that it may not
+read, deletes nothing, and doesn't say what agents may. An agent that said nothing passes for a person, and one that
+borrows for a command could read as well: this guards against accidents and against text that talks an agent into
+something, not against a hostile program of the same user.
 """
 
 from __future__ import annotations
@@ -46,24 +47,27 @@ BY_NAME = Order("vault.list name", str)
 
 ASKED = "vault.asked"
 
+_ACTIONS = {"read": "retrieve", "lend": "lend"}
+"""What the audit list says for each purpose."""
+
 
 def retrieve_now(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry | None:
     """The secret, where nothing has to be waited for: it is there, it opens, and the caller may have it."""
     visit = Visit.of(ctx, call.method)
     read = _read(visit, call.id)
-    if read is None or (visit.is_agent and not read.about.agent_readable):
+    if read is None or not _may_have(visit, read.about, call):
         return None
-    return _told(visit, read)
+    return _told(visit, read, call)
 
 
 @serves(at_once=retrieve_now)
 async def retrieve_secret(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry:
     visit = Visit.of(ctx, call.method)
     read = await _awaited(visit, call.id)
-    if visit.is_agent and not read.about.agent_readable:
-        await _confirmed(visit, read, call.wait_seconds)
+    if not _may_have(visit, read.about, call):
+        await _confirmed(visit, read, call)
         read = await _awaited(visit, read.row.id)
-    found = _told(visit, read)
+    found = _told(visit, read, call)
     if found is None:
         raise await _damaged(visit, read.row.id)
     return found
@@ -181,21 +185,26 @@ async def _damaged(visit: Visit, entry_id: str) -> StorageFailed:
     )
 
 
-def _told(visit: Visit, read: _Read) -> OpenEntry | None:
+def _may_have(visit: Visit, about: About, call: RetrieveSecret) -> bool:
+    """Whether the caller gets the value without anybody's confirmation."""
+    return not visit.is_agent or about.agent_readable or (about.agent_usable and call.purpose == "lend")
+
+
+def _told(visit: Visit, read: _Read, call: RetrieveSecret) -> OpenEntry | None:
     """The entry with its value, and that it was told; None where it doesn't open."""
     try:
         value = entries.open_value(read.key, read.row)
     except Damaged:
         return None
-    visit.looked("retrieve", read.row.id)
+    visit.looked(_ACTIONS[call.purpose], read.row.id)
     found = OpenEntry(**entries.shown(read.row.id, read.row.revision, read.about), value=Raw(bytes(value)))
     wipe(value)
     return found
 
 
-async def _confirmed(visit: Visit, read: _Read, seconds: int) -> None:
+async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
     """Wait until a person says yes. Raises `Denied`, and `Locked` where the vault is locked meanwhile."""
-    answer = "deny"
+    answer, seconds = "deny", call.wait_seconds
     if seconds:
         with visit.keyring.asking.request(read.row.id, read.about.name, visit.caller, visit.clock, seconds) as waiting:
             await visit.note(Note("ask", read.row.id), notice=ASKED)
@@ -204,13 +213,13 @@ async def _confirmed(visit: Visit, read: _Read, seconds: int) -> None:
         return
     if answer == "locked":
         raise Locked("the vault was locked before anybody confirmed it")
-    await visit.note(Note("retrieve", read.row.id, "denied"))
+    await visit.note(Note(_ACTIONS[call.purpose], read.row.id, "denied"))
     if answer == "late":
         raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
     raise Denied(
-        "a person said no" if seconds else "an agent may not read this entry",
-        hint="Ask with wait_seconds, and the person answers with `kept vault confirm`; or use it unread, with "
-        "`kept vault run`.",
+        "a person said no" if seconds else f"an agent may not {call.purpose} this entry",
+        hint="Ask with wait_seconds, and the person answers with `kept vault confirm`. What is agent_usable can be "
+        "lent to a command unread, with `kept vault run`.",
     )
 
 

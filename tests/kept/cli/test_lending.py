@@ -27,6 +27,7 @@ def entry(name: str, value: Any) -> OpenEntry:
         tags=(),
         metadata={},
         agent_readable=False,
+        agent_usable=False,
         created_at=NOW,
         updated_at=NOW,
         version=1,
@@ -100,7 +101,7 @@ def test_a_handle_among_the_arguments_becomes_a_path_and_never_the_value(vault: 
 
 def test_each_secret_is_retrieved_once(vault: Vault) -> None:
     run("--secret deploy.token --secret-fd deploy.token --env A=vault:deploy.token -- cmd vault:deploy.token", vault)
-    assert vault.calls == [RetrieveSecret(id="deploy.token")]
+    assert vault.calls == [RetrieveSecret(id="deploy.token", purpose="lend")]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_an_agent_waits_for_a_persons_consent(vault: Vault) -> None:
     printed, launched = run("--secret deploy.token --wait-seconds 60 -- cmd", vault, agent)
     assert (printed.code, len(launched)) == (3, 1)
     assert "kept vault confirm request-1 allow" in printed.err
-    assert vault.calls[-1] == RetrieveSecret(id="deploy.token", wait_seconds=60)
+    assert vault.calls[-1] == RetrieveSecret(id="deploy.token", purpose="lend", wait_seconds=60)
     printed, launched = run("--secret deploy.token --wait-seconds 0 -- cmd", vault, agent)
     assert (printed.code, len(launched)) == (1, 1)
 

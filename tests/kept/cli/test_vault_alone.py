@@ -73,6 +73,16 @@ def test_a_secret_comes_back_as_it_was_given(home: Path) -> None:
     assert SECRET not in kept_(home, "vault", "list").stdout
 
 
+def test_an_agent_lends_a_secret_to_a_command_and_reads_nothing_of_it(home: Path) -> None:
+    assert kept_(home, "vault", "store", "ci.token", "-", "--agent-usable", stdin=SECRET).returncode == 0
+    command = ("vault", "run", "--secret", "ci.token=T", "--", "sh", "-c", 'test "${#T}" = 17 && echo "$T"')
+    lent = kept_(home, *command, KEPT_AGENT="claude")
+    assert (lent.returncode, lent.stdout) == (0, "[vault:ci.token]\n"), lent.stderr
+    read = kept_(home, "vault", "retrieve", "ci.token", KEPT_AGENT="claude")
+    assert (read.returncode, read.stdout) == (1, "")
+    assert SECRET not in read.stderr
+
+
 def test_a_password_is_read_from_a_descriptor_or_from_a_program(home: Path, tmp_path: Path) -> None:
     asks = tmp_path / "asks"
     asks.write_text(f"#!/bin/sh\necho {PASSWORD}\n")

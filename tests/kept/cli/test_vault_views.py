@@ -42,6 +42,7 @@ ENTRY = Entry(
     tags=("ci", "web"),
     metadata={},
     agent_readable=True,
+    agent_usable=False,
     created_at=NOW,
     updated_at=NOW - timedelta(hours=2),
     version=1,

@@ -131,6 +131,24 @@ async def test_nothing_is_told_or_changed_without_a_vault_or_while_it_is_locked(
     assert (await peer.result("vault.lock"))["state"] == "locked"
 
 
+async def test_an_agent_is_lent_what_it_may_use_and_does_not_read_it(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    await peer.result("vault.store", name="mine", value=1)
+    await peer.result("vault.store", name="usable", value=2, agent_usable=True)
+    await peer.result("vault.store", name="readable", value=3, agent_readable=True)
+
+    assert (await bot.result("vault.retrieve", id="usable", purpose="lend"))["value"] == 2
+    assert await bot.refusal("vault.retrieve", id="usable") == (-32004, "denied")
+    assert (await bot.result("vault.retrieve", id="readable", purpose="lend"))["value"] == 3
+    assert await bot.refusal("vault.retrieve", id="mine", purpose="lend") == (-32004, "denied")
+    assert await bot.refusal("vault.update", id="usable", value=3) == (-32004, "denied")
+    assert await accesses(peer, id="usable") == [
+        *[("store", "ok"), ("lend", "ok"), ("retrieve", "denied"), ("update", "denied")]
+    ]
+    await peer.result("vault.update", id="usable", agent_usable=False)
+    assert await bot.refusal("vault.retrieve", id="usable", purpose="lend") == (-32004, "denied")
+
+
 async def test_an_agent_gets_what_it_may_read_and_leaves_the_rest_as_it_is(daemon: Daemon, peer: Peer) -> None:
     bot = await agent(daemon)
     await peer.result("vault.store", name="mine", value=1)
@@ -142,6 +160,7 @@ async def test_an_agent_gets_what_it_may_read_and_leaves_the_rest_as_it_is(daemo
     assert await bot.refusal("vault.update", id="mine", value=3) == (-32004, "denied")
     assert await bot.refusal("vault.update", id="shared", agent_readable=True) == (-32004, "denied")
     assert await bot.refusal("vault.delete", id="shared") == (-32004, "denied")
+    assert await bot.refusal("vault.update", id="shared", agent_usable=True) == (-32004, "denied")
     # Who has said so stays one.
     await bot.result("daemon.hello", client="bot", kind="person")
     assert await bot.refusal("vault.retrieve", id="mine") == (-32004, "denied")

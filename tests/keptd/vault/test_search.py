@@ -15,7 +15,7 @@ names = st.text("abAü\u0308u ", min_size=1, max_size=4)
 
 
 def entry(number: int, name: str, category: str = "general", tags: tuple[str, ...] = (), size: int = 1) -> Known:
-    return search.known(f"id{number}", 1, About(name, category, tags, {}, False, 0, number), 0, size)
+    return search.known(f"id{number}", 1, About(name, category, tags, {}, False, False, 0, number), 0, size)
 
 
 def normal(name: str) -> str:
