@@ -81,6 +81,7 @@ def test_an_agent_lends_a_secret_to_a_command_and_reads_nothing_of_it(home: Path
     read = kept_(home, "vault", "retrieve", "ci.token", KEPT_AGENT="claude")
     assert (read.returncode, read.stdout) == (1, "")
     assert SECRET not in read.stderr
+    assert kept_(home, "vault", "delete", "ci.token", "--yes").returncode == 0
 
 
 def test_a_password_is_read_from_a_descriptor_or_from_a_program(home: Path, tmp_path: Path) -> None:
