@@ -121,6 +121,9 @@ def test_a_daemon_that_hangs_is_told_and_restarted_as_often_as_a_person_likes(se
     service.ask("daemon-reload")
     hanging = pid(service)
     os.kill(hanging, signal.SIGSTOP)
+    assert f"keptd (pid {hanging}) has not answered" in service.kept("daemon", "install").stderr
+    assert "--signal=SIGKILL" in service.kept("daemon", "restart", "--dry-run", "--kill").stdout
+    assert "SIGKILL" not in service.kept("daemon", "restart", "--dry-run").stdout
     cured = service.kept("daemon", "restart")
     assert f"keptd (pid {hanging}) has not answered for 2 s: it is stopped" in cured.stderr
     assert pid(service) not in (0, hanging)

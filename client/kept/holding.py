@@ -1,8 +1,8 @@
 """The process that has a home, seen from outside: which it is, what it does where it does not answer, and its end.
 
 Reads what the kernel says, asks nobody, and waits for nobody but for an end that it was told to bring about. Refuses to
-send a signal to a process that does not have the lock file of the home open: the number that stands in the file may be
-another's by now.
+send a signal to a process that does not have the home's lock: the number that stands in the file may be another's by
+now.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _STATES = {
     "D": ("waits for the disk", "Wait, and look at the disk: dmesg may say more."),
 }
 """Of proc_pid_stat(5), and what to do."""
+
+_LOCK_WORDS = 6
+"""Of a line of /proc/locks, up to the file."""
 
 _OTHER = "is busy with something, or stuck"
 
@@ -95,7 +98,7 @@ def _held(data_dir: str, pid: int) -> Iterator[int | None]:
         # Looked at while the process is held: no other can have its number by now.
         if not has_home(data_dir, pid):
             yield None
-        elif process >= 0 and _has_open(pid, lock_of(data_dir)):
+        elif process >= 0 and _has_locked(pid, lock_of(data_dir)):
             yield process
         else:
             raise Conflict(
@@ -107,21 +110,26 @@ def _held(data_dir: str, pid: int) -> Iterator[int | None]:
             os.close(process)
 
 
-def _has_open(pid: int, path: str) -> bool:
-    """Whether the process has the file open."""
+def _has_locked(pid: int, path: str) -> bool:
+    """Whether the kernel says that the process took a lock of the file by flock(2).
+
+    From /proc/locks (proc_locks(5)): what the process has open is root's to see, as the daemon keeps its descriptors
+    from other processes (prctl(2), PR_SET_DUMPABLE). The device that stands there is not always that of stat(2)
+    (btrfs), so the inode's number has to do; the process has no other file of that number locked.
+    """
     try:
-        wanted = os.stat(path, follow_symlinks=False)
-        descriptors = os.listdir(f"/proc/{pid}/fd")
+        wanted = os.stat(path, follow_symlinks=False).st_ino
+        with open("/proc/locks", "rb") as file:
+            return any(_is_flock(line.split(), pid, wanted) for line in file)
     except OSError:
         return False
-    return any(_is_same(f"/proc/{pid}/fd/{one}", wanted) for one in descriptors)
 
 
-def _is_same(path: str, wanted: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), wanted)
-    except OSError:
-        return False  # Closed meanwhile.
+def _is_flock(words: list[bytes], pid: int, inode: int) -> bool:
+    """Of `1: FLOCK ADVISORY WRITE 1234 fe:00:5678 0 EOF`. One that waits has `->` behind the number."""
+    if len(words) < _LOCK_WORDS or words[1] != b"FLOCK":
+        return False
+    return words[4] == b"%d" % pid and words[5].rpartition(b":")[2] == b"%d" % inode
 
 
 def _ends(process: int, pid: int, number: signal.Signals, seconds: float) -> bool:

@@ -66,7 +66,10 @@ def start(paths: Paths, seconds: float = READY_SECONDS, environ: Mapping[str, st
             if not is_served(paths, environ):
                 _spawn_until_ready(paths, end, environ)
     except OSError as fault:
-        raise StartFailed(f"the daemon can't be started: {fault}") from fault
+        where = f"{fault.filename}: " if fault.filename else ""
+        raise StartFailed(
+            f"the daemon can't be started: {where}{fault.strerror or fault} (kept doctor looks at the home)"
+        ) from fault
 
 
 def is_served(paths: Paths, environ: Mapping[str, str]) -> bool:

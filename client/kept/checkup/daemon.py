@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from stat import S_ISSOCK
+from time import monotonic, sleep
 
 from msgspec import Struct
 
@@ -14,6 +15,7 @@ from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
 from ..holding import condition, holding
 from ..paths import Paths
+from ..service import Service
 from ..settings import Settings
 from ..trust import Untrusted
 from ..wire.daemon import DaemonStatus, Hello, Status
@@ -27,6 +29,9 @@ ANSWER_SECONDS = 3.0
 
 CHECK_SECONDS = 10.0
 """How long it may take for a quick check, which looks at the disk."""
+
+REFUSAL_SECONDS = 5.0
+"""How long a daemon is looked at that nobody can reach, for what it says when it refuses to start."""
 
 _STUCK = (
     "Run kept doctor again in a minute. If that stays so, kept daemon restart --kill ends it and starts another: "
@@ -53,7 +58,7 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
             runs=holding(paths.data_dir) is not None,
         )
     except (NoDaemon, NoReply, OSError) as fault:
-        return _unanswered(paths, fault)
+        return _unanswered(paths, environ, fault)
     except (Fault, KeptError) as fault:
         step = "kept daemon stop ends it, and the next command starts the one that is installed."
         return Reached(findings=(problem("daemon", one_line(str(fault)), step),), runs=True)
@@ -81,10 +86,10 @@ def _client(paths: Paths, environ: Mapping[str, str], seconds: float) -> Client:
     return client
 
 
-def _unanswered(paths: Paths, fault: Exception) -> Reached:
+def _unanswered(paths: Paths, environ: Mapping[str, str], fault: Exception) -> Reached:
     pid = holding(paths.data_dir)
     if pid is None:
-        return Reached(findings=tuple(_of_nobody(paths, fault)), runs=False)
+        return Reached(findings=tuple(_of_nobody(paths, environ, fault)), runs=False)
     found = condition(pid)
     said = journal_of(paths.data_dir, pid)
     more = f" What it has said: {said}" if said else ""
@@ -97,8 +102,11 @@ def _unanswered(paths: Paths, fault: Exception) -> Reached:
     return Reached(findings=(warning("daemon", told, step + more),), runs=True)
 
 
-def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
+def _of_nobody(paths: Paths, environ: Mapping[str, str], fault: Exception) -> list[Finding]:
     if isinstance(fault, NoReply):
+        if why := _hindrance(Service(paths, environ)):
+            told = f"none runs, and who connects waits at the service manager's socket: {one_line(why)}"
+            return [problem("daemon", told, "Mend that, then: kept daemon start. kept daemon status says how it is.")]
         told = f"something listens at {paths.socket} and does not answer, and no daemon has the home"
         return [problem("daemon", told, "See what it is: ss -xlp shows who listens. KEPT_SOCKET names another socket.")]
     found = [ok("daemon", "none runs", "kept daemon start starts one; so does any other command.")]
@@ -107,6 +115,17 @@ def _of_nobody(paths: Paths, fault: Exception) -> list[Finding]:
     elif not isinstance(fault, NoDaemon):
         found.append(problem("socket", one_line(str(fault)), f"ls -ld {quoted(paths.runtime_dir)}"))
     return found
+
+
+def _hindrance(service: Service) -> str:
+    """Why nobody answers at a service manager's socket. One that refuses to start is started again for whoever waits
+    there, until the manager gives it up; meanwhile its words are there for a moment at a time."""
+    end = monotonic() + REFUSAL_SECONDS
+    while service.is_installed():
+        if (why := service.hindrance()) or monotonic() >= end:
+            return why
+        sleep(0.05)
+    return ""
 
 
 def _is_socket(path: str) -> bool:

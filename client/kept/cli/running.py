@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from ..faults import Fault, NoDaemon
+from ..faults import Fault, NoDaemon, NoReply
 from ..wire.daemon import DaemonStatus, Restart, Status, Stop
 from ..wire.errors import Conflict, KeptError
 from .changes import DryRun, tell_change, would
@@ -112,8 +112,19 @@ def _look(service: Service, here: Here, seconds: float) -> _Seen:
         # Asked for again, as it may have ended meanwhile.
         state = service.state()
         pid = state.pid or service.holding()
-        return _Seen(state, pid, silent=_unanswered(state, pid, fault, seconds), fault=fault)
+        silent = _unanswered(state, pid, fault, seconds)
+        if pid is None and state.is_silent and isinstance(fault, NoReply):
+            return _Seen(state, None, fault=_waiting(state))
+        return _Seen(state, pid, silent=silent, fault=fault)
     return _Seen(state, daemon.pid, daemon)
+
+
+def _waiting(state: State) -> NoReply:
+    """Somebody listens, no daemon has the home, and the manager, whose socket that will be, hangs."""
+    return NoReply(
+        f"no daemon runs, and who connects waits for the service manager: {one_line(state.manager)}.\n"
+        "systemctl --user is-system-running says whether it does again; the calls that wait are answered then."
+    )
 
 
 def _unanswered(state: State, pid: int | None, fault: Fault, seconds: float) -> Unanswered | None:
@@ -147,6 +158,14 @@ def _note(seen: _Seen, surface: Surface, *, kill: bool) -> None:
         surface.note(f"kept: {clean(str(seen.silent))}; the service manager {how}")
 
 
+def note_silence(pid: int, surface: Surface) -> None:
+    """Say of the daemon `pid` that it doesn't answer, where that is so, and what to do."""
+    here = the_caller(surface)
+    seen = _look(here.service(), here, ANSWER_SECONDS)
+    if seen.silent is not None and seen.pid == pid and not seen.silent.starts:
+        surface.note(f"kept: {clean(str(seen.silent))}\nhint: {clean(_refusal(seen.silent, 'restart').hint)}")
+
+
 def start(wanted: StartDaemon, _: Caller, surface: Surface) -> int:
     """Start the daemon, and say whether that was needed."""
     here = the_caller(surface)
@@ -176,7 +195,8 @@ def stop(wanted: StopDaemon, _: Caller, surface: Surface) -> int:
     here = the_caller(surface)
     service = here.service()
     if wanted.dry_run:
-        change = service.stop(socket=wanted.both, dry_run=True, wait=wanted.wait)
+        kill = wanted.kill and _look(service, here, ANSWER_SECONDS).silent is not None
+        change = service.stop(socket=wanted.both, dry_run=True, wait=wanted.wait, kill=kill)
         return would("ask keptd to end", surface) if change is None else tell_change(change, surface, "not running")
     seen = _look(service, here, ANSWER_SECONDS)
     _note(seen, surface, kill=wanted.kill)
@@ -223,7 +243,8 @@ def restart(wanted: RestartDaemon, _: Caller, surface: Surface) -> int:
     here = the_caller(surface)
     service = here.service()
     if wanted.dry_run:
-        change = service.restart(dry_run=True)
+        kill = wanted.kill and _look(service, here, ANSWER_SECONDS).silent is not None
+        change = service.restart(dry_run=True, kill=kill)
         return (
             would("have keptd start anew behind its socket", surface)
             if change is None
@@ -301,10 +322,14 @@ def _absence(seen: _Seen) -> str:
         if seen.state.active == "failed":
             return "none runs, as the last start failed; the next call tries again"
         return "none runs; the next call starts it, since the socket listens"
+    if seen.state.is_silent:
+        return one_line(str(seen.fault))
     return "none answers"
 
 
 def _service_lines(state: State) -> list[str]:
+    if state.is_silent:
+        return [f"service: {one_line(state.manager)}, so how it is can't be told"]
     if not state.supervised:
         return [f"service: {one_line(state.manager)}, so the first call starts the daemon"]
     lines = [f"manager: {one_line(state.manager)}, {_lingering(lingers=state.lingers)}"]

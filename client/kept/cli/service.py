@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from ..wire.errors import Conflict
 from .changes import DryRun, tell_change
 from .parse import Command
-from .running import RUNNING
+from .running import RUNNING, note_silence
 from .surface import Caller, Surface, the_caller
 
 Force = Annotated[bool, Meta(description="Also where somebody has edited a unit by hand; the edit is lost.")]
@@ -74,7 +74,10 @@ def install(wanted: Install, _: Caller, surface: Surface) -> int:
     """Write the units and have them started."""
     with _files():
         change = the_caller(surface).service().install(force=wanted.force, dry_run=wanted.dry_run)
-    return tell_change(change, surface, "installed already, and as it should be")
+    code = tell_change(change, surface, "installed already, and as it should be")
+    if change.pid is not None and change.is_nothing:
+        note_silence(change.pid, surface)
+    return code
 
 
 def uninstall(wanted: Uninstall, _: Caller, surface: Surface) -> int:

@@ -60,6 +60,11 @@ class State(Struct, frozen=True, kw_only=True):
     """Those of the two units that somebody has turned off (`systemctl mask`)."""
 
     @property
+    def is_silent(self) -> bool:
+        """Whether there is a manager, which doesn't answer."""
+        return not self.supervised and self.manager == SILENT
+
+    @property
     def is_active(self) -> bool:
         """Whether the manager has the daemon or its socket."""
         return self.socket_active == "active" or self.runs
@@ -291,6 +296,14 @@ class Service:
 
     def _killing(self, state: State, *, wanted: bool) -> list[tuple[str, ...]]:
         return [("kill", "--signal=SIGKILL", self._names[1])] if wanted and state.pid else []
+
+    def hindrance(self) -> str:
+        """Why nobody answers who connects to the manager's socket: it hangs, or the daemon refuses to start. Nothing
+        where neither is so."""
+        if self.is_installed() and self._manager.obstacle() == SILENT:
+            return SILENT
+        said = self.refusal()
+        return f"{self._names[1]} did not start: {said}" if said else ""
 
     def refusal(self) -> str:
         """What keeps the daemon from starting under the manager, in the daemon's own words; nothing where it has said

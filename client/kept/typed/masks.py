@@ -93,6 +93,8 @@ class _Review:
         takers = {index for index, command in enumerate(commands) if reads_secret(command)}
         giving = givers(commands, takers)
         for index, command in enumerate(commands):
+            if index in takers:
+                self._given(command.words)
             gives = self._cut and index == len(commands) - 1
             self._command(command, gives=gives or index in giving, takes=index in takers)
 
@@ -151,6 +153,12 @@ class _Review:
                 self._hide(redirection.target)
             elif redirection.body:
                 self._places.append(redirection.body)
+
+    def _given(self, words: list[Word]) -> None:
+        """Mask what substitutions put out for a program that takes a secret: `wg set wg0 private-key <(echo x)`."""
+        for commands in (nested for word in words for nested in word.nested):
+            for command in commands:
+                self._said(command)
 
     def _word(self, word: Word, names: set[str], main: str) -> None:
         """What holds in any word."""

@@ -193,6 +193,7 @@ _TABLE: dict[str, tuple[Use, ...]] = {
     "op lpass keepassxc-cli secret-tool keyring kwallet-query sops doppler infisical chamber envchain": (
         Use(when="create|edit|set|write|import|secrets", assigned=True, reads="*"),
     ),
+    "llm": (Use(when="keys", options="--value", reads="set"),),
     "security": (Use(options="-w -p", reads="*"), Use(when="unlock-keychain|add-generic-password", options="-p -w")),
     "ansible-vault": (Use(when="encrypt_string", places="1+", reads="*"),),
     "credstash": (Use(when="put", places="2+"),),

@@ -39,6 +39,13 @@ _SQL = re.compile(
 )
 _IDENTIFIED = re.compile(r"\bidentified\s+by\s+(?P<secret>[^\s\"'`;,]++)", re.IGNORECASE)
 _CALL = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_][\w.]*+)\(\s{0,4}(?P<quote>\\*[\"'])")
+_INDEXED = re.compile(r"\[\s{0,4}[\"'](?P<name>[\w .$-]{1,100})[\"']\s{0,4}\]\s{1,8}(?P<quote>\\*[\"'])")
+"""What `sops --set` takes: `["db"]["password"] "x"`."""
+_CREATED = re.compile(
+    r"\bcreate_(?:super)?user\(\s{0,4}(?:\"[^\"]{0,200}\"|'[^']{0,200}')\s{0,4},"
+    r"\s{0,4}(?:\"[^\"]{0,200}\"|'[^']{0,200}'|None)\s{0,4},\s{0,4}(?P<quote>\\*[\"'])"
+)
+"""Django's `create_user(name, mail, password)`."""
 _BARE_PLACE = re.compile(r"(?<![^\s\"'=])[\w.\\/%+-]{0,100}:(?P<secret>[^\s:@/\"']++)@(?!sha256:)[\w.\[-]")
 _NETRC = re.compile(r"\blogin\s+\S{1,100}+\s+(?:password|passwd)\s+(?P<secret>\S++)", re.IGNORECASE)
 _SENT = re.compile(r"\bsend(?:_user)?\s+(?:--\s+)?\"(?P<secret>(?:[^\"\\]|\\.)++)")
@@ -73,9 +80,12 @@ def found(text: str, *, written: bool = False) -> Iterator[Place]:
 def _in_code(text: str) -> Iterator[Place]:
     for match in _SQL.finditer(text):
         yield _quoted(text, match.end(), match["quote"])
-    for match in _CALL.finditer(text):
-        if said_by(match["name"]) is Says.SECRET:
-            yield _quoted(text, match.end(), match["quote"])
+    for match in _CREATED.finditer(text):
+        yield _quoted(text, match.end(), match["quote"])
+    for pattern in (_CALL, _INDEXED):
+        for match in pattern.finditer(text):
+            if said_by(match["name"]) is Says.SECRET:
+                yield _quoted(text, match.end(), match["quote"])
 
 
 def _lines(text: str) -> Iterator[Place]:

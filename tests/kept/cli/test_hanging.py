@@ -138,6 +138,20 @@ def test_a_process_that_the_lock_names_and_that_has_not_got_it_is_never_ended(
         bystander.kill()
 
 
+def test_a_process_that_has_the_lock_file_open_alone_is_not_taken_for_its_holder(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        (home / "keptd.lock").open("wb") as lock,
+        subprocess.Popen(["sleep", "60"], stdin=lock) as bystander,
+        deaf(home, str(bystander.pid)) as hung,
+    ):
+        assert main(["daemon", "stop", "--kill"]) == 1
+        assert "can't be seen from here" in capsys.readouterr().err
+        assert (bystander.poll(), hung.poll()) == (None, None)
+        bystander.kill()
+
+
 def test_one_that_takes_no_more_connections_is_one_that_hangs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with deaf(home) as hung, socket.socket(socket.AF_UNIX) as first:
         first.connect(str(home / "run" / "keptd.sock"))
