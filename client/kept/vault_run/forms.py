@@ -107,8 +107,8 @@ def _base64(raw: bytes) -> Iterator[bytes]:
 
 
 def _in_lines(raw: bytes) -> Iterator[bytes]:
-    """As programs break it where it begins a line, with the line ends of files and of terminals. What follows the value,
-    such as the line feed of echo(1), changes no digit of base64 but the last."""
+    """As programs break it where it begins a line, with the line ends of files and of terminals. What follows the
+    value, such as the line feed of echo(1), changes no digit of base64 but the last."""
     exact = b64encode(raw)
     for digits, columns in (
         *((each, columns) for each in (exact, exact[: len(raw) * 8 // 6]) for columns in _BASE64_COLUMNS),
