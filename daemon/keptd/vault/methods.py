@@ -207,8 +207,10 @@ async def _confirmed(visit: Visit, read: _Read, seconds: int) -> None:
     await visit.note(Note("retrieve", read.row.id, "denied"))
     if answer == "late":
         raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
+    if seconds:
+        raise Denied("a person said no", hint="Go on without the secret, or ask them why.")
     raise Denied(
-        "a person said no" if seconds else "an agent may not read this entry",
+        "an agent may not read this entry",
         hint="Ask with wait_seconds, and the person answers with `kept vault confirm`; or use it unread, with "
         "`kept vault run`.",
     )
