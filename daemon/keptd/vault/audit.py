@@ -81,9 +81,9 @@ def last_revisions(db: apsw.Connection) -> dict[str, int]:
 
 
 def going_on(db: apsw.Connection) -> Carry:
-    """What the list has, for a database that takes the place of this one, be it a backup or an import: to go back undoes
-    changes, and not that somebody saw a secret. A line that is there already isn't written again; one whose number
-    another has gets a new one. Revisions stay behind, since those that they tell of may not be stored there."""
+    """What the list has, for a database that takes the place of this one, be it a backup or an import: to go back
+    undoes changes, and not that somebody saw a secret. A line that is there already isn't written again; one whose
+    number another has gets a new one. Revisions stay behind, since those that they tell of may not be stored there."""
     before = _lines(db)
 
     def carry(successor: apsw.Connection) -> None:
