@@ -179,7 +179,8 @@ class Domain:
 
     Where a backup or an import takes the place of what is kept, `local_tables` stay as they are. A room whose local
     tables name rows of others has `succession` instead: it reads what is so now, and gives what writes the same into
-    what comes.
+    what comes. `going_on` does the same beside `local_tables`, for a list of what happened: what comes has one too, and
+    neither is to be lost.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
     `derive` makes anew the tables in `derived`, whose rows follow from others, and sets right
@@ -206,4 +207,5 @@ class Domain:
     settle: Callable[[Store, Clock], Awaitable[None]] | None = None
     beside: Callable[[Store, Clock], Coroutine[Any, Any, None]] | None = None
     succession: Callable[[apsw.Connection], Carry] | None = None
+    going_on: Callable[[apsw.Connection], Carry] | None = None
     entities: frozenset[str] = frozenset()

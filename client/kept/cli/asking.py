@@ -31,16 +31,20 @@ TRIES = 3
 """How often a new password may be typed differently the second time."""
 
 _AGAIN = "The same once more: "
+_DIFFERENT = "That was not the same. "
 
 
 def secret(asked: Asked, environ: Mapping[str, str]) -> str:
     """The text that was asked for: from its descriptor, where it has one; else from a person, who gives a new password
-    twice. Raises `UsageError` where nobody is there, or what is given can't be taken."""
+    twice. Raises `UsageError` where nobody is there, or what is given can't be taken, as its `check` has it."""
     if asked.descriptor is not None:
         return _text(from_descriptor(asked.descriptor), asked.option)
     ask = _person(asked, environ)
-    for _ in range(TRIES if asked.is_new else 1):
-        first = _text(ask(asked.prompt), asked.option)
+    for prompt in (asked.prompt, *[_DIFFERENT + asked.prompt] * (TRIES - 1)):
+        first = _text(ask(prompt), asked.option)
+        if asked.check is not None:
+            # Nobody types a second time what can't be taken.
+            asked.check(first)
         if not asked.is_new or hmac.compare_digest(first.encode(), _text(ask(_AGAIN), asked.option).encode()):
             return first
     raise UsageError("the two were not the same, so nothing was changed")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
 
 from ..vault_run import Launch
+from ..wire.errors import Denied, NotFound
 from ..wire.vault import RetrieveSecret
 from .parse import Command
 from .surface import Caller, Surface, UsageError, the_caller
@@ -31,7 +32,7 @@ VARIABLE_BYTES = 128 * 1024 - 1
 """The longest `NAME=VALUE` of an environment (execve(2), MAX_ARG_STRLEN)."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,3}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _ODD = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -97,16 +98,7 @@ def lend(wanted: LendTo, call: Caller, surface: Surface) -> int:
     from ..vault_run.forms import forms, text_of  # noqa: PLC0415 - for this command alone
 
     names = dict.fromkeys(loan.name for loan in loans)
-    values = {
-        name: retrieve(
-            RetrieveSecret(id=name, purpose="lend"),
-            call,
-            surface,
-            wait_seconds=wanted.wait_seconds,
-            may_ask=wanted.input,
-        ).value
-        for name in names
-    }
+    values = {name: _lent(name, wanted, call, surface) for name in names}
     hidden = {name: forms(value) for name, value in values.items()} if wanted.scrub else {}
     short = next((name for name, found in hidden.items() if not found), None)
     if short is not None:
@@ -118,6 +110,15 @@ def lend(wanted: LendTo, call: Caller, surface: Surface) -> int:
     added |= {loan.variable: _fitting(loan, text_of(values[loan.name])) for loan in loans if loan.variable is not None}
     contents = {number: text_of(values[name]).encode() for name, number in files.items()}
     return here.launch(Launch(command=command, added=added, files=contents, hidden=hidden, terminal=wanted.pty))
+
+
+def _lent(name: str, wanted: LendTo, call: Caller, surface: Surface) -> Any:
+    """Its value. A refusal says which it is about, since a command may be lent several."""
+    try:
+        request = RetrieveSecret(id=name, purpose="lend")
+        return retrieve(request, call, surface, wait_seconds=wanted.wait_seconds, may_ask=wanted.input).value
+    except (NotFound, Denied) as refusal:
+        raise type(refusal)(f"{one_line(name)}: {refusal.message}", hint=refusal.hint, **refusal.data) from None
 
 
 def _of_variables(wanted: LendTo) -> Iterator[_Loan]:

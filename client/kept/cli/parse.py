@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -159,6 +160,9 @@ class _Reading:
             if field.kind != "flag":
                 raise UsageError(f"no option --{name}", f"--{field.option[2:]} {field.label} sets it.")
             self.given[field.name] = field.option[2:] == name
+        elif name.removeprefix("no-") in fields and fields[name.removeprefix("no-")].kind == "flag":
+            flag = name.removeprefix("no-")
+            raise UsageError(f"--{name} takes no value", f"--{flag} says yes, and --no-{flag} no.")
         elif name in (withheld := by_name(self.command.fields)):
             self.withhold(withheld[name], value if has_value else next(rest, ""), literal=False)
         else:
@@ -278,10 +282,15 @@ class _Reading:
         if self.command.before is not None:
             self.command.before(replace(self.surface, json=self.surface.json or self.json))
         needed = [field for field in secrets if field.required or field.name in self.descriptors]
-        convert({**self.given, **{field.name: STAND_IN for field in needed}}, self.command.params, self.command.fields)
+        self.given |= {field.name: STAND_IN for field in needed}
+        convert(self.given, self.command.params, self.command.fields)
         for field in needed:
             question = asked(field, self.command.name, self.descriptors.get(field.name))
-            self.given[field.name] = here.secret(question)
+            self.given[field.name] = here.secret(question._replace(check=partial(self.fits, field.name)))
+
+    def fits(self, name: str, text: str) -> None:
+        """Raises `UsageError` for a secret that can't be taken, without a word of it."""
+        convert({**self.given, name: text}, self.command.params, self.command.fields)
 
 
 def convert(given: Any, params: type[Struct], fields: Sequence[Field]) -> Any:

@@ -44,13 +44,15 @@ class Caller(Protocol):
 
 class Asked(NamedTuple):
     """A secret that a command needs: the question, the option that names a descriptor for it, the sentence that tells
-    how else it is given, whether it is a new password, which is typed twice, and the descriptor that was named."""
+    how else it is given, whether it is a new password, which is typed twice, the descriptor that was named, and what
+    raises `UsageError` for a text that can't be taken."""
 
     prompt: str
     option: str
     ways: str
     is_new: bool = False
     descriptor: int | None = None
+    check: Callable[[str], object] | None = None
 
 
 class Here(Protocol):

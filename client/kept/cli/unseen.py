@@ -12,6 +12,7 @@ import select
 import signal
 import struct
 import termios
+from contextlib import suppress
 from typing import Any
 
 from .surface import UsageError
@@ -29,11 +30,15 @@ def open_terminal() -> int:
 
 
 def at_terminal(prompt: str) -> bytearray:
-    """What is typed after the prompt, without its end. Raises `UsageError` for nothing and for too much."""
+    """What is typed after the prompt, without its end. Raises `UsageError` for nothing, for too much, and where
+    the terminal goes."""
     terminal = open_terminal()
     try:
         while True:
-            line = _Quietly(terminal).ask(prompt)
+            try:
+                line = _Quietly(terminal).ask(prompt)
+            except (OSError, termios.error):
+                raise UsageError("the terminal has gone, and with it whoever was asked") from None
             if isinstance(line, bytearray):
                 return line
             # The terminal is as it was. What ends this process ends it here; after Ctrl-Z and `fg` it asks again.
@@ -77,8 +82,10 @@ class _Quietly:
             os.write(self._terminal, prompt.encode())
             return self._line(woken)
         finally:
-            termios.tcsetattr(self._terminal, termios.TCSAFLUSH, before)
-            os.write(self._terminal, b"\n")
+            # A terminal that has gone has no modes to be given back; the signal that told so ends this process.
+            with suppress(termios.error, OSError):
+                termios.tcsetattr(self._terminal, termios.TCSAFLUSH, before)
+                os.write(self._terminal, b"\n")
 
     def _line(self, woken: int) -> bytearray | int:
         buffer = bytearray(LINE_BYTES + 1)

@@ -166,7 +166,7 @@ def show_secret(entry: OpenEntry, surface: Surface) -> None:
 def show_audit(page: Page[Access], surface: Surface) -> None:
     """Who did what, newest first."""
     if not page.items:
-        surface.note("nobody has used the vault")
+        surface.note("the audit list has nothing of that; the vault writes down each access, refusal and change")
         return
     rows = [
         _AccessRow(

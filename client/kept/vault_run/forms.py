@@ -7,7 +7,7 @@ pieces, changed or compressed.
 from __future__ import annotations
 
 import json
-from base64 import b64encode, encodebytes
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -19,6 +19,12 @@ LEAST = 4
 
 ENCODED_LEAST = 8
 """Bytes from which on a value is looked for in other forms too: those of a shorter one are as short."""
+
+_BASE64_COLUMNS = (64, 76)
+"""Digits of base64 in a line: PEM (RFC 7468) and openssl; MIME (RFC 2045), base64(1) and Python."""
+
+_HEX_COLUMNS = 60
+"""Hexadecimal digits in a line of `xxd -p`."""
 
 _UNRESERVED = ("", "/", "!~*'()")
 """What programs leave as it is besides letters, digits and `_.-~`: RFC 3986, paths, JavaScript's encodeURIComponent."""
@@ -41,6 +47,7 @@ def forms(value: Any) -> tuple[bytes, ...]:
         for part in {text, text.strip(), *_lines(text)}:
             if len(part) >= LEAST:
                 found.update(_of_text(part))
+                found.update(_in_lines(part.encode()))
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
 
@@ -88,10 +95,8 @@ def _either_case(encoded: str) -> Iterator[bytes]:
 
 
 def _base64(raw: bytes) -> Iterator[bytes]:
-    """By itself, in lines of 76, and as it stands within something longer (`user:password`): from the first to the last
-    digit that depends on it alone, at each of the three places that it can begin at."""
-    yield encodebytes(raw).rstrip()
-    yield encodebytes(raw).rstrip().replace(b"\n", b"\r\n")
+    """By itself, and as it stands within something longer (`user:password`): from the first to the last digit that
+    depends on it alone, at each of the three places that it can begin at."""
     exact = b64encode(raw)
     within = [
         b64encode(bytes(before) + raw)[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6] for before in (0, 1, 2)
@@ -99,3 +104,17 @@ def _base64(raw: bytes) -> Iterator[bytes]:
     for digits in (exact, exact.rstrip(b"="), *within):
         yield digits
         yield digits.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _in_lines(raw: bytes) -> Iterator[bytes]:
+    """As programs break it where it begins a line, with the line ends of files and of terminals. What follows the
+    value, such as the line feed of echo(1), changes no digit of base64 but the last."""
+    exact = b64encode(raw)
+    for digits, columns in (
+        *((each, columns) for each in (exact, exact[: len(raw) * 8 // 6]) for columns in _BASE64_COLUMNS),
+        (raw.hex().encode(), _HEX_COLUMNS),
+    ):
+        if len(digits) > columns:
+            lines = [digits[at : at + columns] for at in range(0, len(digits), columns)]
+            yield b"\n".join(lines)
+            yield b"\r\n".join(lines)

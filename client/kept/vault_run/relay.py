@@ -18,7 +18,7 @@ from .scrub import Scrubber
 from .stage import Stage
 
 QUIET_SECONDS = 0.1
-"""After so long without output the beginning of what may be a secret is shown, half of it at most: it may as well be
+"""After so long without output the beginning of what may be a secret is shown, `SHOWN_BYTES` at most: it may as well be
 the end of a question that somebody is to answer."""
 
 CHUNK_BYTES = 65_536

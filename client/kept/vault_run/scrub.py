@@ -20,6 +20,11 @@ _FEW = 8
 """Bytes of a form that are looked for first."""
 
 
+SHOWN_BYTES = 4
+"""The most that a pause shows of what may be a secret. The end of a question has that much in common with one by
+chance, and hardly more."""
+
+
 class CannotHide(ValueError):
     """No mark can be told from the secrets themselves."""
 
@@ -46,8 +51,8 @@ class Scrubber:
 
     def pause(self) -> bytes:
         """What is given of what is held, when nothing has come for a while: a question waits for an answer. Of a form
-        half is given at most; when the rest comes after all, a mark takes its place."""
-        bounds = [at for at, form in self._begun(0) if len(self._held) - at > len(form) // 2]
+        half is given at most, and no more than `SHOWN_BYTES`; when the rest comes after all, a mark takes its place."""
+        bounds = [at for at, form in self._begun(0) if len(self._held) - at > min(len(form) // 2, SHOWN_BYTES)]
         # One that is whole waits to be told from a longer one.
         whole, form = self._next({form: self._held.find(form) for form in self._forms}, 0)
         end = min([*bounds, whole if form else len(self._held), len(self._held)])

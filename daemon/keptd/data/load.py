@@ -200,7 +200,7 @@ def _replace(db: apsw.Connection, source: Source, log: tuple[int, Actor, str], *
         refuse_unless_empty(there)
     db.execute("PRAGMA defer_foreign_keys = ON")
     carried = tables.carried(db, tables.local(source.rooms))
-    carries = [room.succession(db) for room in source.rooms if room.succession is not None]
+    carries = [takes(db) for room in source.rooms for takes in (room.succession, room.going_on) if takes is not None]
     for table in carried:
         tables.clear(db, table)
     for table in carried:

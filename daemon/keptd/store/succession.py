@@ -11,6 +11,7 @@ who repeat a write, are not misled.
 - Tables that mean something on this machine alone stay as they are: a job that was paused is not resumed by going back,
   and one that has run is not due again. Those that say something of the connections of now, such as who is attached,
   say the same of what comes (`Domain.succession`).
+- A list of what happened goes on (`Domain.going_on`): who saw a secret has seen it.
 - A row in the change log, past all that were there, says what happened.
 """
 
@@ -45,6 +46,8 @@ def succeed(
         receipts.carry(predecessor, successor)
         _carry(predecessor, successor, ages.LOOK)
         for room in rooms:
+            if room.going_on is not None:
+                room.going_on(predecessor)(successor)
             if room.succession is not None:
                 room.succession(predecessor)(successor)
                 continue

@@ -23,7 +23,7 @@ from __future__ import annotations
 from ..domain import Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import beside, entry_methods, import_methods, jobs, key_methods, methods, store
+from . import audit, beside, entry_methods, import_methods, jobs, key_methods, methods, store
 from .schema import LOCAL, MIGRATIONS
 from .visit import ENTRY
 
@@ -38,5 +38,6 @@ DOMAIN = Domain(
     beside=beside.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
+    going_on=audit.going_on,
     entities=frozenset((ENTRY,)),
 )

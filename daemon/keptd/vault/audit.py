@@ -16,6 +16,7 @@ from kept.wire import Actor, Page
 from kept.wire.vault import Access
 
 from ..clock import to_time
+from ..domain import Carry
 from ..store.pages import Order, page
 
 ORDER = Order("vault.audit", int)
@@ -77,6 +78,26 @@ def last_revisions(db: apsw.Connection) -> dict[str, int]:
         "WHERE action IN ('store', 'update', 'delete') AND revision IS NOT NULL ORDER BY seq"
     )
     return {str(entry_id): int(revision) for entry_id, revision in rows}
+
+
+def going_on(db: apsw.Connection) -> Carry:
+    """What the list has, for a database that takes the place of this one, be it a backup or an import: to go back
+    undoes changes, and not that somebody saw a secret. A line that is there already isn't written again; one whose
+    number another has gets a new one. Revisions stay behind, since those that they tell of may not be stored there."""
+    before = _lines(db)
+
+    def carry(successor: apsw.Connection) -> None:
+        there = _lines(successor)
+        successor.executemany(
+            f"INSERT INTO vault_audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((None if seq in there else seq, *line) for seq, line in before.items() if there.get(seq) != line),
+        )
+
+    return carry
+
+
+def _lines(db: apsw.Connection) -> dict[int, tuple[Any, ...]]:
+    return {seq: tuple(line) for seq, *line in db.execute(f"SELECT {_COLUMNS} FROM vault_audit ORDER BY seq")}
 
 
 def trim(db: apsw.Connection, before: int, rows: int, limit: int) -> int:

@@ -216,8 +216,10 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
     await visit.note(Note(_ACTIONS[call.purpose], read.row.id, "denied"))
     if answer == "late":
         raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
+    if seconds:
+        raise Denied("a person said no", hint="Go on without the secret, or ask them why.")
     raise Denied(
-        "a person said no" if seconds else f"an agent may not {call.purpose} this entry",
+        f"an agent may not {call.purpose} this entry",
         hint="Ask with wait_seconds, and the person answers with `kept vault confirm`. What is agent_usable can be "
         "lent to a command unread, with `kept vault run`.",
     )

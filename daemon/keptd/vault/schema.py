@@ -7,7 +7,8 @@
   at all entries reads no values, and yet is bound to them.
 - `vault_guard`: wrong passwords since the last right one. It stays where a backup comes back.
 - `vault_receipt`: changes that carried an idempotency key. As the store's receipts, they stay as well.
-- `vault_audit`: who did what to which entry.
+- `vault_audit`: who did what to which entry. Where a backup comes back it has both what the backup has and what was
+  there.
 """
 
 from __future__ import annotations

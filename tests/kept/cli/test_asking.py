@@ -147,6 +147,17 @@ def test_a_program_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
         from_program(str(tmp_path / "nothing"), "", os.environ)
 
 
+def test_what_cant_be_taken_is_not_asked_for_a_second_time(tmp_path: Path) -> None:
+    def refuse(text: str) -> None:
+        raise UsageError(f"{len(text)} are too few")
+
+    asks = program(tmp_path, f"echo x >>'{tmp_path}/asked'; echo four")
+    environ = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "KEPT_ASKPASS": asks}
+    with pytest.raises(UsageError, match="4 are too few"):
+        secret(QUESTION._replace(is_new=True, check=refuse), environ)
+    assert (tmp_path / "asked").read_text() == "x\n"
+
+
 def test_a_new_password_is_asked_for_twice(tmp_path: Path) -> None:
     environ = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "KEPT_ASKPASS": program(tmp_path, "echo same")}
     assert secret(QUESTION._replace(is_new=True), environ) == "same"

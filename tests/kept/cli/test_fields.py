@@ -82,6 +82,12 @@ def test_a_flag_takes_no_value_and_only_a_flag_can_be_unset(words: str) -> None:
         parse(Command(("try",), Flags, lambda *_: 0), words.split(), Surface(str, str))
 
 
+def test_a_flag_with_a_value_is_told_how_it_is_set() -> None:
+    with pytest.raises(UsageError, match="--dry-run takes no value") as refused:
+        parse(Command(("try",), Flags, lambda *_: 0), ["--dry-run=perhaps"], Surface(str, str))
+    assert refused.value.hint == "--dry-run says yes, and --no-dry-run no."
+
+
 class Odd(Struct):
     """A field that no text can give."""
 

@@ -104,6 +104,15 @@ def test_each_secret_is_retrieved_once(vault: Vault) -> None:
     assert vault.calls == [RetrieveSecret(id="deploy.token", purpose="lend")]
 
 
+def test_a_refusal_says_which_of_the_secrets_it_is_about(vault: Vault) -> None:
+    printed, launched = run("--secret deploy.token --secret deploy.token=2X -- cmd", vault)
+    assert (printed.code, launched) == (1, [])
+    assert "deploy.token=2X: no such entry" in printed.err
+    vault.denied = True
+    printed, _ = run("--secret 2nd --wait-seconds 0 -- cmd", vault)
+    assert "2nd: not for agents" in printed.err
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -111,6 +120,7 @@ def test_each_secret_is_retrieved_once(vault: Vault) -> None:
         "--secret '' -- cmd",
         "--secret-fd deploy.token=1 -- cmd",
         "--secret-fd deploy.token=100 -- cmd",
+        "--secret-fd deploy.token=1000 -- cmd",
         "--secret-fd 2nd --secret-fd 2nd -- cmd",
         "--secret-fd 2nd=5 --secret-fd deploy.token=5 -- cmd",
         "--secret 2nd=A --secret deploy.token=A -- cmd",

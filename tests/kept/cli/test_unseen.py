@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +127,35 @@ def test_a_new_password_is_typed_twice() -> None:
         assert terminal.tells("code") == 0
         assert "taken 5" in terminal.picture.text()
         assert b"first" not in terminal.raw
+
+
+@pytest.mark.parametrize(("hangup", "code"), [("SIG_DFL", -signal.SIGHUP), ("SIG_IGN", 2)])
+def test_a_terminal_that_goes_ends_the_question_and_is_no_fault(hangup: str, code: int, tmp_path: Path) -> None:
+    script = f"import os, signal; signal.signal(signal.SIGHUP, signal.{hangup})\n"
+    pid, ours = pty.fork()
+    if not pid:
+        told = os.open(tmp_path / "told", os.O_WRONLY | os.O_CREAT)
+        os.dup2(0, 9)  # A terminal that nobody has open is gone already.
+        for number in (1, 2):
+            os.dup2(told, number)
+        os.execve(sys.executable, [sys.executable, "-c", script + ASK], ENVIRON)
+    said = b""
+    while b"Password:" not in said:
+        said += os.read(ours, 1024)
+    os.close(ours)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
+    assert "Traceback" not in (tmp_path / "told").read_text()
+
+
+def test_who_typed_it_differently_is_told_so() -> None:
+    with asked("new") as terminal:
+        wait(terminal, "Password:")
+        terminal.type(b"first\r")
+        wait(terminal, "The same once more:")
+        terminal.type(b"other\r")
+        wait(terminal, "That was not the same. Password:")
+        terminal.type(b"\x03")
+        assert terminal.tells("code") == 130
 
 
 def test_without_a_terminal_the_ways_are_told() -> None:

@@ -99,6 +99,11 @@ def test_search_results_say_what_fits() -> None:
     assert "values are not" in shown("vault search x", {SearchSecrets: Page(items=[])}).err
 
 
+def test_an_audit_list_that_shows_nothing_doesnt_say_that_nobody_was_there() -> None:
+    printed = shown("vault audit --action retrieve", {AuditVault: Page(items=[])})
+    assert "nothing of that" in printed.err
+
+
 def test_the_audit_list_says_who_did_what() -> None:
     access = Access(
         seq=1, at=NOW, action="retrieve", entry_id="01", outcome="denied", client="claude", kind="agent", uid=1, pid=42

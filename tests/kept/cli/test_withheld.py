@@ -13,6 +13,7 @@ from kept.cli.fields import Field, fields_of
 from kept.cli.methods import is_private, reachable
 from kept.cli.parse import Command
 from kept.cli.registry import everything
+from kept.cli.surface import UsageError
 from kept.wire.daemon import RunCommand
 from kept.wire.vault import ChangePassword, InitVault, RotateKey, StoreSecret, UnlockVault, UpdateSecret
 
@@ -71,6 +72,20 @@ def test_json_among_the_words_holds_no_secret(name: str) -> None:
     assert f"kept rpc {name} -" in printed.err
     assert CANARY not in printed.err
     assert recorder.calls == []
+
+
+def test_a_new_password_that_cant_be_taken_is_refused_before_it_is_typed_again() -> None:
+    here = Played()
+    here.secrets = ["the old one", "a new one of mine"]
+    assert type_in("vault change-password", Recorder(), here=here).code == 0
+    old, new = (asked.check for asked in here.wanted)
+    assert old is not None
+    assert new is not None
+    old("x")
+    new("8 or more")
+    with pytest.raises(UsageError, match="NEW-PASSWORD must have 8 to 1,024 characters") as refused:
+        new("canary!")
+    assert "canary" not in str(refused.value.__dict__)
 
 
 def test_json_from_standard_input_may_hold_one() -> None:

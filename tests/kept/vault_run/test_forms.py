@@ -66,6 +66,28 @@ def test_base64_is_found_within_something_longer(secret: str, before: bytes, aft
     assert len(out) <= len(b64encode(before + b":" + after)) + len(b"[vault:n]") + 8
 
 
+@pytest.mark.parametrize(("columns", "width"), [(76, 57), (64, 48)], ids=["base64(1)", "openssl"])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("behind", [b"", b"\n", b"\n# and what else is in the file"])
+@given(secret=st.binary(min_size=29, max_size=90).map(bytes.hex))
+def test_base64_in_lines_is_found_also_where_something_follows(
+    columns: int, width: int, line_end: bytes, behind: bytes, secret: str
+) -> None:
+    encoded = secret.encode() + behind
+    lines = [b64encode(encoded[at : at + width]) for at in range(0, len(encoded), width)]
+    assert max(map(len, lines)) == columns
+    out = scrubbed(secret, line_end.join(lines))
+    assert out.startswith(b"[vault:n]")
+    assert b64encode(secret.encode()[:3]) not in out
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_a_hexadecimal_dump_in_lines_is_found(line_end: bytes) -> None:
+    secret = "a token that is longer than a line of xxd -p has room for"
+    dump = line_end.join(secret[at : at + 30].encode().hex().encode() for at in range(0, len(secret), 30))
+    assert scrubbed(secret, b"<" + dump + b">") == b"<[vault:n]>"
+
+
 def test_a_value_within_json_and_each_line_of_a_text_is_hidden() -> None:
     value = {"user": "somebody", "keys": ["first-key-of-two", "second\nline number two"]}
     out = scrubbed(value, b"somebody has first-key-of-two; 2: line number two; " + text_of(value).encode())

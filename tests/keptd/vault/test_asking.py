@@ -52,7 +52,10 @@ async def test_a_confirmed_request_gets_the_value_this_once(daemon: Daemon, peer
 async def test_a_refused_a_late_and_a_locked_out_request_get_nothing(daemon: Daemon, peer: Peer, bot: Peer) -> None:
     async with waiting(daemon, peer, bot) as asked:
         await peer.result("vault.confirm", id=asked["id"], answer="deny")
-    assert (await bot.error())[1:] == (-32004, "denied")
+    refused = (await bot.receive())["error"]
+    assert (refused["code"], refused["data"]["type"]) == (-32004, "denied")
+    # Who was told no is not told to ask again.
+    assert "wait_seconds" not in refused["data"]["hint"]
     assert await peer.refusal("vault.confirm", id=asked["id"], answer="allow") == (-32001, "not_found")
 
     async with waiting(daemon, peer, bot):

@@ -15,7 +15,7 @@ from keptd.vault.keys import DataKey
 from keptd.vault.visit import Visit
 from tests.harness import Daemon, Peer
 
-from .room import OTHER, PASSWORD, guarded, keyring, made, rows, tampered
+from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, rows, tampered
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +45,52 @@ async def test_a_restore_locks_the_vault_and_brings_its_passwords_and_secrets_of
     assert await peer.refusal("vault.unlock", password=OTHER) == (-32004, "denied")
     await peer.result("vault.unlock", password=PASSWORD)
     assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+
+
+async def test_going_back_makes_nobody_forget_who_saw_what(daemon: Daemon, peer: Peer) -> None:
+    for name in ("a", "b"):
+        await peer.result("vault.store", name=name, value=1)
+    backup = await peer.result("backup.create")
+    await peer.result("vault.update", id="a", value=2)
+    await peer.result("vault.retrieve", id="a")
+    await peer.result("vault.delete", id="b")
+    before = await accesses(peer)
+
+    for _ in range(2):
+        await peer.result("backup.restore", id=backup["id"])
+        # What the list tells of revisions that are gone makes no entry pass for damaged.
+        assert (await peer.result("vault.unlock", password=PASSWORD))["damaged"] == []
+        assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+        before += [("unlock", "ok"), ("retrieve", "ok")]
+        assert await accesses(peer) == before
+    await peer.result("vault.update", id="b", value=3)
+    await peer.result("vault.lock")
+    assert (await peer.result("vault.unlock", password=PASSWORD))["damaged"] == []
+
+
+async def test_an_import_in_the_place_of_all_keeps_both_lists(home: Path, anyio_backend: object) -> None:
+    async with guarded(home / "here") as daemon:
+        peer = await made(daemon)
+        await peer.result("vault.store", name="theirs", value=1)
+        theirs = (await peer.result("vault.audit"))["items"]
+        archive = await peer.result("data.export_all")
+        part = await peer.result("data.read", id=archive["id"], offset=0, length=1 << 20)
+        data = base64.b64decode(part["data"])
+    async with guarded(home / "there") as daemon:
+        daemon.clock.advance(1)
+        peer = await made(daemon)
+        await peer.result("vault.list")
+        ours = (await peer.result("vault.audit"))["items"]
+        for _ in range(2):
+            upload = await peer.result("data.begin", bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            await peer.result("data.write", id=upload["id"], offset=0, data=part["data"])
+            await peer.result("data.import_all", id=upload["id"], on_conflict="replace")
+        listed = (await peer.result("vault.audit"))["items"]
+    assert sorted(map(_told, listed)) == sorted(map(_told, [*theirs, *ours]))
+
+
+def _told(access: dict[str, Any]) -> tuple[str, str, str]:
+    return access["at"], access["action"], access["entry_id"] or ""
 
 
 async def test_a_vault_that_was_put_back_from_outside_is_noticed_by_the_next_call(daemon: Daemon, peer: Peer) -> None:

@@ -38,6 +38,16 @@ async def test_a_vault_is_made_once_and_by_a_person(daemon: Daemon) -> None:
     assert await peer.refusal("vault.init", password=PASSWORD) == (-32002, "conflict")
 
 
+async def test_a_vault_is_locked_and_said_to_be_where_that_cant_be_written_down(daemon: Daemon) -> None:
+    peer = await made(daemon)
+    for fault in (apsw.FullError, apsw.IOError):
+        with disk(daemon, fault):
+            assert (await peer.result("vault.lock"))["state"] == "locked"
+        assert await state(peer) == "locked"
+        await peer.result("vault.unlock", password=PASSWORD)
+    assert await accesses(peer, action="lock") == []
+
+
 async def test_of_two_that_make_the_vault_at_once_one_does(daemon: Daemon) -> None:
     peers = [await daemon.connect() for _ in range(3)]
     types: list[Any] = []
