@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from .harness import Daemon, Peer, running
+from .places import HOMES
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, and every program that a test starts would as
 # well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Set for pytest's own folders, which are named when the first test asks for one.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", HOMES)
 # No test listens to the machine that it runs on.
 os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/dev/null"
 
@@ -36,7 +39,7 @@ def umask() -> Iterator[None]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An empty folder near the root: a socket's path has at most 107 bytes, and `tmp_path` can be longer."""
-    with tempfile.TemporaryDirectory(prefix="kept-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder:
         yield Path(folder)
 
 
