@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -11,12 +12,27 @@ from pathlib import Path
 import pytest
 
 from .harness import Daemon, Peer, running
+from .places import HOMES
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, and every program that a test starts would as
 # well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Set for pytest's own folders, which are named when the first test asks for one.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", HOMES)
 # No test listens to the machine that it runs on.
 os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/dev/null"
+
+
+def pytest_collection_finish() -> None:
+    """Take all that the collection has made out of the garbage collector's sight: a million objects, which every full
+    collection would look through. What a test makes is seen."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What plug-ins look for at the end, they find."""
+    gc.unfreeze()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -36,7 +52,7 @@ def umask() -> Iterator[None]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An empty folder near the root: a socket's path has at most 107 bytes, and `tmp_path` can be longer."""
-    with tempfile.TemporaryDirectory(prefix="kept-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder:
         yield Path(folder)
 
 

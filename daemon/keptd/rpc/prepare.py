@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
@@ -52,7 +53,6 @@ class Method:
             "name",
             "run",
             "seconds",
-            "values",
             "worst",
         ),
     )
@@ -66,8 +66,6 @@ class Method:
         self.run = handler.run
         self.at_once = handler.at_once
         self.is_async = inspect.iscoroutinefunction(handler.run)
-        self.values = tuple(name for name, kind in get_type_hints(handler.call).items() if kind is Any)
-        """The fields that take any JSON."""
         self.calls = 0
         self.seconds = 0.0
         self.worst = 0.0
@@ -152,9 +150,16 @@ def _checked(method: Method, request: Request, config: Config) -> Call[Any]:
     call: Call[Any] = method.decode(request.params)
     if len(bytes(request.params)) > VALUE_BYTES:
         # Else it is found by the writer, which would do that for the next in line as well.
-        for name in method.values:
+        for name in _open_fields(method.call):
             encode_value(name, getattr(call, name))
     return guard(call, config.secrets.on_secret)
+
+
+@cache
+def _open_fields(call: type[Call[Any]]) -> tuple[str, ...]:
+    """The fields that take any JSON. Looked up when a request is large enough to need them: for all calls it would be a
+    third of what a start of the daemon takes."""
+    return tuple(name for name, kind in get_type_hints(call).items() if kind is Any)
 
 
 def _prepare_unknown(request: Request) -> Work:

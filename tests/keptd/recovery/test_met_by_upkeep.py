@@ -6,10 +6,12 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -19,6 +21,7 @@ from keptd.recovery import DAMAGED, Marker
 from keptd.store.migrations import migrate
 from tests.damage import SETS, Kind, Sample, harm
 from tests.harness import PATIENCE, Process, request
+from tests.places import HOMES
 
 PLACES: tuple[tuple[str, Kind], ...] = (
     ("table: leaf, memory", "bit"),
@@ -47,21 +50,34 @@ def ask(connection: socket.socket, method: str, **params: Any) -> dict[str, Any]
             return reply
 
 
-def backed_up(sample: Sample, home: Path) -> str:
-    """A home with a good backup; its id."""
-    shutil.copytree(sample.clean, home, dirs_exist_ok=True)
-    with Process(home) as process, process.connect() as connection:
-        made = ask(connection, "backup.create")["result"]
-        process.popen.send_signal(signal.SIGTERM)
-        assert process.popen.wait(PATIENCE) == 0
-    return str(made["id"])
+class Protected(NamedTuple):
+    """A home with a good backup, for copies."""
+
+    folder: Path
+    backup: str
+
+    def at(self, home: Path) -> str:
+        """Copy it; the backup's id."""
+        shutil.copytree(self.folder, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run"))
+        return self.backup
+
+
+@pytest.fixture(scope="module")
+def protected(sample: Sample) -> Iterator[Protected]:
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder:
+        shutil.copytree(sample.clean, folder, dirs_exist_ok=True)
+        with Process(Path(folder)) as process, process.connect() as connection:
+            made = ask(connection, "backup.create")["result"]
+            process.popen.send_signal(signal.SIGTERM)
+            assert process.popen.wait(PATIENCE) == 0
+        yield Protected(Path(folder), made["id"])
 
 
 @pytest.mark.parametrize(("name", "kind", "call"), CASES)
 def test_damage_ends_the_daemon_and_the_next_start_recovers(
-    sample: Sample, home: Path, name: str, kind: Kind, call: str
+    sample: Sample, protected: Protected, home: Path, name: str, kind: Kind, call: str
 ) -> None:
-    good = backed_up(sample, home)
+    good = protected.at(home)
     places = [region for region in sample.regions() if region.name.startswith(name)]
     harm(home, places[len(places) // 2], kind, Random(name))
     with Process(home) as process, process.connect() as connection:
@@ -85,8 +101,8 @@ def test_damage_ends_the_daemon_and_the_next_start_recovers(
         assert ask(connection, "backup.create")["result"]["verified_at"]
 
 
-def test_damage_that_the_backup_job_meets_thins_nothing_out(sample: Sample, home: Path) -> None:
-    good = backed_up(sample, home)
+def test_damage_that_the_backup_job_meets_thins_nothing_out(sample: Sample, protected: Protected, home: Path) -> None:
+    good = protected.at(home)
     places = [region for region in sample.regions() if region.name.startswith("table: leaf, memory")]
     harm(home, places[len(places) // 2], "bit", Random(1))
     with Process(home) as process, process.connect() as connection:

@@ -54,6 +54,7 @@ def test_what_sqlite_wrote_is_read_as_it_reads_it(
     }
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=64, max_size=256), kind=st.sampled_from([LEAF, INTERIOR]), cells=st.integers(0, 2000))
 def test_any_bytes_are_rows_or_refused(data: bytes, kind: int, cells: int) -> None:
     """Whatever a page holds, and wherever its pointers lead: an answer, in time."""

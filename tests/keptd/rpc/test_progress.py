@@ -9,12 +9,6 @@ from typing import Any
 
 import pytest
 
-from kept.wire import Call, Progress
-from kept.wire.backup import CreateBackup, RestoreBackup, VerifyBackup
-from kept.wire.data import BeginUpload, DeleteAll, ExportAll, ImportAll, ReadArchive, WritePart
-from kept.wire.job import RunJob
-from kept.wire.maintenance import CheckDatabase, OptimizeDatabase
-from kept.wire.memory import SetMemory
 from keptd.backups.work import Stopped, Work
 from tests.harness import PATIENCE, Daemon, Peer, request, running
 from tests.keptd.rpc.test_order import HEAVY, fill
@@ -89,32 +83,29 @@ async def test_a_command_lines_long_work_ends_when_its_caller_has_gone(
     await (await daemon.connect()).result("cli.run", argv=BACKUP)
 
 
-async def test_every_long_call_tells_how_far_it_is(daemon: Daemon) -> None:
-    told: list[Progress] = []
+async def test_every_long_call_tells_how_far_it_is(daemon: Daemon, peer: Peer) -> None:
+    async def telling(method: str, **params: Any) -> tuple[Any, set[str]]:
+        await peer.send(request("long", method, **params))
+        told, reply = await until_the_reply(peer)
+        texts = {params["text"] for params in told}
+        assert any(texts), method
+        return reply["result"], texts
 
-    async with daemon.client() as client:
-
-        async def telling(call: Call[Any]) -> Any:
-            told.clear()
-            result = await client.call(call, progress=told.append)
-            assert any(progress.text for progress in told), call.method
-            return result
-
-        for number in range(50):
-            await client.call(SetMemory(key=f"k{number}", value=number))
-        backup = await telling(CreateBackup(label="first"))
-        await telling(VerifyBackup(id=backup.id))
-        await telling(RestoreBackup(id=backup.id))
-        await telling(CheckDatabase())
-        await telling(RunJob(name="maintenance.check"))
-        await telling(OptimizeDatabase())
-        archive = await telling(ExportAll())
-        part = await client.call(ReadArchive(id=archive.id, offset=0))
-        upload = await client.call(BeginUpload(bytes=archive.bytes, sha256=archive.sha256))
-        await client.call(WritePart(id=upload.id, offset=0, data=part.data))
-        await telling(ImportAll(id=upload.id, on_conflict="replace"))
-        assert any(progress.text == "making a backup: copying" for progress in told)
-        await telling(DeleteAll(confirm=f"delete everything in {Path(daemon.paths.data_dir).name}", backups=True))
+    for number in range(50):
+        await peer.result("memory.set", key=f"k{number}", value=number)
+    backup, _ = await telling("backup.create", label="first")
+    await telling("backup.verify", id=backup["id"])
+    await telling("backup.restore", id=backup["id"])
+    await telling("maintenance.check")
+    await telling("job.run", name="maintenance.check")
+    await telling("maintenance.optimize")
+    archive, _ = await telling("data.export_all")
+    part = await peer.result("data.read", id=archive["id"], offset=0)
+    upload = await peer.result("data.begin", bytes=archive["bytes"], sha256=archive["sha256"])
+    await peer.result("data.write", id=upload["id"], offset=0, data=part["data"])
+    _, texts = await telling("data.import_all", id=upload["id"], on_conflict="replace")
+    assert "making a backup: copying" in texts
+    await telling("data.delete_all", confirm=f"delete everything in {Path(daemon.paths.data_dir).name}", backups=True)
 
 
 async def test_the_next_part_of_the_work_is_told_however_soon_it_comes(daemon: Daemon, peer: Peer) -> None:
