@@ -73,6 +73,20 @@ def test_a_secret_comes_back_as_it_was_given(home: Path) -> None:
     assert SECRET not in kept_(home, "vault", "list").stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_secret_that_cant_be_written_where_it_is_wanted_is_told_in_a_line(home: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kept", "vault", "retrieve", "deploy.token"],
+            env=environment(home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"kept: the output can't be written: No space left on device\n")
+
+
 def test_a_password_is_read_from_a_descriptor_or_from_a_program(home: Path, tmp_path: Path) -> None:
     asks = tmp_path / "asks"
     asks.write_text(f"#!/bin/sh\necho {PASSWORD}\n")
