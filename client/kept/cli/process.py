@@ -19,6 +19,7 @@ from ..frames import MESSAGE_BYTES
 from ..holder import has_home
 from ..paths import BadPlace, Paths, find
 from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
+from ..thin import REFUSED, Refusal
 from ..trust import Untrusted
 from ..version import VERSION, differing
 from ..wire import Call
@@ -79,6 +80,9 @@ def main(argv: Sequence[str]) -> int:
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
+    except Refusal as refusal:
+        tell(surface, str(refusal), "", {"type": "output"})
+        return refusal.code
     except (Fault, Untrusted) as fault:
         tell(surface, str(fault), _step(fault, process), {"type": "no_daemon"})
         return NO_DAEMON
@@ -397,14 +401,24 @@ def _writer(stream: TextIO) -> _Writer:
 
 
 class _Writer:
-    """Writes through, so that a program that reads `kept watch` sees each line when it comes."""
+    """Writes through, so that a program that reads `kept watch` sees each line when it comes. Raises `Refusal` where
+    standard output takes nothing, as on a full disk."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def __call__(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as fault:
+            if self._stream is not sys.stdout:
+                return
+            # What the stream still holds would be written again at the end.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lasts to the end
+            raise Refusal(f"the output can't be written: {fault.strerror}", REFUSED) from None
 
 
 def _columns(stream: TextIO | None = None) -> int:

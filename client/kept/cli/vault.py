@@ -8,20 +8,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct
 
-from ..wire import IdempotencyKey, Name, Tags, Version
 from ..wire.vault import (
-    AgentReadable,
-    AgentUsable,
-    Category,
     DeleteSecret,
     Entry,
-    EntryRef,
     ExportKey,
-    Metadata,
     RetrieveSecret,
-    Secret,
     StatusOfVault,
     StoreSecret,
     UpdateSecret,
@@ -56,41 +49,23 @@ class Retrieve(RetrieveSecret, frozen=True, kw_only=True):
     input: MayAsk = True
 
 
-class Store(Struct, frozen=True, kw_only=True):
+class Store(StoreSecret, frozen=True, kw_only=True):
     """Keep a secret under a name that is free. The value is text, unless --json-value says that it is JSON.
 
     Several lines, or a file: `kept vault store NAME - <FILE`. One line feed at the end is not taken as part of it.
     """
 
-    name: Name
-    value: Secret
     json_value: JsonValue = False
-    category: Category = "general"
-    tags: Tags = ()
-    metadata: Metadata | None = None
-    agent_readable: AgentReadable = False
-    agent_usable: AgentUsable = False
-    idempotency_key: IdempotencyKey | None = None
 
 
-class Update(Struct, frozen=True, kw_only=True):
+class Update(UpdateSecret, frozen=True, kw_only=True):
     """Change an entry; what is left out stays.
 
     A new value is asked for with --ask-value, or comes from --value-fd N, or with `--value -` from standard input.
     """
 
-    id: EntryRef
-    name: Name | None = None
-    value: Secret | UnsetType = UNSET
     ask_value: Annotated[bool, Meta(description="Ask for a new value.")] = False
     json_value: JsonValue = False
-    category: Category | None = None
-    tags: Tags | None = None
-    metadata: Metadata | None = None
-    agent_readable: AgentReadable | None = None
-    agent_usable: AgentUsable | None = None
-    if_version: Version | None = None
-    idempotency_key: IdempotencyKey | None = None
 
 
 class Delete(DeleteSecret, frozen=True, kw_only=True):

@@ -6,12 +6,14 @@ The command writes into a pipe, or into a terminal of its own where the caller h
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from ..thin import REFUSED, Refusal
 from . import Launch
 from .child import Child, out_of_the_way, started
 from .scrub import Scrubber
@@ -20,6 +22,9 @@ from .stage import Stage
 QUIET_SECONDS = 0.1
 """After so long without output the beginning of what may be a secret is shown, `SHOWN_BYTES` at most: it may as well be
 the end of a question that somebody is to answer."""
+
+_NOBODY_READS = (errno.EPIPE, errno.EIO)
+"""Of a pipe, and of a terminal that has gone."""
 
 CHUNK_BYTES = 65_536
 
@@ -30,7 +35,8 @@ command itself has written."""
 
 def run(launch: Launch, environ: Mapping[str, str]) -> int:
     """Run it to its end, with `environ` and what is added to it; its exit code, or 128 and the number of the signal
-    that ended it. Raises `NotStarted` and `CannotHide`, before anything was done."""
+    that ended it. Raises `NotStarted` and `CannotHide`, before anything was done, and `Refusal` where its output went
+    nowhere, as on a full disk."""
     with ExitStack() as stack:
         streams: list[_Stream] = []
         stage = None
@@ -68,6 +74,8 @@ class _Stream:
         self.open = True
         self.due: float | None = None
         """When what is held is shown."""
+        self.lost: str | None = None
+        """Why what the command printed could not be passed on, though somebody waits for it."""
         self._target = target
         self._scrubber = Scrubber(launch.hidden)
 
@@ -112,8 +120,10 @@ class _Stream:
                 rest = rest[os.write(self._target, rest) :]
             except BlockingIOError:
                 select.select([], [self._target], [])
-            except OSError:
-                # Nobody reads it any more. The command learns that from its own next write.
+            except OSError as fault:
+                # The command learns that from its own next write; where it makes none, from what is said of it here.
+                if fault.errno not in _NOBODY_READS:
+                    self.lost = fault.strerror or ""
                 self.open = False
                 self.due = None
                 self.shut()
@@ -139,6 +149,9 @@ class _Relay:
             self._step()
         for stream in self._streams:
             stream.drain()
+        lost = next((stream.lost for stream in self._streams if stream.lost is not None), None)
+        if lost is not None:
+            raise Refusal(f"what the command printed can't be passed on: {lost}", self._child.code or REFUSED)
         return self._child.code
 
     def _step(self) -> None:

@@ -162,6 +162,11 @@ class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: str | None = None
     kind: str | None = None
 
+    @property
+    def is_agent(self) -> bool:
+        """Whether the client said that it is an agent."""
+        return self.kind == "agent"
+
 
 class Done(Struct, frozen=True, kw_only=True):
     """The reply to a deletion or a change that has no entity left to show."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, NewType
 from msgspec import Meta, Struct
 
 from . import Control, Done, Time
-from .errors import Conflict, InvalidParams, NotFound, QuotaExceeded, StorageFailed, StorageFull
+from .errors import Conflict, Denied, InvalidParams, NotFound, QuotaExceeded, StorageFailed, StorageFull
 
 TransferId = NewType("TransferId", str)
 
@@ -146,6 +146,7 @@ class ImportAll(Control[Imported], frozen=True, kw_only=True):
 
 class DeleteAll(Control[Deleted], frozen=True, kw_only=True):
     """Delete everything that is kept, so that nothing of it can be read from kept's files. There is no way back.
+    Not for agents.
 
     Entries, history, trash, change log, search indexes, mirror and archives go; settings and the log of the daemon
     stay, which hold nothing of what is kept; backups and quarantined files go where `backups` says so. What was in a
@@ -154,7 +155,7 @@ class DeleteAll(Control[Deleted], frozen=True, kw_only=True):
     """
 
     method = "data.delete_all"
-    errors = (InvalidParams, StorageFull, StorageFailed)
+    errors = (Denied, InvalidParams, StorageFull, StorageFailed)
 
     confirm: Annotated[
         str,

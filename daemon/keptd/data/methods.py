@@ -27,7 +27,7 @@ from kept.wire.data import (
     Upload,
     WritePart,
 )
-from kept.wire.errors import InvalidParams, KeptError, StorageFailed
+from kept.wire.errors import Denied, InvalidParams, KeptError, StorageFailed
 
 from ..domain import Tell
 from ..offload import in_thread, waiting
@@ -122,7 +122,10 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
 
 @serves
 async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
-    """The rows first, then what the file holds of them, then the files; to the end, whatever becomes of the caller."""
+    """The rows first, then what the file holds of them, then the files; to the end, whatever becomes of the caller.
+    Not for agents: nothing brings back what is gone, the vault included."""
+    if ctx.peer.actor.is_agent:
+        raise Denied("an agent doesn't delete everything, since nothing brings it back", hint="Ask a person to do it.")
     wanted = f"delete everything in {ctx.store.path.parent.name}"
     if call.confirm != wanted:
         raise InvalidParams("confirm is not the text that it must be", hint=f"Send: {wanted}", field="confirm")

@@ -44,8 +44,6 @@ ENTITY = "vault"
 ENTRY = "vault_entry"
 """The entities of the change log; a recovery finds by them what is missing in the tables of these names."""
 
-AGENT = "agent"
-
 IS_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The form of an entry's id, which no name may have."""
 
@@ -106,7 +104,7 @@ class Visit:
     @property
     def is_agent(self) -> bool:
         """Whether the caller said that it is an agent."""
-        return self.caller.kind == AGENT
+        return self.caller.is_agent
 
     def opened(self) -> Opened:
         """The unlocked vault; it counts as used. Raises `NotFound` without a vault, and `Locked`."""

@@ -84,6 +84,20 @@ def test_an_agent_lends_a_secret_to_a_command_and_reads_nothing_of_it(home: Path
     assert kept_(home, "vault", "delete", "ci.token", "--yes").returncode == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_secret_that_cant_be_written_where_it_is_wanted_is_told_in_a_line(home: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kept", "vault", "retrieve", "deploy.token"],
+            env=environment(home),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"kept: the output can't be written: No space left on device\n")
+
+
 def test_a_password_is_read_from_a_descriptor_or_from_a_program(home: Path, tmp_path: Path) -> None:
     asks = tmp_path / "asks"
     asks.write_text(f"#!/bin/sh\necho {PASSWORD}\n")

@@ -15,6 +15,7 @@ SECRET = "tok-Zx81Qm47Lp"
 
 SCRIPT = """
 import json, os, sys
+from kept.thin import Refusal
 from kept.vault_run import Launch
 from kept.vault_run.child import NotStarted
 from kept.vault_run.forms import forms
@@ -27,7 +28,7 @@ launch = Launch(
 )
 try:
     code = run(launch, os.environ)
-except NotStarted as fault:
+except (NotStarted, Refusal) as fault:
     print(fault, file=sys.stderr)
     code = fault.code
 sys.exit(code)

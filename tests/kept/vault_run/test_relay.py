@@ -35,6 +35,24 @@ def test_a_secret_in_the_environment_does_not_get_into_the_output() -> None:
     assert (done.stderr, done.returncode) == (b"[vault:n]\n", 0)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(("end", "code"), [("exit 0", 1), ("exit 3", 3)])
+def test_an_output_that_goes_nowhere_is_told_where_the_command_cant_notice(end: str, code: int) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, *words(*shell(f"echo said; {end}"))],
+            env=environ(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        code,
+        b"what the command printed can't be passed on: No space left on device\n",
+    )
+
+
 def test_everything_else_gets_through_byte_by_byte() -> None:
     blob = bytes(range(256)) * 3000
     done = lent("cat", stdin=blob)

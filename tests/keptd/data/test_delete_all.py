@@ -90,6 +90,15 @@ async def plant(daemon: Daemon, peer: Peer) -> None:
         await peer.result("memory.set", key=f"more{number}", value=left)
 
 
+async def test_an_agent_deletes_not_everything(daemon: Daemon, peer: Peer) -> None:
+    await peer.result("memory.set", key="k", value=1)
+    bot = await daemon.connect()
+    await bot.result("daemon.hello", client="bot", kind="agent")
+    words = confirmation(Path(daemon.paths.data_dir))
+    assert await bot.refusal("data.delete_all", confirm=words) == (-32004, "denied")
+    assert (await peer.result("memory.get", key="k"))["value"] == 1
+
+
 async def test_200_canaries_are_nowhere_in_the_home_afterwards(home: Path) -> None:
     async with running(home, mirror__enabled="true", mirror__interval_seconds="0.01") as daemon:
         peer = await daemon.connect()
