@@ -126,7 +126,7 @@ SHELL = (
         examples=(
             'eval "$(kept shell-init bash 2>/dev/null)"',
             'eval "$(kept shell-init zsh --log-commands 2>/dev/null)"',
-            "kept shell-init fish 2>/dev/null | source",
+            "command -q kept; and kept shell-init fish 2>/dev/null | source",
         ),
     ),
     Command(("shell-banner",), ShellBanner, shell_banner, starts=False, hidden=True),

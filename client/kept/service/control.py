@@ -236,6 +236,8 @@ class Service:
         notes += [
             f"{path} turns the unit off (masked), and is left: {_unmask(os.path.basename(path))}" for path in masks
         ]
+        own = [path for unit in units if files and os.path.isdir(path := os.path.join(place, f"{unit.name}.d"))]
+        notes += [f"{path} holds settings of yours (systemctl --user edit), and is left" for path in own]
         return Change(
             service=self.name,
             supervised=not obstacle,
@@ -402,7 +404,9 @@ class Service:
         names = sorted(name for name in self._environ if name.startswith("KEPT_") and name not in apart)
         if not names:
             return ()
-        return (f"{', '.join(names)} are set here, and not in the service: put them into {self._paths.config_file}",)
+        are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        told_of = f"{', '.join(names)} {are} set here, and not in the service"
+        return (f"{told_of}: put {them} into {self._paths.config_file}",)
 
 
 def refusal(environ: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,16 @@ def test_units_that_were_left_behind_are_removed_with_their_links(nowhere: Path)
     changes.write(units, str(place))
     (place / "sockets.target.wants").mkdir()
     (place / "sockets.target.wants" / units[1].name).symlink_to(place / units[1].name)
-    assert "removed" in kept(nowhere, "daemon", "uninstall").stdout
+    edited = place / f"{units[0].name}.d" / "override.conf"
+    edited.parent.mkdir()
+    edited.write_text("[Service]\nNice=1\n")
+    told = kept(nowhere, "daemon", "uninstall").stdout
+    assert "removed" in told
+    assert f"{edited.parent} holds settings of yours" in told
+    assert [path for path in place.rglob("*") if not path.is_dir()] == [edited]
+    shutil.rmtree(edited.parent)
+    changes.write(units, str(place))
+    kept(nowhere, "daemon", "uninstall")
     assert not (nowhere / ".config" / "systemd").exists()
 
 

@@ -41,7 +41,7 @@ _FILES = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"
 _EVALUATE = {
     "bash": 'eval "$(kept shell-init bash {flags} 2>/dev/null)"',
     "zsh": 'eval "$(kept shell-init zsh {flags} 2>/dev/null)"',
-    "fish": "kept shell-init fish {flags} 2>/dev/null | source",
+    "fish": "command -q kept; and kept shell-init fish {flags} 2>/dev/null | source",
 }
 _PROMPTS = {
     "bash": f"PS1='{PROMPT}'",

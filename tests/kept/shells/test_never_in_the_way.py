@@ -98,7 +98,7 @@ def test_the_prompt_comes_without_a_word_where_kept_is_broken(
         shown = terminal.prompt()
         assert "done\n" in terminal.runs("echo done")
         assert "kept" not in terminal.runs("echo done").replace(str(account.folder), "")
-    if shell == "fish" and breaks in (missing, wrong_interpreter):
+    if shell == "fish" and breaks is wrong_interpreter:
         # fish has its own words for a command that can't be run, on the terminal itself.
         assert shown.rstrip().splitlines()[-1].startswith("status:")
     else:
