@@ -27,7 +27,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 test: $(STAMP) ## run the whole suite, on two cores
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n $${KEPT_TEST_PROCESSES:-3} --dist worksteal
 
 crash: $(STAMP) ## kill a real daemon 50 times under load, and start it from 16 processes at once
 	KEPT_CRASH_ROUNDS=$${KEPT_CRASH_ROUNDS:-50} $(PY) -m pytest tests/crash
