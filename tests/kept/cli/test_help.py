@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import pytest
@@ -71,8 +72,8 @@ def test_every_example_is_a_command_that_can_be_typed(recorder: Recorder) -> Non
     assert EXAMPLES.keys() <= reachable().keys()
     for command in everything().values():
         for example in command.examples:
-            words = example.removeprefix('eval "$(').removesuffix(')"').replace(" 2>/dev/null", "").split(" | ")
-            line = next(part for part in words if part.startswith("kept "))
+            parts = re.split(r" \| |; and ", example.removeprefix('eval "$(').removesuffix(')"'))
+            line = next(part.replace(" 2>/dev/null", "") for part in parts if part.startswith("kept "))
             found, rest = find(shlex.split(line)[1:])
             assert found is command, example
             here = Played()
