@@ -41,7 +41,6 @@ async def _change_password(box: Strongbox, _code: str) -> None:
 
 
 async def _recover(box: Strongbox, code: str) -> None:
-    await box(LockVault())
     await box(RecoverVault(code=code, new_password=OTHER))
 
 
@@ -58,11 +57,12 @@ class Case(NamedTuple):
     password: str
     """The one that works when it is done."""
     keeps_code: bool
+    while_locked: bool = False
 
 
 CASES = {
     "change_password": Case(_change_password, OTHER, True),
-    "recover": Case(_recover, OTHER, True),
+    "recover": Case(_recover, OTHER, True, while_locked=True),
     "rotate": Case(_rotate, PASSWORD, False),
     "export_key": Case(_export_key, PASSWORD, False),
 }
@@ -120,6 +120,8 @@ async def _record(folder: Path, disk: Disk, case: Case) -> Recorded:
         code = (await box(ExportKey(password=PASSWORD))).code
         shown = look(box.store.inline)
         assert shown is not None
+        if case.while_locked:
+            await box(LockVault())
         begin = len(disk.steps)
         new_code = await case.run(box, code)
         return Recorded(begin, len(disk.steps), code, new_code, shown[0])
@@ -155,6 +157,9 @@ async def _faulty(folder: Path, disk: Disk, case: Case, operation: Operation, at
         code = (await box(ExportKey(password=PASSWORD))).code
         shown = look(box.store.inline)
         assert shown is not None
+        if case.while_locked:
+            # A lock is no step that a fault of the disk can refuse.
+            await box(LockVault())
         disk.fail(operation, apsw.IOError, file="-wal", at=at)
         new_code, failed = None, True
         try:
