@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
 from pathlib import Path
 
 from kept.holder import holder
+
+from .harness import PATIENCE
 
 
 def has_variable(process: Path, variable: bytes, data_dir: str) -> bool:
@@ -18,3 +22,15 @@ def has_variable(process: Path, variable: bytes, data_dir: str) -> bool:
     except PermissionError:
         found = holder(data_dir)
         return found is not None and str(found[0]) == process.name
+
+
+def await_end(pid: int) -> None:
+    """Wait until the process has ended, unless it has already."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([descriptor], [], [], PATIENCE)[0], f"process {pid} does not end"
+    finally:
+        os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -18,23 +17,11 @@ from kept.holder import holder
 from kept.paths import find
 
 from .harness import PATIENCE
-from .processes import has_variable
+from .processes import await_end, has_variable
 from .sources import PACKAGES, ROOT
 
 FOLDER = ROOT / "systemd" / "wsl2"
 SHELLS = [shell for shell in ("dash", "bash", "zsh", "busybox") if shutil.which(shell)]
-
-
-def await_end(pid: int) -> None:
-    """Wait until the process has ended, unless it has already."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], PATIENCE)[0], f"process {pid} does not end"
-    finally:
-        os.close(descriptor)
 
 
 class Login:

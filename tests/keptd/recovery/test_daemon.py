@@ -14,12 +14,14 @@ import msgspec
 import pytest
 
 from kept import connect
+from kept.holder import holder
 from kept.paths import find
 from kept.start import start
 from kept.wire.daemon import Status, Stop
 from keptd.recovery import DAMAGED, Marker
 from keptd.store.database import open_reader
 from tests.harness import PATIENCE, Process, request, running
+from tests.processes import await_end
 
 KEYS = 60
 LONG = "long " * 300
@@ -112,7 +114,10 @@ def test_a_client_that_starts_a_daemon_on_damage_starts_the_one_that_recovers_as
         try:
             assert client.call(Status()).storage.recovered
         finally:
+            found = holder(paths.data_dir)
             client.call(Stop())
+    assert found is not None
+    await_end(found[0])
     said = Path(paths.log).read_text()
     assert said.count("stopping for a recovery") == 1
     assert "Traceback" not in said
