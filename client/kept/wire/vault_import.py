@@ -73,7 +73,6 @@ class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
 
     method = "vault.import"
     event = "vault.imported"
-    notices = ("vault.store",)
     is_repeatable = True
     errors = (*CHANGES, Denied, InvalidParams, QuotaExceeded)
 
