@@ -9,6 +9,10 @@ there is enough of it.
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 DISK = "/tmp"
 """For what is about a disk: damage that a kill leaves, and what is told of the file system."""
@@ -28,3 +32,11 @@ def _homes() -> str:
 
 HOMES = _homes()
 """Near the root: a socket's path has at most 107 bytes."""
+
+
+@contextmanager
+def on_disk() -> Iterator[Path]:
+    """A folder on a disk, where what is killed is killed between two syncs that take their time, and where files don't
+    count as a process's memory."""
+    with tempfile.TemporaryDirectory(prefix="kept-disk-", dir=DISK) as folder:
+        yield Path(folder)

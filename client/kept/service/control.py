@@ -95,8 +95,12 @@ class Service:
         return f"{self.name}.socket", f"{self.name}.service"
 
     def is_installed(self) -> bool:
-        """Whether there is a unit file of this home, of whoever's."""
-        return os.path.exists(os.path.join(changes.folder(self._environ), f"{self.name}.service"))
+        """Whether there is a unit file of this home, of whoever's. Who has no home folder has none."""
+        try:
+            folder = changes.folder(self._environ)
+        except BadPlace:
+            return False
+        return os.path.exists(os.path.join(folder, f"{self.name}.service"))
 
     def state(self) -> State:
         """How it is."""

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,19 @@ from kept.wire.job import JobHistory, RunJob
 from kept.wire.journal import ListActions, LogAction
 from tests.crash.homes import Home, home
 from tests.faulty_vfs import DEADLINE
+from tests.places import on_disk
 
 MOMENTS = (".partial-restore", ".partial-2", "2", ".partial-check")
 """What comes into the folder, one after the other: the copy that is checked, the copy of the present state in the
 making and done (then the database is replaced, and the copy made into a backup), and its check (then it has been)."""
 
 ROUNDS = 8
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with on_disk() as folder:
+        yield folder
 
 
 def wait_for(folder: Path, known: set[str], moment: str, work: threading.Thread) -> None:

@@ -9,12 +9,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from tests.crash.homes import Home
 from tests.crash.homes import home as started
+from tests.places import on_disk
 
 LARGE = bool(os.environ.get("KEPT_LARGE"))
 SMALLER, LARGER = (20_000, 200_000) if LARGE else (12_000, 42_000)
@@ -32,6 +36,12 @@ CLIENT = (
     "sys.stderr.write(peak.split()[1])\n"
     "sys.exit(code)\n"
 )
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with on_disk() as folder:
+        yield folder
 
 
 class Peaks(NamedTuple):
