@@ -86,7 +86,9 @@ class VaultStatus(Struct, frozen=True, kw_only=True):
     entries: int = 0
     has_recovery_code: bool = False
     failures: int = 0
-    """Wrong passwords since the last right one."""
+    """Wrong passwords since the last right one; an agent is told those of agents, which slow down agents alone."""
+    agents_failures: int = 0
+    """Those of agents, whoever asks."""
     retry_after_ms: int = 0
     """How long the next password has to wait."""
     unlocked_at: Time | None = None

@@ -12,7 +12,7 @@ Where things are:
 - `entries`, `inside`: an entry between its two forms; a look at all of them
 - `keyring`, `search`, `asking`: what is in memory while the vault is unlocked: keys, entries, agents that wait
 - `visit`: a request at the vault, and how a change is made
-- `opening`, `changing` (`key_methods`): passwords, unlocking, other keys
+- `opening`, `tries`, `changing` (`key_methods`): passwords, unlocking, wrong passwords, other keys
 - `methods`, `entry_methods`: entries shown and changed; `jobs`: the lock that falls shut
 - `file_vault`, `import_methods`: entries out of the files of other vaults
 - `sleep`: locks before the machine sleeps

@@ -198,4 +198,4 @@ def _check_same(opened: Opened, proven: Header) -> None:
 
 
 def _forgive(db: apsw.Connection, _changes: ChangeLog, _now: int) -> None:
-    store.forgive(db)
+    store.forgive(db, of_agents=False)  # Nothing here is for agents.

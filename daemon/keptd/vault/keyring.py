@@ -58,6 +58,18 @@ class Opened:
         return min(hard, self.used + settings.idle_seconds - boot), hard
 
 
+@dataclass(slots=True)
+class Wrong:
+    """What this run knows of wrong passwords beside what is on disk; `tries` counts them."""
+
+    last: float | None = None
+    """When, on the boot clock, one last came."""
+    looked: float | None = None
+    """When, on the boot clock, it was first asked how long the next one has to wait."""
+    uncounted: int = 0
+    """Those that the disk didn't take."""
+
+
 class Keyring:
     """What the daemon knows of its vault while it runs."""
 
@@ -65,10 +77,8 @@ class Keyring:
         self.opened: Opened | None = None
         self.trouble: Trouble | None = None
         """What the last attempt to unlock found."""
-        self.failed: float | None = None
-        """When, on the boot clock, a wrong password last came in this run."""
-        self.looked: float | None = None
-        """When, on the boot clock, it was first asked in this run how long the next one has to wait."""
+        self.wrong = {is_agent: Wrong() for is_agent in (False, True)}
+        """Of agents, and of all others."""
         self.locks = 0
         """How often it was locked, also where it was locked already: whoever unlocks it meanwhile comes too late."""
         self.asking = Asking()

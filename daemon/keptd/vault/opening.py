@@ -1,10 +1,7 @@
-"""Passwords: tried one at a time, counted when they are wrong, and slower each time; making the vault and unlocking it.
+"""Passwords, tried one at a time; making the vault and unlocking it.
 
-A wrong password is on disk, in the count, the audit list and the change log, before it is told: a daemon that is
-killed has not forgotten it. The first three cost nothing, then each next one waits twice as long, from a second to a
-quarter of an hour. The wait is measured by the boot clock; after a restart by the wall clock, or by the boot clock from
-the first look in that run, whichever is further: a clock that was set back makes no wait longer than it was. A password
-that must wait is refused untried.
+A password that must wait, as after wrong ones (`tries`), is refused untried. A full disk keeps nobody from reading: the
+vault is unlocked there as well, with a line in the log where the audit list and the count can't take it.
 
 An agent that knows the password may unlock: it gets no more then than the vault lets agents have. That an agent is told
 from a person by what it said of itself guards against accidents, not against a hostile program of the same user.
@@ -18,14 +15,15 @@ from functools import partial
 
 import anyio.to_thread
 import apsw
+import structlog
 
-from kept.wire.errors import Busy, Conflict, Denied
+from kept.wire.errors import Busy, Conflict, Denied, StorageFull
 from kept.wire.vault import Kdf, VaultStatus
 
 from ..clock import SECOND, to_time
 from ..store.changes import ChangeLog
 from ..store.ids import new_id
-from . import audit, inside, keys, store
+from . import audit, inside, keys, store, tries
 from .audit import Note
 from .cipher import Damaged, wipe
 from .inside import Inside
@@ -35,35 +33,12 @@ from .search import Contents
 from .store import Header
 from .visit import ENTITY, Visit, absent, following
 
-REFUSED = "vault.refused"
 DAMAGED = "vault.damaged"
 
-FREE = 3
-"""Wrong passwords that cost nothing."""
-
-LONGEST = 900
-"""Seconds that a password waits at most."""
+log = structlog.get_logger(__name__)
 
 QUEUE = 8
 """Passwords that wait for their turn to be tried."""
-
-
-def pause(failures: int) -> int:
-    """Seconds to wait after so many wrong passwords."""
-    return 0 if failures < FREE else min(LONGEST, 1 << min(failures - FREE, 20))
-
-
-def seconds_left(visit: Visit) -> float:
-    """How long the next password has to wait."""
-    count, at = store.failures(visit.store.inline)
-    wait = pause(count)
-    boot = visit.clock.boot()
-    keyring = visit.keyring
-    if keyring.failed is not None:
-        return max(0.0, wait - (boot - keyring.failed))
-    if keyring.looked is None:
-        keyring.looked = boot
-    return max(0.0, wait - max((visit.clock.now() - at) / SECOND, boot - keyring.looked))
 
 
 def policy(visit: Visit) -> KdfParameters:
@@ -112,19 +87,20 @@ async def tried(
         header = store.header(visit.store.inline)
         if header is None:
             raise absent()
-        left = seconds_left(visit)
+        left = tries.seconds_left(visit)
         if left:
             raise _waiting(left)
         # Neither this nor the write is given up with the caller: who hangs up in time has tried as well.
         secret = await anyio.to_thread.run_sync(unwrap, header)
         if secret is not None:
+            visit.keyring.wrong[visit.is_agent].uncounted = 0
             return header, DataKey(header.id, header.key_version, secret)
-        failures = await _failed(visit, action, header)
+        failures = await tries.count(visit, action, header)
     raise Denied(
         f"{wrong}, or the vault's header was changed",
-        hint=_after(pause(failures)),
+        hint=_after(tries.pause(failures)),
         failures=failures,
-        retry_after_ms=pause(failures) * 1000,
+        retry_after_ms=tries.pause(failures) * 1000,
     )
 
 
@@ -143,20 +119,6 @@ def _unwrapped(password: str, header: Header) -> bytearray | None:
         return None
     finally:
         wipe(kek)
-
-
-async def _failed(visit: Visit, action: str, header: Header) -> int:
-    count = 0
-
-    def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
-        nonlocal count
-        count = store.count_failure(db, now)
-        audit.add(db, now, visit.caller, Note(action, outcome="wrong_password"))
-        changes.add(ENTITY, header.id, notice=REFUSED)
-
-    await visit.write(step, frees_space=True)
-    visit.keyring.failed = visit.clock.boot()
-    return count
 
 
 def _waiting(seconds: float) -> Busy:
@@ -190,7 +152,7 @@ async def init(visit: Visit, password: str) -> VaultStatus:
             if store.header(db) is not None:
                 raise Conflict("there is a vault already", hint="vault.unlock opens it.")
             store.put_header(db, header)
-            store.forgive(db)
+            store.forgive_all(db)
             audit.add(db, now, visit.caller, Note("init"))
             changes.add(ENTITY, header.id)
 
@@ -217,12 +179,18 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
             found = await examined(visit, header, key)
             if found.trouble is not None and not despite_damage:
                 await refuse_damaged(visit, "unlock", found)
+            stored = found.header
             wanted = header.kdf.raised_to(policy(visit))
             if found.trouble is None and wanted != header.kdf:
                 async with visit.keyring.deriving:
                     raised = await anyio.to_thread.run_sync(wrapped_by, password, found.header, key.secret, wanted)
                 found.header = following(key, raised, len(found.known), found.total)
-            await come_in(visit, key, found, "unlock", locks)
+            try:
+                await come_in(visit, key, found, "unlock", locks)
+            except StorageFull:
+                log.warning("the vault is unlocked on a full disk, and its audit list doesn't say so")
+                found.header = stored
+                _open_unless_locked(visit, key, found, locks)
     return status(visit)
 
 
@@ -256,23 +224,29 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, action: str, locks:
     to sleep, is the last word. Raises `Conflict` then, or where another came in between.
     """
     before = store.head(visit.store.inline)
-    late = Conflict("the vault was locked meanwhile", hint="Unlock it again.")
-    if visit.keyring.locks != locks:
-        raise late
+    _check_not_locked_since(visit, locks)
 
     def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
         if store.head(db) != before:
             raise Conflict("the vault was replaced meanwhile", hint="Repeat it.")
         store.put_header(db, found.header)
-        store.forgive(db)
+        store.forgive(db, visit.is_agent)
         audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
         changes.add(ENTITY, found.header.id)
 
     with _expected(visit, found.header.head):
-        await visit.write(step)
-    if visit.keyring.locks != locks:
-        raise late
+        await visit.write(step, frees_space=action == "unlock")
+    _open_unless_locked(visit, key, found, locks)
+
+
+def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int) -> None:
+    _check_not_locked_since(visit, locks)
     _open(visit, key, found)
+
+
+def _check_not_locked_since(visit: Visit, locks: int) -> None:
+    if visit.keyring.locks != locks:
+        raise Conflict("the vault was locked meanwhile", hint="Unlock it again.")
 
 
 @contextmanager
@@ -290,7 +264,6 @@ def _expected(visit: Visit, head: bytes) -> Iterator[None]:
 
 def _open(visit: Visit, key: DataKey, found: Inside) -> None:
     boot = visit.clock.boot()
-    visit.keyring.failed = None
     visit.keyring.open(
         Opened(
             key=key,
@@ -333,8 +306,9 @@ def status(visit: Visit) -> VaultStatus:
         counter=header.counter,
         entries=store.count(db),
         has_recovery_code=header.recovery is not None,
-        failures=store.failures(db).number,
-        retry_after_ms=round(seconds_left(visit) * 1000),
+        failures=tries.failures(visit, of_agents=visit.is_agent),
+        agents_failures=tries.failures(visit, of_agents=True),
+        retry_after_ms=round(tries.seconds_left(visit) * 1000),
         unlocked_at=to_time(opened.unlocked_at) if opened else None,
         locks_at=locks_at,
         locks_by=locks_by,

@@ -5,7 +5,8 @@
   recovery takes the newer of the two.
 - `vault_entry`: a row for each. `value_mark` is the nonce and the tag of the sealed value, beside it, so that a look
   at all entries reads no values, and yet is bound to them.
-- `vault_guard`: wrong passwords since the last right one. It stays where a backup comes back.
+- `vault_guard`: wrong passwords since the last right one, of agents and of all others. It stays where a backup comes
+  back.
 - `vault_receipt`: changes that carried an idempotency key. As the store's receipts, they stay as well.
 - `vault_audit`: who did what to which entry. Where a backup comes back it has both what the backup has and what was
   there.
@@ -57,7 +58,7 @@ MIGRATIONS = (
         ) STRICT;
 
         CREATE TABLE vault_guard (
-            only INTEGER PRIMARY KEY CHECK (only = 1),
+            of_agents INTEGER PRIMARY KEY CHECK (of_agents IN (0, 1)),
             failures INTEGER NOT NULL,
             failed_at INTEGER NOT NULL
         ) STRICT;

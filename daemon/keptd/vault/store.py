@@ -169,23 +169,28 @@ def keep_only(db: apsw.Connection, ids: Container[str]) -> None:
     db.executemany("DELETE FROM vault_entry WHERE seq = ?", ((seq,) for seq, one in rows if _text(one) not in ids))
 
 
-def failures(db: apsw.Connection) -> Failures:
-    """How often a wrong password came."""
-    return next(map(Failures._make, db.execute("SELECT failures, failed_at FROM vault_guard")), Failures(0, 0))
+def failures(db: apsw.Connection, of_agents: bool) -> Failures:
+    """How often a wrong password came, from agents or from all others."""
+    rows = db.execute("SELECT failures, failed_at FROM vault_guard WHERE of_agents = ?", (of_agents,))
+    return next(map(Failures._make, rows), Failures(0, 0))
 
 
-def count_failure(db: apsw.Connection, now: int) -> int:
-    """One more; how many that makes."""
+def count_failures(db: apsw.Connection, of_agents: bool, more: int, now: int) -> None:
+    """So many more."""
     db.execute(
-        "INSERT INTO vault_guard (only, failures, failed_at) VALUES (1, 1, ?1) "
-        "ON CONFLICT (only) DO UPDATE SET failures = failures + 1, failed_at = ?1",
-        (now,),
+        "INSERT INTO vault_guard (of_agents, failures, failed_at) VALUES (?1, ?2, ?3) "
+        "ON CONFLICT (of_agents) DO UPDATE SET failures = failures + ?2, failed_at = ?3",
+        (of_agents, more, now),
     )
-    return failures(db).number
 
 
-def forgive(db: apsw.Connection) -> None:
-    """The right one came."""
+def forgive(db: apsw.Connection, of_agents: bool) -> None:
+    """The right one came, from an agent or from somebody else: that takes nothing from the other's count."""
+    db.execute("DELETE FROM vault_guard WHERE of_agents = ?", (of_agents,))
+
+
+def forgive_all(db: apsw.Connection) -> None:
+    """There is another vault."""
     db.execute("DELETE FROM vault_guard")
 
 
