@@ -4,7 +4,7 @@ what is in the log."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,7 +110,9 @@ def _look_at_log(db: apsw.Connection, path: Path) -> bool | None:
 def _look_at_tables(db: apsw.Connection) -> None:
     for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0").fetchall():
         for order in ("ASC", "DESC"):
-            try:
-                db.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()
-            except apsw.SQLError:
-                db.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchall()  # It has no rowid.
+            # A text that is no UTF-8 was written by somebody else, and keeps no daemon from starting: its row was read.
+            with suppress(UnicodeDecodeError):
+                try:
+                    db.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()
+                except apsw.SQLError:
+                    db.execute(f'SELECT * FROM "{name}" LIMIT 1').fetchall()  # It has no rowid.
