@@ -179,8 +179,8 @@ class Domain:
 
     Where a backup or an import takes the place of what is kept, `local_tables` stay as they are. A room whose local
     tables name rows of others has `succession` instead: it reads what is so now, and gives what writes the same into
-    what comes. `going_on` does the same beside `local_tables`, for a list of what happened: what comes has one too, and
-    neither is to be lost.
+    what comes. `going_on` does the same beside `local_tables`, for what must outlast the going back: a list of what
+    happened, a right that was taken back.
 
     Four are for a database that is put together again from what could be read of a damaged one and from a backup.
     `derive` makes anew the tables in `derived`, whose rows follow from others, and sets right

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NewType
 from msgspec import Meta, Struct
 
 from . import Control, Done, Time
-from .errors import Conflict, NotFound, StorageFailed, StorageFull
+from .errors import Conflict, Denied, NotFound, StorageFailed, StorageFull
 
 BackupId = NewType("BackupId", str)
 
@@ -81,19 +81,20 @@ class VerifyBackup(Control[Backup], frozen=True, kw_only=True):
 class RestoreBackup(Control[Restored], frozen=True, kw_only=True):
     """Go back to a backup: it is checked first, the present state is kept as a backup, and the change is one step.
 
-    Connections stay; subscribers see a change of the entity `database`.
+    Connections stay; subscribers see a change of the entity `database`. The vault is locked, and of the entries that
+    were changed since the backup agents have no rights until a person gives them again. Not for agents.
     """
 
     method = "backup.restore"
-    errors = (NotFound, Conflict, StorageFull, StorageFailed)
+    errors = (NotFound, Conflict, Denied, StorageFull, StorageFailed)
 
     id: Id
 
 
 class DeleteBackup(Control[Done], frozen=True, kw_only=True):
-    """Delete a backup."""
+    """Delete a backup. Not for agents."""
 
     method = "backup.delete"
-    errors = (NotFound, Conflict)
+    errors = (NotFound, Conflict, Denied)
 
     id: Id

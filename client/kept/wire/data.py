@@ -132,11 +132,11 @@ class ImportAll(Control[Imported], frozen=True, kw_only=True):
     """Take over everything that is in an archive. It is checked as a whole first, and then takes effect in one step.
 
     Into an empty home, unless what is there is to be replaced; then a backup is made first. Subscribers see a change of
-    the entity `database`. `$/progress` tells how far it is.
+    the entity `database`. `$/progress` tells how far it is. An agent replaces nothing.
     """
 
     method = "data.import_all"
-    errors = (NotFound, Conflict, StorageFull, StorageFailed)
+    errors = (NotFound, Conflict, Denied, StorageFull, StorageFailed)
 
     id: Transfer
     on_conflict: Annotated[

@@ -96,6 +96,8 @@ class VaultStatus(Struct, frozen=True, kw_only=True):
     """When it locks by itself, if nothing asks for it until then."""
     locks_by: Time | None = None
     """When it locks whatever happens."""
+    rights_withheld: int = 0
+    """Entries that lost what agents may do with them when a backup came back; `vault.list` marks them."""
     damaged: tuple[str, ...] = ()
     """The ids of entries that don't open or don't fit together."""
     problem: str | None = None
@@ -112,6 +114,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     agent_readable: bool
     agent_usable: bool
+    rights_withheld: bool
+    """It had such rights in a backup that came back; they count as not given until `vault.update` gives them again."""
     created_at: Time
     updated_at: Time
     version: int
@@ -197,7 +201,7 @@ class UnlockVault(Control[VaultStatus], frozen=True, kw_only=True):
     method = "vault.unlock"
     event = "vault.unlocked"
     notices = ("vault.refused", "vault.damaged")
-    errors = (NotFound, Denied, Busy, Conflict, StorageFull)
+    errors = (NotFound, Denied, Busy, Conflict)
 
     password: Password
     despite_damage: Annotated[

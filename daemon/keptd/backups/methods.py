@@ -23,6 +23,7 @@ from kept.wire.errors import Conflict
 from ..domain import Tell
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
+from ..rpc.persons import refuse_agents
 from .beside import Original
 from .create import SHARE, Wanted, make_and_verify, verify
 from .place import Found, Place, storage_faults
@@ -69,6 +70,8 @@ async def verify_backup(ctx: ControlCtx, call: VerifyBackup) -> Backup:
 
 @serves
 async def restore_backup(ctx: ControlCtx, call: RestoreBackup) -> Restored:
+    """Not for agents: what others did since then is undone, and what they were refused since then is not."""
+    refuse_agents(ctx.peer.actor, "go back to a backup")
     async with ctx.store.upkeep.hold_now():
         done = await go_back(ctx.store, ctx.rooms, ctx.clock, ctx.peer.actor, _tell(ctx), call.id, ctx.daemon.replaced)
     return Restored(backup=as_backup(done.backup, ctx.store.migrations), undo_id=BackupId(done.undo.id), seq=done.seq)
@@ -76,6 +79,8 @@ async def restore_backup(ctx: ControlCtx, call: RestoreBackup) -> Restored:
 
 @serves
 async def delete_backup(ctx: ControlCtx, call: DeleteBackup) -> Done:
+    """Not for agents: it is the way back from what they do."""
+    refuse_agents(ctx.peer.actor, "delete backups")
     place = Place.of(ctx.store)
 
     def delete() -> None:

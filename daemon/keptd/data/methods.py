@@ -27,12 +27,13 @@ from kept.wire.data import (
     Upload,
     WritePart,
 )
-from kept.wire.errors import Denied, InvalidParams, KeptError, StorageFailed
+from kept.wire.errors import InvalidParams, KeptError, StorageFailed
 
 from ..domain import Tell
 from ..offload import in_thread, waiting
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
+from ..rpc.persons import refuse_agents
 from ..rpc.sinks import AwaitedReply
 from ..store.background import PATIENCE_SECONDS, Answer, read
 from ..store.replacing import Replacing, took_effect
@@ -91,6 +92,8 @@ async def write_part(ctx: ControlCtx, call: WritePart) -> Upload:
 @serves
 async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
     """Check and unpack beside the database, then let the writer take it over; in the end nothing of the way is left."""
+    if call.on_conflict == "replace":
+        refuse_agents(ctx.peer.actor, "replace everything")
     incoming = _transfers(ctx).incoming(call.id)
     source = Source(incoming.path, incoming.id, ctx.rooms, ctx.store.migrations)
     replacing = Replacing(ctx.store.path.parent, f"import-{incoming.id}")
@@ -124,8 +127,7 @@ async def import_all(ctx: ControlCtx, call: ImportAll) -> Imported:
 async def delete_all(ctx: ControlCtx, call: DeleteAll) -> Deleted:
     """The rows first, then what the file holds of them, then the files; to the end, whatever becomes of the caller.
     Not for agents: nothing brings back what is gone, the vault included."""
-    if ctx.peer.actor.is_agent:
-        raise Denied("an agent doesn't delete everything, since nothing brings it back", hint="Ask a person to do it.")
+    refuse_agents(ctx.peer.actor, "delete everything, since nothing brings it back")
     wanted = f"delete everything in {ctx.store.path.parent.name}"
     if call.confirm != wanted:
         raise InvalidParams("confirm is not the text that it must be", hint=f"Send: {wanted}", field="confirm")

@@ -11,7 +11,8 @@ who repeat a write, are not misled.
 - Tables that mean something on this machine alone stay as they are: a job that was paused is not resumed by going back,
   and one that has run is not due again. Those that say something of the connections of now, such as who is attached,
   say the same of what comes (`Domain.succession`).
-- A list of what happened goes on (`Domain.going_on`): who saw a secret has seen it.
+- A list of what happened goes on (`Domain.going_on`): who saw a secret has seen it. What was taken back since,
+  such as a right to see one, stays so.
 - A row in the change log, past all that were there, says what happened.
 """
 

@@ -1,8 +1,8 @@
 """The room of secrets: names, values and all that is known of them, sealed under a password.
 
-Owns the tables `vault`, `vault_spare`, `vault_entry`, `vault_guard`, `vault_receipt` and `vault_audit`. Refuses to
-store anything of a secret in clear but its size, its id and when something was done with it, and to put more than ids
-into the change log and the audit list.
+Owns the tables `vault`, `vault_spare`, `vault_entry`, `vault_guard`, `vault_receipt`, `vault_withheld` and
+`vault_audit`. Refuses to store anything of a secret in clear but its size, its id and when something was done with it,
+and to put more than ids into the change log and the audit list.
 
 Where things are:
 
@@ -11,6 +11,7 @@ Where things are:
 - `schema`, `store`, `audit`: the tables
 - `entries`, `inside`: an entry between its two forms; a look at all of them
 - `keyring`, `search`, `asking`: what is in memory while the vault is unlocked: keys, entries, agents that wait
+- `rights`: what agents may, where a backup comes back
 - `visit`: a request at the vault, and how a change is made
 - `opening`, `tries`, `changing` (`key_methods`): passwords, unlocking, wrong passwords, other keys
 - `methods`, `entry_methods`: entries shown and changed; `jobs`: the lock that falls shut
@@ -20,12 +21,25 @@ Where things are:
 
 from __future__ import annotations
 
-from ..domain import Domain
+import apsw
+
+from ..domain import Carry, Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import audit, beside, entry_methods, import_methods, jobs, key_methods, methods, store
+from . import audit, beside, entry_methods, import_methods, jobs, key_methods, methods, rights, store
 from .schema import LOCAL, MIGRATIONS
 from .visit import ENTRY
+
+
+def _going_on(db: apsw.Connection) -> Carry:
+    carries = audit.going_on(db), rights.going_on(db)
+
+    def carry(successor: apsw.Connection) -> None:
+        for each in carries:
+            each(successor)
+
+    return carry
+
 
 DOMAIN = Domain(
     name="vault",
@@ -38,6 +52,6 @@ DOMAIN = Domain(
     beside=beside.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
-    going_on=audit.going_on,
+    going_on=_going_on,
     entities=frozenset((ENTRY,)),
 )

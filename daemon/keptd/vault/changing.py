@@ -18,7 +18,7 @@ from kept.wire.vault import RecoveryCode, Rotated, VaultStatus
 
 from ..store import Store
 from ..store.changes import ChangeLog
-from . import entries, head, keys, opening, recovery_code, store
+from . import entries, head, keys, opening, recovery_code, rights, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .keyring import Opened
@@ -112,6 +112,7 @@ async def rotate(visit: Visit, password: str, *, drop_damaged: bool) -> Rotated:
                 def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
                     store.keep_only(db, {row.id for row in anew.rows})
                     store.update(db, anew.rows)
+                    store.prune_withheld(db)
                     _forgive(db, changes, now)
 
                 await visit.change(opened, header, Note("rotate"), apply)
@@ -136,6 +137,7 @@ class _Anew(NamedTuple):
 def _sealed_anew(kept: Store, old: DataKey, new: DataKey) -> _Anew:
     rows, remembered, dropped, total = [], [], [], 0
     with kept.snapshot() as db:
+        withheld = rights.withheld(db)
         for row in store.whole(db):
             try:
                 about = entries.open_about(old, row)
@@ -148,6 +150,7 @@ def _sealed_anew(kept: Store, old: DataKey, new: DataKey) -> _Anew:
             leaf = head.leaf(new, sealed.outline)
             total = head.added(total, leaf)
             rows.append(sealed)
+            about = rights.counting(about, is_withheld=row.id in withheld)
             remembered.append(known(row.id, row.revision, about, leaf, len(sealed.about) + len(sealed.value)))
     return _Anew(rows, remembered, total, tuple(dropped))
 

@@ -24,7 +24,7 @@ METADATA_BYTES = 64 * 1024
 """The most that an entry's metadata may take, as JSON: all of it is in memory while the vault is unlocked."""
 
 
-class About(msgspec.Struct, frozen=True):
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
     """All of an entry but its value. Times are in microseconds since 1970."""
 
     name: str
@@ -35,6 +35,8 @@ class About(msgspec.Struct, frozen=True):
     agent_usable: bool
     created_at: int
     updated_at: int
+    rights_withheld: bool = False
+    """In memory alone: it is sealed with rights that don't count (`rights`)."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -91,6 +93,7 @@ def shown(entry_id: str, revision: int, about: About) -> dict[str, Any]:
         "metadata": about.metadata,
         "agent_readable": about.agent_readable,
         "agent_usable": about.agent_usable,
+        "rights_withheld": about.rights_withheld,
         "created_at": to_time(about.created_at),
         "updated_at": to_time(about.updated_at),
         "version": revision,

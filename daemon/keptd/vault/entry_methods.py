@@ -115,6 +115,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
 
         def apply(db: apsw.Connection, _changes: ChangeLog, now: int) -> None:
             store.delete(db, (known.id,))
+            store.withhold_no_longer(db, known.id)
             if call.idempotency_key is not None:
                 store.keep_receipt(db, call.idempotency_key, Receipt(receipt, header.key_version, known.id), now)
 
@@ -147,6 +148,7 @@ async def _put(
             store.insert(db, row)
         else:
             store.update(db, (row,))
+            store.withhold_no_longer(db, row.id)
         if call.idempotency_key is not None:
             store.keep_receipt(db, call.idempotency_key, receipt, now)
 

@@ -14,7 +14,7 @@ import apsw
 from kept.wire.vault import DeleteSecret, StoreSecret
 
 from ..store import changes
-from . import audit, entries, head, store
+from . import audit, entries, head, rights, store
 from .cipher import Damaged, wipe
 from .keyring import Trouble
 from .keys import DataKey
@@ -44,6 +44,7 @@ def look(db: apsw.Connection, key: DataKey) -> Inside | None:
     if header is None:
         return None
     found, bad, total, rows = [], set(), 0, 0
+    withheld = rights.withheld(db)
     for row in store.outlines(db):
         rows += 1
         leaf = head.leaf(key, row)
@@ -53,6 +54,7 @@ def look(db: apsw.Connection, key: DataKey) -> Inside | None:
         except Damaged:
             bad.add(row.id)
         else:
+            about = rights.counting(about, is_withheld=row.id in withheld)
             found.append(known(row.id, row.revision, about, leaf, len(row.about) + row.value_bytes))
     if header.head == head.tag(key, header, rows, total) and not bad:
         return Inside(header, found, total, None)

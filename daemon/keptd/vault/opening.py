@@ -213,7 +213,10 @@ async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
     trouble = found.trouble
     assert trouble is not None
     visit.keyring.found(trouble.damaged, trouble.problem)
-    await visit.note(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
+    try:
+        await visit.note(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
+    except StorageFull:
+        log.warning("the vault is damaged, and its audit list doesn't say so: the disk is full")
     raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
 
 
@@ -309,6 +312,7 @@ def status(visit: Visit) -> VaultStatus:
         failures=tries.failures(visit, of_agents=visit.is_agent),
         agents_failures=tries.failures(visit, of_agents=True),
         retry_after_ms=round(tries.seconds_left(visit) * 1000),
+        rights_withheld=sum(known.about.rights_withheld for known in opened.contents) if opened else 0,
         unlocked_at=to_time(opened.unlocked_at) if opened else None,
         locks_at=locks_at,
         locks_by=locks_by,

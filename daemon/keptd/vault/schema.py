@@ -8,6 +8,7 @@
 - `vault_guard`: wrong passwords since the last right one, of agents and of all others. It stays where a backup comes
   back.
 - `vault_receipt`: changes that carried an idempotency key. As the store's receipts, they stay as well.
+- `vault_withheld`: entries whose rights for agents don't count (`rights`).
 - `vault_audit`: who did what to which entry. Where a backup comes back it has both what the backup has and what was
   there.
 """
@@ -71,6 +72,10 @@ MIGRATIONS = (
             at INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX vault_receipt_by_age ON vault_receipt (at);
+
+        CREATE TABLE vault_withheld (
+            entry_id TEXT PRIMARY KEY
+        ) STRICT;
 
         CREATE TABLE vault_audit (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,4 +1,5 @@
-"""The vault's SQL, but for the audit list's: its one row, its entries, wrong passwords, receipts. It sees nothing but
+"""The vault's SQL, but for the audit list's: its one row, its entries and whose rights are withheld, wrong passwords,
+receipts. It sees nothing but
 what is sealed."""
 
 from __future__ import annotations
@@ -117,17 +118,24 @@ def put_header(db: apsw.Connection, header: Header) -> None:
 
 
 def derive(db: apsw.Connection) -> None:
-    """After a recovery: of the vault's row and the spare one, the newer in the place of the other."""
+    """After a recovery: of the vault's row and the spare one, the newer in the place of the other; of lost entries
+    nothing."""
     for table, other in (("vault", "vault_spare"), ("vault_spare", "vault")):
         db.execute(
             f"INSERT OR REPLACE INTO {table} SELECT * FROM {other} "
             f"WHERE counter > ifnull((SELECT counter FROM {table}), -1)"
         )
+    prune_withheld(db)
 
 
 def count(db: apsw.Connection) -> int:
     """How many entries there are."""
     return int(db.execute("SELECT count(*) FROM vault_entry").get)
+
+
+def ids(db: apsw.Connection) -> set[str]:
+    """Those of all entries."""
+    return {_text(one) for (one,) in db.execute("SELECT CAST(id AS BLOB) FROM vault_entry")}
 
 
 def found(db: apsw.Connection, entry_id: str) -> tuple[bytes | None, EntryRow | None]:
@@ -192,6 +200,26 @@ def forgive(db: apsw.Connection, of_agents: bool) -> None:
 def forgive_all(db: apsw.Connection) -> None:
     """There is another vault."""
     db.execute("DELETE FROM vault_guard")
+
+
+def withheld(db: apsw.Connection) -> set[str]:
+    """The ids of the entries whose rights for agents don't count."""
+    return {_text(one) for (one,) in db.execute("SELECT CAST(entry_id AS BLOB) FROM vault_withheld")}
+
+
+def withhold(db: apsw.Connection, ids: Iterable[str]) -> None:
+    """These as well."""
+    db.executemany("INSERT OR IGNORE INTO vault_withheld (entry_id) VALUES (?)", ((one,) for one in ids))
+
+
+def withhold_no_longer(db: apsw.Connection, entry_id: str) -> None:
+    """The entry is sealed anew with the rights that count, or is gone."""
+    db.execute("DELETE FROM vault_withheld WHERE entry_id = ?", (entry_id,))
+
+
+def prune_withheld(db: apsw.Connection) -> None:
+    """Entries are gone that nobody asked to delete."""
+    db.execute("DELETE FROM vault_withheld WHERE entry_id NOT IN (SELECT id FROM vault_entry)")
 
 
 def receipt(db: apsw.Connection, key: str) -> Receipt | None:

@@ -28,6 +28,7 @@ def entry(name: str, value: Any) -> OpenEntry:
         metadata={},
         agent_readable=False,
         agent_usable=False,
+        rights_withheld=False,
         created_at=NOW,
         updated_at=NOW,
         version=1,

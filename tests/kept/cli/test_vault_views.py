@@ -43,6 +43,7 @@ ENTRY = Entry(
     metadata={},
     agent_readable=True,
     agent_usable=False,
+    rights_withheld=False,
     created_at=NOW,
     updated_at=NOW - timedelta(hours=2),
     version=1,

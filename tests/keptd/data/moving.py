@@ -8,6 +8,7 @@ import io
 import tarfile
 from typing import Any
 
+import apsw
 import msgspec
 
 from keptd.zstd import ZstdFile
@@ -124,7 +125,10 @@ async def furnish(daemon: Daemon, peer: Peer) -> None:
     await peer.result("component.delete", name="old")
     await _talk(peer)
     await peer.result("vault.init", password="correct horse")
-    await peer.result("vault.store", name="mail", value={"token": 1}, metadata={"user": "me"})
+    secret = await peer.result("vault.store", name="mail", value={"token": 1}, metadata={"user": "me"})
+    with apsw.Connection(daemon.paths.database, vfs="cksmvfs") as db:
+        # As if a backup had come back.
+        db.execute("INSERT INTO vault_withheld VALUES (?)", (secret["id"],))
     for number in range(4):
         await peer.result("action.log", action=f"did {number}", details={"n": number}, project="p")
     daemon.clock.advance(100 * 86_400)

@@ -70,6 +70,10 @@ async def test_a_full_disk_keeps_nobody_from_reading_their_secrets(home: Path, a
             assert (status["state"], status["kdf"]["passes"], status["failures"]) == ("unlocked", 2, 3)
             assert (await peer.result("vault.retrieve", id="a"))["value"] == "at hand"
             assert await peer.refusal("vault.store", name="b", value=1) == (-32008, "storage_full")
+            params = {"password": PASSWORD, "new_password": OTHER}
+            assert await peer.refusal("vault.change_password", **params) == (-32008, "storage_full")
+            assert await peer.refusal("vault.rotate", password=PASSWORD) == (-32008, "storage_full")
+            assert await peer.refusal("vault.export_key", password=PASSWORD) == (-32008, "storage_full")
             await peer.result("vault.lock")
             assert (await peer.result("vault.unlock", password=PASSWORD))["state"] == "unlocked"
         await peer.result("vault.store", name="b", value=1)
