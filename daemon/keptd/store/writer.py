@@ -28,7 +28,7 @@ from typing import Literal
 import apsw
 import structlog
 
-from kept.wire.errors import Busy, Cancelled, DeadlinePassed, KeptError, StorageFailed, StorageFull
+from kept.wire.errors import Busy, Cancelled, DeadlinePassed, KeptError, StorageFailed
 
 from ..clock import Clock
 from ..config import Storage
@@ -309,7 +309,7 @@ class Writer:
         if self._clock.monotonic() > job.deadline + min(self._held - job.held_before, HELD_SECONDS):
             return DeadlinePassed("the deadline passed while the request was queued")
         if self.stats.state == "full" and not job.frees_space:
-            return StorageFull("the disk is full")
+            return self._ballast.refusal()
         return None
 
     def _run(self, job: WriteJob) -> Outcome:
@@ -356,7 +356,7 @@ class Writer:
             [outcome] = self._transact([job])
         except apsw.FullError:
             self._rollback()
-            return StorageFull("the disk is full")
+            return self._ballast.refusal()
         return outcome
 
     def _regain(self) -> None:
