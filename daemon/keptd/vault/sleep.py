@@ -5,6 +5,13 @@ machine waits with sleeping, for some seconds at most, until the vault is locked
 logind, as in a container or under WSL2, nothing happens but a look now and then; the vault's own time runs on while the
 machine sleeps, so that it is locked at the next call at the latest if that has run out.
 
+The inhibitor is held whether or not the vault is unlocked. Held only meanwhile, it would have to be there before an
+unlock takes effect, or the machine could sleep between the two with an unlocked vault: so each unlock would wait for
+the bus, up to `ANSWER_SECONDS` where logind hangs, and each of the ways in which a vault locks would have to let it go.
+What that would save is little: a locked vault lets go as soon as the signal comes, a daemon that hangs holds up the
+machine by logind's own limit (InhibitDelayMaxSec, 5 s) at most, and the price is a descriptor and a line in
+`systemd-inhibit --list`.
+
 Only ever locks: whoever else on the bus sends such a signal can do no worse. Refuses a bus that is slow to begin with
 or sends what is no message, and tries again later.
 """
