@@ -49,6 +49,13 @@ Code = Annotated[
 ]
 Secret = Annotated[Any, Meta(description="The secret. Any JSON value, up to 1 MiB.", extra={"secret": True})]
 EntryRef = Annotated[Name, Meta(description="The entry's name, or its id.")]
+NewName = Annotated[
+    Name,
+    Meta(
+        description="Its name: 1 to 200 characters that show, without white space around them. Characters that nobody "
+        "sees are refused, but where a script or an emoji is written with them."
+    ),
+]
 Category = Annotated[
     Name,
     Meta(
@@ -231,7 +238,7 @@ class StoreSecret(Control[Entry], frozen=True, kw_only=True):
     is_repeatable = True
     errors = (*CHANGES, TooLarge, QuotaExceeded, InvalidParams)
 
-    name: Name
+    name: NewName
     value: Secret
     category: Category = "general"
     tags: Tags = ()
@@ -300,7 +307,7 @@ class UpdateSecret(Control[Entry], frozen=True, kw_only=True):
     errors = (*CHANGES, Denied, TooLarge, QuotaExceeded, InvalidParams)
 
     id: EntryRef
-    name: Name | None = None
+    name: NewName | None = None
     value: Secret | UnsetType = UNSET
     category: Category | None = None
     tags: Tags | None = None

@@ -37,6 +37,7 @@ from .store import EntryRow
 from .visit import IS_ID, Visit, following, record
 
 _NAME_CHARACTERS = 200
+_CLEANED = "is its name, without what doesn't show in the one that it had"
 
 
 @serves
@@ -122,8 +123,15 @@ def _sealed(visit: Visit, key: DataKey, contents: Contents, found: Iterable[Foun
             leaf = head.leaf(key, row.outline)
             sealed.rows.append(row)
             sealed.known.append(search.known(row.id, 1, about, leaf, len(row.about) + len(row.value)))
-            action = "stored" if name == one.name else "renamed"
-            sealed.items.append(ImportedSecret(file=one.file, action=action, name=name, id=EntryId(row.id)))
+            is_renamed = one.is_cleaned or name != one.name
+            item = ImportedSecret(
+                file=one.file,
+                action="renamed" if is_renamed else "stored",
+                name=name,
+                id=EntryId(row.id),
+                why=_CLEANED if one.is_cleaned else None,
+            )
+            sealed.items.append(item)
     return sealed
 
 

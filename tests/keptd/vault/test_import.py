@@ -93,6 +93,27 @@ async def test_two_files_with_one_name_do_not_get_into_each_other_s_way(peer: Pe
     assert told(imported) == [("stored", "ann"), ("same", "ann"), ("taken", "ann")]
 
 
+async def test_a_name_loses_what_does_not_show_and_that_is_told(peer: Peer) -> None:
+    await peer.result("vault.store", name="bob", value="own")
+    entries = [{"key": f"an\u200bn{number}\n ", "value": number} for number in (1, 2)]
+    files = vault(as_javascript, *entries, {"key": "b\u202eob", "value": "x"}, {"key": "\u200b", "value": 1})
+    parts = [
+        {"name": f"{place}.vault", "data": base64.b64encode(data).decode()}
+        for place, data in enumerate(data for name, data in files.items() if name.endswith(".vault"))
+    ]
+    for again in range(2):
+        imported = await peer.result("vault.import", password=PASSWORD, files=parts)
+        first = "same" if again else "renamed"
+        assert sorted(told(imported), key=str) == sorted(
+            [(first, "ann1"), (first, "ann2"), ("taken", "bob"), ("unread", None)], key=str
+        )
+    assert (await peer.result("vault.retrieve", id="ann1"))["value"] == 1
+    renamed = await peer.result("vault.import", password=PASSWORD, files=parts, on_conflict="rename")
+    (item,) = (item for item in renamed["items"] if item["action"] == "renamed")
+    assert item["name"] == "bob (2)"
+    assert "doesn't show" in item["why"]
+
+
 async def test_what_can_not_be_read_is_told_beside_what_was_stored(peer: Peer) -> None:
     request = sent(ANN, {"key": "0190b2c4-0000-7000-8000-000000000000", "value": 1})
     request["files"].append({"name": "x.vault", "data": base64.b64encode(b"x" * 50).decode()})
