@@ -13,7 +13,7 @@ from keptd.vault import changing
 from keptd.vault.keys import DataKey
 from tests.harness import Daemon, Peer
 
-from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, rows
+from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, progress_of, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -213,3 +213,11 @@ async def test_a_password_that_was_changed_while_another_change_waited_is_told_s
         assert types == ["conflict"], method
         await other.result("vault.change_password", password=OTHER, new_password=PASSWORD)
     assert await peer.refusal("vault.export_key", password=OTHER) == (-32004, "denied")
+
+
+async def test_a_rotation_tells_how_far_it_is(peer: Peer) -> None:
+    for number in range(3):
+        await peer.result("vault.store", name=f"n{number}", value=number)
+    result, told = await progress_of(peer, "vault.rotate", password=PASSWORD)
+    assert result["entries"] == 3
+    assert told == [(0, 3, "sealing anew"), (0, 0, "writing")]
