@@ -15,7 +15,7 @@ from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer
 
 from .room import PASSWORD as OWN
-from .room import disk, guarded, keyring, made, tampered
+from .room import disk, guarded, keyring, made, progress_of, tampered
 from .test_file_vault import PASSWORD, as_javascript, vault
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,11 @@ async def test_entries_are_stored_with_what_is_known_of_them(peer: Peer) -> None
     assert found["created_at"] == found["updated_at"] == "2024-01-15T10:00:00Z"
     assert found["agent_readable"] is False
     assert [item["name"] for item in (await peer.result("vault.list"))["items"]] == ["ann", "bob"]
+
+
+async def test_it_tells_how_far_it_is(peer: Peer) -> None:
+    _, told = await progress_of(peer, "vault.import", **sent(ANN, {"key": "bob", "value": "x"}))
+    assert told == [(0, 0, "opening the files"), (0, 2, "sealing"), (0, 0, "writing")]
 
 
 async def test_it_fits_together_when_it_is_unlocked_again(peer: Peer) -> None:
