@@ -347,6 +347,7 @@ class ChangePassword(Control[VaultStatus], frozen=True, kw_only=True):
 
 class RotateKey(Control[Rotated], frozen=True, kw_only=True):
     """Seal everything under a new data key, in one step; reading goes on meanwhile. The recovery code is void then.
+    `$/progress` tells how far it is.
 
     It also ends the state of a vault that was unlocked despite damage: with `drop_damaged`, what opens is sealed anew,
     and what doesn't is removed for good.

@@ -70,6 +70,7 @@ class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
     All that can be read takes effect in one step; the files stay as they are. What is there already, under the same
     name and with the same value, is left alone, so that an import may be repeated. No imported entry is agent_readable.
     A name loses what vault.store would refuse in it, such as characters that show nothing.
+    `$/progress` tells how far it is.
     """
 
     method = "vault.import"
