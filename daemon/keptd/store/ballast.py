@@ -48,6 +48,11 @@ class Ballast:
         """Whether it could be held if `more` bytes were given back."""
         return self._free() + more >= 2 * self._size
 
+    def told(self) -> str:
+        """How a disk is where it can't be held."""
+        state = f"the disk counts as full until {2 * self._size / _MIB:,.1f} MiB are free"
+        return f"{state if self._size else 'the disk is full'}: reads go on, and calls that make room"
+
     def refusal(self) -> StorageFull:
         """Of a write while it can't be held. A disk may have much room and still count as full, so this says how much
         it takes. Never raises."""
