@@ -12,11 +12,8 @@ _KIB = 1024
 _MIB = 1024 * 1024
 
 
-def _whole(low: int, high: int, description: str, *, reload: bool) -> Meta:
-    return Meta(ge=low, le=high, description=description, extra={"reload": reload})
-
-
-def _seconds(low: float, high: float, description: str, *, reload: bool) -> Meta:
+def _range(low: float, high: float, description: str, *, reload: bool) -> Meta:
+    """A number's limits, both taken themselves."""
     return Meta(ge=low, le=high, description=description, extra={"reload": reload})
 
 
@@ -31,39 +28,39 @@ def _schedule(description: str) -> Meta:
 class Limits(Struct, frozen=True, kw_only=True):
     """What one caller may ask of the daemon. Past a limit the caller gets an error; the others notice nothing."""
 
-    message_bytes: Annotated[int, _whole(64 * _KIB, 256 * _MIB, "Longest message, in bytes.", reload=False)] = 16 * _MIB
-    depth: Annotated[int, _whole(8, 200, "Deepest nesting of a message's JSON.", reload=True)] = 64
-    in_flight: Annotated[int, _whole(1, 65_536, "Requests at work for one connection.", reload=True)] = 256
-    batch: Annotated[int, _whole(1, 65_536, "Requests in one JSON-RPC batch.", reload=True)] = 256
+    message_bytes: Annotated[int, _range(64 * _KIB, 256 * _MIB, "Longest message, in bytes.", reload=False)] = 16 * _MIB
+    depth: Annotated[int, _range(8, 200, "Deepest nesting of a message's JSON.", reload=True)] = 64
+    in_flight: Annotated[int, _range(1, 65_536, "Requests at work for one connection.", reload=True)] = 256
+    batch: Annotated[int, _range(1, 65_536, "Requests in one JSON-RPC batch.", reload=True)] = 256
     queued_bytes: Annotated[
-        int, _whole(_MIB, 1024 * _MIB, "Bytes that wait for one connection, in and out together.", reload=True)
+        int, _range(_MIB, 1024 * _MIB, "Bytes that wait for one connection, in and out together.", reload=True)
     ] = 64 * _MIB
-    connections: Annotated[int, _whole(1, 10_000, "Connections at once.", reload=True)] = 256
-    subscriptions: Annotated[int, _whole(1, 10_000, "Subscriptions of one connection.", reload=True)] = 32
+    connections: Annotated[int, _range(1, 10_000, "Connections at once.", reload=True)] = 256
+    subscriptions: Annotated[int, _range(1, 10_000, "Subscriptions of one connection.", reload=True)] = 32
     subscriber_lag: Annotated[
-        int, _whole(1, 1_000_000, "Events that a subscriber may fall behind before it is told `lost`.", reload=True)
+        int, _range(1, 1_000_000, "Events that a subscriber may fall behind before it is told `lost`.", reload=True)
     ] = 10_000
 
 
 class Storage(Struct, frozen=True, kw_only=True):
     """The database's writer and readers."""
 
-    batch: Annotated[int, _whole(1, 65_536, "Requests in one commit.", reload=False)] = 256
-    batch_bytes: Annotated[int, _whole(64 * _KIB, 256 * _MIB, "Bytes of requests in one commit.", reload=False)] = (
+    batch: Annotated[int, _range(1, 65_536, "Requests in one commit.", reload=False)] = 256
+    batch_bytes: Annotated[int, _range(64 * _KIB, 256 * _MIB, "Bytes of requests in one commit.", reload=False)] = (
         4 * _MIB
     )
     checkpoint_frames: Annotated[
         int,
-        _whole(
+        _range(
             100, 1_000_000, "Frames (of 4 KiB) in the write-ahead log after which it is checkpointed.", reload=False
         ),
     ] = 1000
     checkpoint_seconds: Annotated[
-        float, _seconds(0.01, 3600, "Seconds between looks at the write-ahead log's size.", reload=False)
+        float, _range(0.01, 3600, "Seconds between looks at the write-ahead log's size.", reload=False)
     ] = 5
     ballast_bytes: Annotated[
         int,
-        _whole(
+        _range(
             0,
             1024 * _MIB,
             "Size of the file that is given up on a full disk, so that deletions work. A small one makes the "
@@ -71,13 +68,13 @@ class Storage(Struct, frozen=True, kw_only=True):
             reload=False,
         ),
     ] = 32 * _MIB
-    readers: Annotated[int, _whole(1, 64, "Threads for heavy reads.", reload=False)] = 2
-    read_seconds: Annotated[float, _seconds(0.01, 3600, "Deadline of a heavy read, in seconds.", reload=True)] = 10
+    readers: Annotated[int, _range(1, 64, "Threads for heavy reads.", reload=False)] = 2
+    read_seconds: Annotated[float, _range(0.01, 3600, "Deadline of a heavy read, in seconds.", reload=True)] = 10
     write_seconds: Annotated[
-        float, _seconds(0.01, 3600, "Seconds that a write may wait for its commit to begin.", reload=True)
+        float, _range(0.01, 3600, "Seconds that a write may wait for its commit to begin.", reload=True)
     ] = 30
     receipt_hours: Annotated[
-        int, _whole(1, 8760, "Hours for which a repeated idempotency_key gives the first result.", reload=True)
+        int, _range(1, 8760, "Hours for which a repeated idempotency_key gives the first result.", reload=True)
     ] = 24
 
 
@@ -114,10 +111,10 @@ class Mirror(Struct, frozen=True, kw_only=True):
 
     enabled: Annotated[bool, _choice("Whether they are written.", reload=True)] = True
     interval_seconds: Annotated[
-        float, _seconds(0.01, 3600, "Seconds between two writes of a changed state.", reload=True)
+        float, _range(0.01, 3600, "Seconds between two writes of a changed state.", reload=True)
     ] = 1
     budget_tokens: Annotated[
-        int, _whole(100, 1_000_000, "Size of the bundle in state.json, in tokens.", reload=True)
+        int, _range(100, 1_000_000, "Size of the bundle in state.json, in tokens.", reload=True)
     ] = 8000
 
 
@@ -151,7 +148,7 @@ class Journal(Struct, frozen=True, kw_only=True):
     """What happened: how long it stays in the database."""
 
     archive_after_days: Annotated[
-        int, _whole(1, 36_500, "Days after which actions move to archives, which are read as well.", reload=True)
+        int, _range(1, 36_500, "Days after which actions move to archives, which are read as well.", reload=True)
     ] = 90
 
 
@@ -159,23 +156,23 @@ class Sessions(Struct, frozen=True, kw_only=True):
     """Conversations: how large they may get, and when they are put away."""
 
     recommended_messages: Annotated[
-        int, _whole(1, 1_000_000_000, "Messages of one session after which its size is warned of.", reload=True)
+        int, _range(1, 1_000_000_000, "Messages of one session after which its size is warned of.", reload=True)
     ] = 10_000
     recommended_bytes: Annotated[
-        int, _whole(1, 1 << 40, "Bytes of one session's messages after which its size is warned of.", reload=True)
+        int, _range(1, 1 << 40, "Bytes of one session's messages after which its size is warned of.", reload=True)
     ] = 10 * _MIB
     max_messages: Annotated[
-        int, _whole(1, 1_000_000_000, "Messages that one session may have; more are refused.", reload=True)
+        int, _range(1, 1_000_000_000, "Messages that one session may have; more are refused.", reload=True)
     ] = 1_000_000
     max_bytes: Annotated[
-        int, _whole(1, 1 << 40, "Bytes that one session's messages may take; more are refused.", reload=True)
+        int, _range(1, 1 << 40, "Bytes that one session's messages may take; more are refused.", reload=True)
     ] = 1024 * _MIB
     max_sessions: Annotated[
-        int, _whole(1, 1_000_000_000, "Sessions that there may be, those in the trash included.", reload=True)
+        int, _range(1, 1_000_000_000, "Sessions that there may be, those in the trash included.", reload=True)
     ] = 1_000_000
     archive_after_days: Annotated[
         int,
-        _whole(
+        _range(
             0, 36_500, "Days without use after which a session is archived: its status only. 0: never.", reload=True
         ),
     ] = 0
@@ -186,7 +183,7 @@ class Trash(Struct, frozen=True, kw_only=True):
 
     keep_days: Annotated[
         int,
-        _whole(
+        _range(
             1,
             36_500,
             "Days for which something deleted can be restored; a time off or asleep counts as one day at most.",
@@ -199,14 +196,14 @@ class Vault(Struct, frozen=True, kw_only=True):
     """Secrets: when they are locked away, and how hard a password is to guess."""
 
     idle_seconds: Annotated[
-        int, _whole(1, 604_800, "Seconds without use after which the vault is locked.", reload=True)
+        int, _range(1, 604_800, "Seconds without use after which the vault is locked.", reload=True)
     ] = 600
     hard_seconds: Annotated[
-        int, _whole(1, 604_800, "Seconds after which it is locked whether it is used or not.", reload=True)
+        int, _range(1, 604_800, "Seconds after which it is locked whether it is used or not.", reload=True)
     ] = 7200
     memory_kib: Annotated[
         int,
-        _whole(
+        _range(
             19 * _KIB,
             1024 * _KIB,
             "KiB of memory that one guess of a password takes (Argon2id). A vault that has less gets more with the "
@@ -214,17 +211,17 @@ class Vault(Struct, frozen=True, kw_only=True):
             reload=True,
         ),
     ] = 64 * _KIB
-    passes: Annotated[int, _whole(2, 16, "Passes over that memory.", reload=True)] = 3
-    lanes: Annotated[int, _whole(1, 16, "Lanes that are worked on at once.", reload=True)] = 4
-    max_entries: Annotated[int, _whole(1, 100_000, "Entries that there may be.", reload=True)] = 10_000
-    max_bytes: Annotated[int, _whole(_MIB, 1024 * _MIB, "Bytes that all of them may take, sealed.", reload=True)] = (
+    passes: Annotated[int, _range(2, 16, "Passes over that memory.", reload=True)] = 3
+    lanes: Annotated[int, _range(1, 16, "Lanes that are worked on at once.", reload=True)] = 4
+    max_entries: Annotated[int, _range(1, 100_000, "Entries that there may be.", reload=True)] = 10_000
+    max_bytes: Annotated[int, _range(_MIB, 1024 * _MIB, "Bytes that all of them may take, sealed.", reload=True)] = (
         64 * _MIB
     )
-    audit_days: Annotated[int, _whole(1, 36_500, "Days for which the audit list tells of an access.", reload=True)] = (
+    audit_days: Annotated[int, _range(1, 36_500, "Days for which the audit list tells of an access.", reload=True)] = (
         365
     )
     audit_rows: Annotated[
-        int, _whole(100, 10_000_000, "Accesses that it tells of; older ones are forgotten.", reload=True)
+        int, _range(100, 10_000_000, "Accesses that it tells of; older ones are forgotten.", reload=True)
     ] = 100_000
 
 

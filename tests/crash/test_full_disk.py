@@ -39,6 +39,7 @@ def check_full(client: Client) -> None:
     with pytest.raises(StorageFull) as refused:
         client.call(SetMemory(key="no", value="x" * 20_000))
     assert "space" in refused.value.hint
+    assert refused.value.data["needed_bytes"] == 2 * 1024 * 1024 > refused.value.data["free_bytes"]
     with pytest.raises(NotFound):
         client.call(GetMemory(key="no"))
 

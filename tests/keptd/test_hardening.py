@@ -145,6 +145,31 @@ def test_another_process_of_the_user_reads_nothing_and_can_not_attach(home: Path
     assert {what for what, got in seen.items() if got} == FOR_EVERYBODY
 
 
+def test_the_kernel_is_told_to_write_no_core_of_it(home: Path) -> None:
+    """Where cores go is the machine's business, and may be out of reach here; whether there may be one is not."""
+    home.chmod(0o755)
+    (home / "plain").mkdir()
+    own(home / "plain")
+    with plain(home / "plain") as process:
+        assert is_dumpable(process.pid), "this says nothing where nobody is"
+        assert core_limits(process.pid) == ["unlimited", "unlimited"]
+    with daemon(home) as hardened:
+        assert not is_dumpable(hardened.popen.pid)
+        assert core_limits(hardened.popen.pid) == ["0", "0"], "neither may any process that it starts"
+
+
+def is_dumpable(pid: int) -> bool:
+    """Whether it belongs to its user: of one that isn't dumpable, /proc/PID is root's (proc(5))."""
+    return Path(f"/proc/{pid}/environ").stat().st_uid != 0
+
+
+def core_limits(pid: int) -> list[str]:
+    """How large a core file of it may be, in bytes; and how large it could make that."""
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
+    return line.split()[4:6]
+
+
 def test_an_abort_leaves_no_core_and_tells_places_but_no_values(home: Path) -> None:
     home.chmod(0o755)
     (home / "plain").mkdir()

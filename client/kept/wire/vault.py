@@ -49,6 +49,13 @@ Code = Annotated[
 ]
 Secret = Annotated[Any, Meta(description="The secret. Any JSON value, up to 1 MiB.", extra={"secret": True})]
 EntryRef = Annotated[Name, Meta(description="The entry's name, or its id.")]
+NewName = Annotated[
+    Name,
+    Meta(
+        description="Its name: 1 to 200 characters that show, without white space around them. Characters that nobody "
+        "sees are refused, but where a script or an emoji is written with them."
+    ),
+]
 Category = Annotated[
     Name,
     Meta(
@@ -237,7 +244,7 @@ class StoreSecret(Control[Entry], frozen=True, kw_only=True):
     is_repeatable = True
     errors = (*CHANGES, TooLarge, QuotaExceeded, InvalidParams)
 
-    name: Name
+    name: NewName
     value: Secret
     category: Category = "general"
     tags: Tags = ()
@@ -306,7 +313,7 @@ class UpdateSecret(Control[Entry], frozen=True, kw_only=True):
     errors = (*CHANGES, Denied, TooLarge, QuotaExceeded, InvalidParams)
 
     id: EntryRef
-    name: Name | None = None
+    name: NewName | None = None
     value: Secret | UnsetType = UNSET
     category: Category | None = None
     tags: Tags | None = None
@@ -346,6 +353,7 @@ class ChangePassword(Control[VaultStatus], frozen=True, kw_only=True):
 
 class RotateKey(Control[Rotated], frozen=True, kw_only=True):
     """Seal everything under a new data key, in one step; reading goes on meanwhile. The recovery code is void then.
+    `$/progress` tells how far it is.
 
     It also ends the state of a vault that was unlocked despite damage: with `drop_damaged`, what opens is sealed anew,
     and what doesn't is removed for good.

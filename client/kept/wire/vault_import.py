@@ -37,8 +37,8 @@ class ImportedSecret(Struct, frozen=True, kw_only=True):
     action: Annotated[
         str,
         Meta(
-            description="`stored`, `renamed` (stored under another name), `same` (it was there already), `taken` (the "
-            "name stands for something else) or `unread`."
+            description="`stored`, `renamed` (stored under another name: its own was taken, or `why` says more), "
+            "`same` (it was there already), `taken` (the name stands for something else) or `unread`."
         ),
     ]
     name: str | None = None
@@ -46,7 +46,7 @@ class ImportedSecret(Struct, frozen=True, kw_only=True):
     id: EntryId | None = None
     """The entry; None where nothing was stored."""
     why: str | None = None
-    """Why it could not be read, or stored."""
+    """Why it could not be read, or was renamed where its name wasn't taken."""
 
 
 class ImportedVault(Struct, frozen=True, kw_only=True):
@@ -69,6 +69,8 @@ class ImportVault(Control[ImportedVault], frozen=True, kw_only=True):
 
     All that can be read takes effect in one step; the files stay as they are. What is there already, under the same
     name and with the same value, is left alone, so that an import may be repeated. No imported entry is agent_readable.
+    A name loses what vault.store would refuse in it, such as characters that show nothing.
+    `$/progress` tells how far it is.
     """
 
     method = "vault.import"

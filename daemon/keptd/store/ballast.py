@@ -10,9 +10,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from kept.wire.errors import StorageFull
+
 START_BYTES = 256 * 1024
 """What stays for a start on a disk without any room: the memory that connections share is a file of 32 KiB, and a
 deletion or two should go through."""
+
+_MIB = 1024 * 1024
 
 
 class Ballast:
@@ -42,8 +46,30 @@ class Ballast:
 
     def fits(self, more: int = 0) -> bool:
         """Whether it could be held if `more` bytes were given back."""
-        room = os.statvfs(self._path.parent)
-        return room.f_bavail * room.f_frsize + more >= 2 * self._size
+        return self._free() + more >= 2 * self._size
+
+    def told(self) -> str:
+        """How a disk is where it can't be held."""
+        state = f"the disk counts as full until {2 * self._size / _MIB:,.1f} MiB are free"
+        return f"{state if self._size else 'the disk is full'}: reads go on, and calls that make room"
+
+    def refusal(self) -> StorageFull:
+        """Of a write while it can't be held. A disk may have much room and still count as full, so this says how much
+        it takes. Never raises."""
+        try:
+            free = self._free()
+        except OSError:
+            free = None
+        if not self._size or free is None:
+            return StorageFull("the disk is full")
+        needed = 2 * self._size
+        return StorageFull(
+            f"the disk is as good as full: {free / _MIB:,.1f} MiB are free, and kept wants {needed / _MIB:,.1f}",
+            hint="Nothing was written; reading still works. Free some disk space and repeat, or give "
+            "storage.ballast_bytes, which is half of that, a smaller value and restart the daemon.",
+            free_bytes=free,
+            needed_bytes=needed,
+        )
 
     def release(self) -> None:
         """Give the room back, but for what the next start may need."""
@@ -52,6 +78,10 @@ class Ballast:
     def release_all(self) -> None:
         """Give all of the room back."""
         self._keep(0)
+
+    def _free(self) -> int:
+        room = os.statvfs(self._path.parent)
+        return room.f_bavail * room.f_frsize
 
     def _keep(self, size: int) -> None:
         # Where this fails, there is no more room than before.

@@ -28,7 +28,7 @@ from typing import Literal
 import apsw
 import structlog
 
-from kept.wire.errors import Busy, Cancelled, DeadlinePassed, KeptError, StorageFailed, StorageFull
+from kept.wire.errors import Busy, Cancelled, DeadlinePassed, KeptError, StorageFailed
 
 from ..clock import Clock
 from ..config import Storage
@@ -42,7 +42,6 @@ from .unforeseen import bare, unforeseen
 log = structlog.get_logger(__name__)
 
 _DAMAGED = "the database is damaged: only reads go on"
-_FULL = "the disk is full: reads go on, and calls that make room"
 _DEAD = "the writer met what nobody foresaw: the daemon ends"
 _RETRY_MS = 1000
 _PAGE_BYTES = 4096
@@ -144,7 +143,7 @@ class Writer:
     def start(self) -> None:
         """Begin to serve. Without room for the ballast the disk counts as full: what is left is for what makes room."""
         if not self._ballast.hold():
-            self._set_state("full", _FULL)
+            self._set_state("full", self._ballast.told())
         self._thread.start()
 
     def submit(self, job: WriteJob) -> None:
@@ -309,7 +308,7 @@ class Writer:
         if self._clock.monotonic() > job.deadline + min(self._held - job.held_before, HELD_SECONDS):
             return DeadlinePassed("the deadline passed while the request was queued")
         if self.stats.state == "full" and not job.frees_space:
-            return StorageFull("the disk is full")
+            return self._ballast.refusal()
         return None
 
     def _run(self, job: WriteJob) -> Outcome:
@@ -345,7 +344,7 @@ class Writer:
             self.stats.wal_frames = int(frames - moved)
         except apsw.Error as fault:
             log.warning("the log can't be moved", frames=self.stats.wal_frames, fault=type(fault).__name__)
-        self._set_state("full", _FULL)
+        self._set_state("full", self._ballast.told())
 
     def _squeeze(self, job: WriteJob) -> Outcome:
         """On a full disk, a request by itself: what a log that is in the database takes, the next one takes again."""
@@ -356,7 +355,7 @@ class Writer:
             [outcome] = self._transact([job])
         except apsw.FullError:
             self._rollback()
-            return StorageFull("the disk is full")
+            return self._ballast.refusal()
         return outcome
 
     def _regain(self) -> None:
@@ -441,7 +440,7 @@ class Writer:
         if self._ballast.hold():
             self._set_state("ok", "in order after a fault of the disk")
         else:
-            self._set_state("full", _FULL)
+            self._set_state("full", self._ballast.told())
 
     def _reopen(self) -> str:
         """A new connection, a check of the whole file, the log written into it; returns what is in the way, if

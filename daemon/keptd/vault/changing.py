@@ -16,6 +16,8 @@ import apsw
 from kept.wire.errors import Conflict
 from kept.wire.vault import RecoveryCode, Rotated, VaultStatus
 
+from ..domain import Tell
+from ..offload import in_thread
 from ..store import Store
 from ..store.changes import ChangeLog
 from . import entries, head, keys, opening, recovery_code, rights, store
@@ -92,16 +94,16 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
     return opening.status(visit)
 
 
-async def rotate(visit: Visit, password: str, *, drop_damaged: bool) -> Rotated:
-    """Seal everything under a new data key. Raises as `change_password`, and `Conflict` where something doesn't open,
-    unless it is to be dropped."""
+async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool) -> Rotated:
+    """Seal everything under a new data key, and tell how far that is. Raises as `change_password`, and `Conflict` where
+    something doesn't open, unless it is to be dropped."""
     proven, old = await opening.prove(visit, "rotate", password)
     try:
         async with visit.turn(despite_damage=drop_damaged) as opened:
             _check_same(opened, proven)
             new = DataKey(old.vault_id, old.version + 1)
             with new.wiped_on_failure():
-                anew = await anyio.to_thread.run_sync(partial(_sealed_anew, visit.store, old, new))
+                anew = await in_thread(partial(_sealed_anew, visit.store, old, new), tell)
                 if not drop_damaged:
                     _check_all_open(anew)
                 bare = opened.header._replace(key_version=new.version, recovery_salt=None, recovery=None)
@@ -115,6 +117,7 @@ async def rotate(visit: Visit, password: str, *, drop_damaged: bool) -> Rotated:
                     store.prune_withheld(db)
                     _forgive(db, changes, now)
 
+                tell(0, 0, "writing")
                 await visit.change(opened, header, Note("rotate"), apply)
             _take_up(visit, opened, new, anew)
     finally:
@@ -134,11 +137,13 @@ class _Anew(NamedTuple):
     dropped: tuple[str, ...]
 
 
-def _sealed_anew(kept: Store, old: DataKey, new: DataKey) -> _Anew:
+def _sealed_anew(kept: Store, old: DataKey, new: DataKey, tell: Tell) -> _Anew:
     rows, remembered, dropped, total = [], [], [], 0
     with kept.snapshot() as db:
         withheld = rights.withheld(db)
-        for row in store.whole(db):
+        count = store.count(db)
+        for done, row in enumerate(store.whole(db)):
+            tell(done, count, "sealing anew")
             try:
                 about = entries.open_about(old, row)
                 value = entries.open_value(old, row)

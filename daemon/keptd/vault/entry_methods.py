@@ -22,7 +22,7 @@ from ..store.changes import ChangeLog
 from ..store.ids import new_id
 from ..store.values import encode_value
 from ..store.versions import check_version
-from . import entries, head, search, store
+from . import entries, head, names, search, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import METADATA_BYTES, About
@@ -176,6 +176,8 @@ def _check_room(visit: Visit, opened: Opened, known: Known, former: Known | None
 def _check_name(opened: Opened, name: str, own: Known | None) -> None:
     if IS_ID.fullmatch(name):
         raise InvalidParams("name has the form of an id", hint="Choose another name.", field="name")
+    if own is None or name != own.about.name:
+        names.check(name)
     taken = opened.contents.find(name)
     if taken is not None and taken is not own:
         raise Conflict(

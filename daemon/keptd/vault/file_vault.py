@@ -37,6 +37,7 @@ from kept.wire.vault import Category
 from kept.wire.vault_import import INDEX, SUFFIX
 
 from ..clock import to_micros
+from . import names
 from .cipher import KEY_BYTES, NONCE_BYTES, TAG_BYTES, wipe
 from .entries import METADATA_BYTES
 
@@ -56,6 +57,8 @@ class Found(NamedTuple):
 
     file: str
     name: str
+    is_cleaned: bool
+    """Whether it is called otherwise there (`names.cleaned`)."""
     value: bytes
     category: str
     tags: tuple[str, ...]
@@ -180,9 +183,9 @@ def _entry(file: str, plain: bytes | None) -> Found | Unread:
         return Unread(file, f"its value nests deeper than {DEPTH - _WRAPPED} levels")
     try:
         entry = _decode_entry(plain)
-        name = msgspec.convert(entry.key, Name)
+        name = msgspec.convert(names.cleaned(entry.key), Name)
     except (msgspec.DecodeError, RecursionError):
-        return Unread(file, "it opens, but it is no entry with a name of 1 to 200 characters that can be printed")
+        return Unread(file, "it opens, but it is no entry with a name of 1 to 200 characters that show")
     value = _encode(entry.value)
     if len(value) > VALUE_BYTES:
         return Unread(file, f"its value is larger than {VALUE_BYTES:,} bytes of JSON")
@@ -191,7 +194,8 @@ def _entry(file: str, plain: bytes | None) -> Found | Unread:
     if len(_encode(metadata)) > METADATA_BYTES:
         return Unread(file, f"its metadata is larger than {METADATA_BYTES:,} bytes of JSON")
     created, updated = entry.created_at or entry.created_in_javascript, entry.updated_at or entry.updated_in_javascript
-    return Found(file, name, value, category, tags, metadata, _moment(created), _moment(updated))
+    times = _moment(created), _moment(updated)
+    return Found(file, name, name != entry.key, value, category, tags, metadata, *times)
 
 
 def _taken(metadata: dict[str, Any], key: str, kind: Any, default: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import unicodedata
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count
 from typing import NamedTuple
@@ -21,6 +21,8 @@ from kept.wire.errors import Denied, InvalidParams, QuotaExceeded
 from kept.wire.vault import EntryId, StoreSecret
 from kept.wire.vault_import import ImportedSecret, ImportedVault, ImportVault
 
+from ..domain import Tell
+from ..offload import in_thread
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store.changes import ChangeLog
@@ -37,6 +39,7 @@ from .store import EntryRow
 from .visit import IS_ID, Visit, following, record
 
 _NAME_CHARACTERS = 200
+_CLEANED = "is its name, without what doesn't show in the one that it had"
 
 
 @serves
@@ -44,6 +47,7 @@ async def import_vault(ctx: ControlCtx, call: ImportVault) -> ImportedVault:
     """Reading and sealing are done in threads; the vault is held only for the latter."""
     visit = Visit.of(ctx, call.method)
     visit.opened()
+    ctx.progress(0, 0, "opening the files")
     try:
         found, unread = await anyio.to_thread.run_sync(partial(_read, call))
     except Denied:
@@ -54,8 +58,9 @@ async def import_vault(ctx: ControlCtx, call: ImportVault) -> ImportedVault:
         key = DataKey(opened.key.vault_id, opened.key.version, bytearray(opened.key.secret))
         try:
             seal = partial(_sealed, visit, key, opened.contents, found, rename=call.on_conflict == "rename")
-            sealed = await anyio.to_thread.run_sync(seal)
+            sealed = await in_thread(seal, ctx.progress)
             if sealed.rows:
+                ctx.progress(0, 0, "writing")
                 await _put(visit, opened, key, sealed)
         finally:
             key.wipe()
@@ -87,7 +92,9 @@ class _Sealed(NamedTuple):
     items: list[ImportedSecret]
 
 
-def _sealed(visit: Visit, key: DataKey, contents: Contents, found: Iterable[Found], *, rename: bool) -> _Sealed:
+def _sealed(
+    visit: Visit, key: DataKey, contents: Contents, found: Sequence[Found], tell: Tell, *, rename: bool
+) -> _Sealed:
     sealed = _Sealed([], [], [])
     now = visit.clock.now()
     new: dict[str, tuple[str, bytes]] = {}
@@ -100,7 +107,8 @@ def _sealed(visit: Visit, key: DataKey, contents: Contents, found: Iterable[Foun
             known = contents.find(name)
             return None if known is None else (known.id, _value(db, key, known.id))
 
-        for one in found:
+        for done, one in enumerate(found):
+            tell(done, len(found), "sealing")
             if IS_ID.fullmatch(one.name):
                 sealed.items.append(
                     ImportedSecret(file=one.file, action="unread", why="its name has the form of an id")
@@ -122,8 +130,15 @@ def _sealed(visit: Visit, key: DataKey, contents: Contents, found: Iterable[Foun
             leaf = head.leaf(key, row.outline)
             sealed.rows.append(row)
             sealed.known.append(search.known(row.id, 1, about, leaf, len(row.about) + len(row.value)))
-            action = "stored" if name == one.name else "renamed"
-            sealed.items.append(ImportedSecret(file=one.file, action=action, name=name, id=EntryId(row.id)))
+            is_renamed = one.is_cleaned or name != one.name
+            item = ImportedSecret(
+                file=one.file,
+                action="renamed" if is_renamed else "stored",
+                name=name,
+                id=EntryId(row.id),
+                why=_CLEANED if one.is_cleaned else None,
+            )
+            sealed.items.append(item)
     return sealed
 
 

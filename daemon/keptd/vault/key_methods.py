@@ -76,7 +76,7 @@ async def change_password(ctx: ControlCtx, call: ChangePassword) -> VaultStatus:
 async def rotate_key(ctx: ControlCtx, call: RotateKey) -> Rotated:
     """Changes wait meanwhile."""
     visit = await _persons(ctx, call.method, "rotate")
-    return await changing.rotate(visit, call.password, drop_damaged=call.drop_damaged)
+    return await changing.rotate(visit, call.password, ctx.progress, drop_damaged=call.drop_damaged)
 
 
 @serves

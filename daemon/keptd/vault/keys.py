@@ -21,6 +21,14 @@ came as a `str` in a message, and so did values and names, and a copy that nothi
 memory is used again. So the daemon leaves no dump of its memory, and keys live for minutes. What can read the memory of
 a running daemon, as root can, reads an unlocked vault.
 
+Nor is this memory locked against being swapped out (mlock(2)), since that would promise more than it keeps. Locks are
+of pages and don't nest, and a `bytearray` shares its page with other objects; the ciphers expand each key into memory
+of their own, out of reach; and what keys open, values and passwords, lies all over the heap. Locking the whole process
+(mlockall) would hold it, with the 64 MiB and more that a password takes, against a limit that is 8 MiB on most systems,
+and make the allocation fail that passes it. So while a vault is unlocked its keys may reach the swap, and stay there
+after they were wiped in memory. Encrypted swap, or none, is the way out. An image of the sleeping machine has no keys
+where the vault was told in time: `sleep` locks it before.
+
 Refuses to store anything: `store` does.
 """
 

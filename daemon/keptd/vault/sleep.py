@@ -5,6 +5,16 @@ machine waits with sleeping, for some seconds at most, until the vault is locked
 logind, as in a container or under WSL2, nothing happens but a look now and then; the vault's own time runs on while the
 machine sleeps, so that it is locked at the next call at the latest if that has run out.
 
+Once it is let go the machine may sleep at any moment, and nothing tells when it does. Who unlocks the vault until then
+finds it locked again at the other signal, when the machine wakes up.
+
+The inhibitor is held whether or not the vault is unlocked. Held only meanwhile, it would have to be there before an
+unlock takes effect, or the machine could sleep between the two with an unlocked vault: so each unlock would wait for
+the bus, up to `ANSWER_SECONDS` where logind hangs, and each of the ways in which a vault locks would have to let it go.
+What that would save is little: a locked vault lets go as soon as the signal comes, a daemon that hangs holds up the
+machine by logind's own limit (InhibitDelayMaxSec, 5 s) at most, and the price is a descriptor and a line in
+`systemd-inhibit --list`.
+
 Only ever locks: whoever else on the bus sends such a signal can do no worse. Refuses a bus that is slow to begin with
 or sends what is no message, and tries again later.
 """
@@ -55,18 +65,20 @@ logger = structlog.get_logger(__name__)
 
 
 async def follow(store: Store, clock: Clock) -> None:
-    """Lock the daemon's vault before each sleep, without end."""
+    """Lock the daemon's vault before and after each sleep, without end."""
     actor = Actor(client="keptd", uid=os.getuid(), pid=os.getpid())
     visit = Visit(store, clock, config.Vault(), actor, LockVault.method)
 
     async def lock() -> None:
-        visit.fall_shut()
+        if not visit.fall_shut():
+            # Nothing is open yet: an unlock that is on its way comes too late.
+            visit.keyring.lock()
 
     await heed(lock)
 
 
 async def heed(lock: Callable[[], Awaitable[object]], environ: Mapping[str, str] = os.environ) -> None:
-    """Call `lock` before each sleep, without end; cancel it to end it."""
+    """Call `lock` before each sleep and after it, without end; cancel it to end it."""
     where = address(environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS)
     while True:
         try:
@@ -98,9 +110,11 @@ class _Bus:
                 self._close_descriptors()
                 if not signal.is_signal(*_LOGIND[1:], _SIGNAL):
                     continue
-                if signal.truth():
+                begins = signal.truth()
+                if begins:
                     logger.info("the machine is about to sleep")
-                    await lock()
+                await lock()
+                if begins:
                     self._let_sleep()
                 elif self._inhibitor is None:
                     await self._inhibit()

@@ -58,6 +58,20 @@ def test_it_is_held_only_where_as_much_again_is_free(
     assert size(database) == (SIZE if held else 0)
 
 
+def test_a_refusal_tells_how_much_room_it_takes_and_how_to_do_with_less(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mib = 1024 * 1024
+    limit_room(monkeypatch, 60 * mib)
+    refusal = Ballast(database, 32 * mib).refusal()
+    assert "60.0 MiB are free, and kept wants 64.0" in refusal.message
+    assert "storage.ballast_bytes" in refusal.hint
+    assert (refusal.data["free_bytes"], refusal.data["needed_bytes"]) == (60 * mib, 64 * mib)
+    assert "full until 64.0 MiB are free" in Ballast(database, 32 * mib).told()
+    assert Ballast(database, 0).refusal().data == {}, "without one nobody can tell"
+    assert Ballast(database, 0).told().startswith("the disk is full:")
+
+
 def test_one_that_is_there_is_held_whatever_room_is_left(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Ballast(database, SIZE).hold()
     limit_room(monkeypatch, 0)

@@ -13,7 +13,7 @@ from keptd.store.database import open_reader
 from keptd.vault import store
 from keptd.vault.keyring import Keyring
 from keptd.vault.store import EntryRow
-from tests.harness import Daemon, Peer, StageClock, running
+from tests.harness import Daemon, Peer, StageClock, request, running
 
 PASSWORD = "correct horse"
 OTHER = "battery staple"
@@ -39,6 +39,16 @@ async def agent(daemon: Daemon) -> Peer:
     peer = await daemon.connect()
     await peer.result("daemon.hello", client="bot", kind="agent")
     return peer
+
+
+async def progress_of(peer: Peer, method: str, **params: Any) -> tuple[Any, list[tuple[int, int, str]]]:
+    """What a call gives, and what was told of it meanwhile."""
+    await peer.send(request("long", method, **params))
+    told = []
+    while (message := await peer.receive()).get("method") == "$/progress":
+        assert message["params"]["id"] == "long"
+        told.append((message["params"]["done"], message["params"]["total"], message["params"]["text"]))
+    return message["result"], told
 
 
 def keyring(daemon: Daemon) -> Keyring:

@@ -20,6 +20,7 @@ from kept.wire import Actor, Call
 from kept.wire.vault import InitVault, OpenEntry, RetrieveSecret, StoreSecret
 from keptd import vault
 from keptd.config import Config, Storage, Vault
+from keptd.domain import to_nobody
 from keptd.rpc.control import ControlCtx
 from keptd.store import Store, checksums
 from keptd.vault import entries, inside, opening, store
@@ -78,7 +79,10 @@ class Strongbox:
     async def __call__(self, call: Call[R], caller: Actor = ACTOR) -> R:
         """What the handler gives. Raises what it raises."""
         peer = SimpleNamespace(actor=caller)
-        ctx = cast("ControlCtx", SimpleNamespace(store=self.store, clock=self.clock, config=self.config, peer=peer))
+        given_it = SimpleNamespace(
+            store=self.store, clock=self.clock, config=self.config, peer=peer, progress=to_nobody
+        )
+        ctx = cast("ControlCtx", given_it)
         given = HANDLERS[type(call)].run(ctx, call)
         return cast("R", await given if inspect.isawaitable(given) else given)
 

@@ -6,26 +6,21 @@ The suite plants a few dozen, `make vault-proof` a thousand.
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from kept.client import Client
-from kept.wire import Call
-from kept.wire.backup import CreateBackup, ListBackups, RestoreBackup, VerifyBackup
-from kept.wire.daemon import Clients, CountActivity, Hello, Ping, Reload, Status
-from kept.wire.data import ExportAll, ReadArchive
-from kept.wire.errors import KeptError
-from kept.wire.event import ListEvents, Subscribe
-from kept.wire.job import JobHistory, RunJob
-from kept.wire.maintenance import CheckDatabase, DatabaseStats, OptimizeDatabase
+from kept.paths import find
+from kept.wire.backup import CreateBackup, RestoreBackup, VerifyBackup
+from kept.wire.daemon import Hello, Reload
+from kept.wire.event import Subscribe
+from kept.wire.job import RunJob
+from kept.wire.maintenance import CheckDatabase, OptimizeDatabase
 from kept.wire.memory import SetMemory
 from kept.wire.vault import (
     AuditVault,
@@ -41,95 +36,30 @@ from kept.wire.vault import (
     RetrieveSecret,
     RotateKey,
     SearchSecrets,
-    StatusOfVault,
     StoreSecret,
-    UnlockVault,
     UpdateSecret,
 )
 from keptd.log import FILE_BYTES
 from keptd.vault import recovery_code
-from tests.canaries import Aviary, Clean, found, of_home, of_process, unpacked
-from tests.crash.homes import Home
-from tests.crash.homes import home as home_of
-from tests.harness import PATIENCE, request
+from tests.canaries import found
+from tests.harness import request
+
+from .watch import Watch, watching
 
 ALL = os.environ.get("KEPT_VAULT") == "all"
 BIRDS = 1000 if ALL else 24
 LOOK_EVERY = 50 if ALL else 4
-SETTINGS = {
-    "KEPT_VAULT_MEMORY_KIB": "19456",
-    "KEPT_VAULT_PASSES": "2",
-    "KEPT_VAULT_LANES": "1",
-    "KEPT_LOG_LEVEL": "debug",
-    "KEPT_MIRROR_ENABLED": "true",
-    "KEPT_STORAGE_BALLAST_BYTES": "0",
-}
-
-
-class Watch:
-    """A home, its clients, and what must not be found anywhere."""
-
-    def __init__(self, home: Home, folder: Path) -> None:
-        self.home = home
-        self.folder = folder
-        self.aviary = Aviary()
-        self.also: list[str] = []
-        """Texts without a mark that are as secret."""
-        self._clean: Clean = {}
-        self.client = home.connect()
-        self.agent = home.connect()
-        self.agent.call(Hello(client="bot", kind="agent"))
-
-    def look(self, after: str) -> None:
-        """Look everywhere."""
-        seen = of_home(self.folder, self.also, None if self.also else self._clean)
-        # Where it has been killed there may be no other one yet.
-        with suppress(FileNotFoundError, ProcessLookupError):
-            seen += of_process(self.home.pid(), self.also)
-        assert not seen, (after, seen)
-
-    def done(self, call: Call[Any]) -> Any:
-        """Carry it out, and look."""
-        result = self.client.call(call)
-        self.look(call.method)
-        return result
-
-    def refused(self, call: Call[Any], client: Client | None = None) -> None:
-        """It must be refused, without repeating what was sent."""
-        with pytest.raises(KeptError) as refusal:
-            (client or self.client).call(call)
-        said = msgspec.json.encode(refusal.value.to_wire())
-        assert not found(said, self.also), said
-        self.look(call.method)
-
-    def shown(self, call: Call[Any]) -> None:
-        """What it gives says nothing of a secret."""
-        said = msgspec.json.encode(self.client.call(call))
-        assert not found(said, self.also), (call.method, said)
-
-    def end(self, number: signal.Signals) -> None:
-        """End the daemon in that way; whatever asks next starts another."""
-        self.home.end(number)
-        self.look(number.name)
-        self.client.call(Ping())
-        self.look(f"the start after {number.name}")
-
-    def close(self) -> None:
-        self.client.close()
-        self.agent.close()
 
 
 @pytest.fixture
 def watch(home: Path) -> Iterator[Watch]:
-    # A log that is about to be set aside.
-    with home_of(home, **SETTINGS) as made:
-        log = Path(made.paths.log)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_bytes((b"x" * 99 + b"\n") * (FILE_BYTES // 100 - 20))
-        watched = Watch(made, home)
+    log = Path(find({"KEPT_HOME": str(home)}).log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # It is about to be set aside.
+    log.write_bytes((b"x" * 99 + b"\n") * (FILE_BYTES // 100 - 20))
+    with watching(home) as watched:
         yield watched
-        watched.close()
-        assert log.with_name(f"{log.name}.1").exists(), (log.stat().st_size, FILE_BYTES)
+    assert log.with_name(f"{log.name}.1").exists(), (log.stat().st_size, FILE_BYTES)
 
 
 def _entry(watch: Watch, number: int) -> StoreSecret:
@@ -144,44 +74,6 @@ def _entry(watch: Watch, number: int) -> StoreSecret:
         agent_readable=number % 2 == 0,
         idempotency_key=bird("idempotency"),
     )
-
-
-def _show_everything(watch: Watch) -> None:
-    """All that tells of what was done."""
-    for call in (
-        ListEvents(limit=1000),
-        CountActivity(),
-        Status(),
-        Clients(),
-        JobHistory(),
-        DatabaseStats(),
-        ListBackups(),
-        StatusOfVault(),
-        AuditVault(limit=1000),
-        ListRequests(),
-    ):
-        watch.shown(call)
-
-
-def _raw(watch: Watch, *lines: bytes) -> bytes:
-    """What the daemon says to lines that are no good calls."""
-    said = b""
-    with closing(_connection(watch)) as connection:
-        connection.sendall(b"".join(line + b"\n" for line in (*lines, request("end", "daemon.ping"))))
-        while b'"id":"end"' not in said:
-            part = connection.recv(65_536)
-            assert part
-            said += part
-    return said
-
-
-def _connection(watch: Watch) -> Any:
-    import socket
-
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(PATIENCE)
-    connection.connect(watch.home.paths.socket)
-    return connection
 
 
 def _store_and_change(watch: Watch, calls: list[StoreSecret]) -> None:
@@ -217,7 +109,7 @@ def _read(watch: Watch, calls: list[StoreSecret]) -> None:
 
 def _ask(watch: Watch, name: str) -> None:
     """An agent asks for a secret and waits, and a person says no."""
-    with closing(_connection(watch)) as agent:
+    with closing(watch.connection()) as agent:
         hello = request(1, Hello.method, client="bot", kind="agent")
         agent.sendall(hello + b"\n" + request(2, RetrieveSecret.method, id=name, wait_seconds=600) + b"\n")
         while not (waiting := watch.client.call(ListRequests()).items):
@@ -233,8 +125,7 @@ def _ask(watch: Watch, name: str) -> None:
 def _say_nonsense(watch: Watch) -> None:
     """Lines that are no good calls; one of their passwords counts as tried."""
     bird = watch.aviary.bird
-    said = _raw(
-        watch,
+    watch.raw(
         request(1, "vault.store", name=bird("name"), value=bird("value"), tags=bird("tag")),
         request(2, "vault.store", name=7, value=bird("value")),
         request(3, "vault.store", name=bird("name"), valeu=bird("value")),
@@ -249,8 +140,6 @@ def _say_nonsense(watch: Watch) -> None:
         b'{"jsonrpc":"2.0","method":"vault.unlock","params":{"password":"%b"}}' % bird("password").encode(),
         b"[" + request(12, "vault.unlock", password=bird("password")) + b"]",
     )
-    assert not found(said), said
-    watch.look("calls that are no good")
 
 
 def _change_keys(watch: Watch, password: str) -> None:
@@ -277,14 +166,14 @@ def _keep_house(watch: Watch, password: str) -> None:
         watch.done(RunJob(name=job))
     watch.done(SetMemory(key="so that the mirror is written", value=1))
     watch.done(Reload())
-    _export(watch)
+    watch.exported()
     watch.done(RestoreBackup(id=backup.id))
-    _come_back(watch, password)
+    watch.come_back(password)
 
 
 def test_no_secret_is_found_anywhere_after_whatever_is_done(watch: Watch) -> None:
     password = watch.aviary.bird("password")
-    follower = _connection(watch)
+    follower = watch.connection()
     follower.sendall(request("follow", Subscribe.method) + b"\n")
 
     watch.done(InitVault(password=password))
@@ -293,18 +182,18 @@ def test_no_secret_is_found_anywhere_after_whatever_is_done(watch: Watch) -> Non
     _store_and_change(watch, calls)
     _read(watch, calls)
     _say_nonsense(watch)
-    _show_everything(watch)
+    watch.shown_everywhere()
     watch.done(LockVault())
     watch.refused(RetrieveSecret(id=calls[0].name))
     watch.end(signal.SIGKILL)
-    _come_back(watch, password)
+    watch.come_back(password)
     _change_keys(watch, password)
     _keep_house(watch, password)
     watch.end(signal.SIGABRT)
-    _come_back(watch, password)
+    watch.come_back(password)
     assert len(watch.client.call(ListSecrets(limit=1000)).items) == BIRDS - 1
     assert watch.client.call(RetrieveSecret(id=calls[0].name)).value == calls[0].value
-    _show_everything(watch)
+    watch.shown_everywhere()
     with closing(follower):
         told = b""
         while part := follower.recv(65_536):
@@ -315,21 +204,7 @@ def test_no_secret_is_found_anywhere_after_whatever_is_done(watch: Watch) -> Non
     watch.end(signal.SIGTERM)
 
 
-def _come_back(watch: Watch, password: str) -> None:
-    """Unlock it."""
-    assert watch.done(UnlockVault(password=password)).state == "unlocked"
-
-
 def _texts_of(code: str) -> list[str]:
     """The recovery code, parts of it that stand in no other text, and what it says."""
     words = code.split()
     return [code, *(" ".join(words[at : at + 3]) for at in range(0, 24, 6)), recovery_code.read(code).hex()]
-
-
-def _export(watch: Watch) -> None:
-    """Everything, as one file, which the daemon has for a while as well."""
-    archive = watch.done(ExportAll())
-    whole = b""
-    while len(whole) < archive.bytes:
-        whole += base64.b64decode(watch.client.call(ReadArchive(id=archive.id, offset=len(whole))).data)
-    assert not [form for part in unpacked(whole) for form in found(part)]

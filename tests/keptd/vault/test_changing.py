@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
+import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
 import apsw
 import pytest
 
-from keptd.vault import changing
+from keptd import offload
+from keptd.vault import changing, entries
 from keptd.vault.keys import DataKey
-from tests.harness import Daemon, Peer
+from keptd.vault.store import EntryRow
+from tests.harness import PATIENCE, Daemon, Peer, notification, request
 
-from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, rows
+from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, progress_of, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -213,3 +217,40 @@ async def test_a_password_that_was_changed_while_another_change_waited_is_told_s
         assert types == ["conflict"], method
         await other.result("vault.change_password", password=OTHER, new_password=PASSWORD)
     assert await peer.refusal("vault.export_key", password=OTHER) == (-32004, "denied")
+
+
+async def test_a_rotation_tells_how_far_it_is(peer: Peer) -> None:
+    for number in range(3):
+        await peer.result("vault.store", name=f"n{number}", value=number)
+    result, told = await progress_of(peer, "vault.rotate", password=PASSWORD)
+    assert result["entries"] == 3
+    assert told == [(0, 3, "sealing anew"), (0, 0, "writing")]
+
+
+async def test_a_rotation_that_nobody_waits_for_any_more_changes_nothing(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await peer.result("vault.store", name=f"n{number}", value=number)
+    before = await peer.result("vault.status")
+    sealing, go = threading.Event(), threading.Event()
+    seal = entries.seal
+
+    def held(*given: Any) -> EntryRow:
+        sealing.set()
+        assert go.wait(PATIENCE)
+        return seal(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "seal", held)
+        patch.setattr(offload, "BEAT_SECONDS", 0)
+        other = await daemon.connect()
+        await other.send(request("long", "vault.rotate", password=PASSWORD))
+        await daemon.until("it seals", sealing.is_set)
+        await other.send(notification("$/cancelRequest", id="long"))
+        await other.is_served()
+        go.set()
+        await daemon.until("it has ended", lambda: not keyring(daemon).turn.locked())
+    after = await peer.result("vault.status")
+    assert (after["counter"], after["key_version"]) == (before["counter"], 1)
+    assert (await peer.result("vault.retrieve", id="n2"))["value"] == 2

@@ -113,7 +113,7 @@ def test_an_index_that_does_not_open_costs_no_entry() -> None:
         (b"not JSON", "no entry"),
         (b'{"key": "k"}', "no entry"),
         (b'{"key": "", "value": 1}', "1 to 200"),
-        (b'{"key": "a\\u0000b", "value": 1}', "can be printed"),
+        (b'{"key": "\\u0000", "value": 1}', "1 to 200"),
         (b'{"key": "k", "value": NaN}', "no entry"),
         (b'{"key": "k", "value": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nests deeper"),
         (json.dumps({"key": "k", "value": "x" * 2**20}).encode(), "1,048,576"),

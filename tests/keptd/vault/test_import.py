@@ -15,7 +15,7 @@ from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer
 
 from .room import PASSWORD as OWN
-from .room import disk, guarded, keyring, made, tampered
+from .room import disk, guarded, keyring, made, progress_of, tampered
 from .test_file_vault import PASSWORD, as_javascript, vault
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +56,11 @@ async def test_entries_are_stored_with_what_is_known_of_them(peer: Peer) -> None
     assert [item["name"] for item in (await peer.result("vault.list"))["items"]] == ["ann", "bob"]
 
 
+async def test_it_tells_how_far_it_is(peer: Peer) -> None:
+    _, told = await progress_of(peer, "vault.import", **sent(ANN, {"key": "bob", "value": "x"}))
+    assert told == [(0, 0, "opening the files"), (0, 2, "sealing"), (0, 0, "writing")]
+
+
 async def test_it_fits_together_when_it_is_unlocked_again(peer: Peer) -> None:
     await peer.result("vault.import", **sent(ANN))
     await peer.result("vault.lock")
@@ -91,6 +96,27 @@ async def test_two_files_with_one_name_do_not_get_into_each_other_s_way(peer: Pe
     parts = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in copy.items()]
     imported = await peer.result("vault.import", password=PASSWORD, files=parts)
     assert told(imported) == [("stored", "ann"), ("same", "ann"), ("taken", "ann")]
+
+
+async def test_a_name_loses_what_does_not_show_and_that_is_told(peer: Peer) -> None:
+    await peer.result("vault.store", name="bob", value="own")
+    entries = [{"key": f"an\u200bn{number}\n ", "value": number} for number in (1, 2)]
+    files = vault(as_javascript, *entries, {"key": "b\u202eob", "value": "x"}, {"key": "\u200b", "value": 1})
+    parts = [
+        {"name": f"{place}.vault", "data": base64.b64encode(data).decode()}
+        for place, data in enumerate(data for name, data in files.items() if name.endswith(".vault"))
+    ]
+    for again in range(2):
+        imported = await peer.result("vault.import", password=PASSWORD, files=parts)
+        first = "same" if again else "renamed"
+        assert sorted(told(imported), key=str) == sorted(
+            [(first, "ann1"), (first, "ann2"), ("taken", "bob"), ("unread", None)], key=str
+        )
+    assert (await peer.result("vault.retrieve", id="ann1"))["value"] == 1
+    renamed = await peer.result("vault.import", password=PASSWORD, files=parts, on_conflict="rename")
+    (item,) = (item for item in renamed["items"] if item["action"] == "renamed")
+    assert item["name"] == "bob (2)"
+    assert "doesn't show" in item["why"]
 
 
 async def test_what_can_not_be_read_is_told_beside_what_was_stored(peer: Peer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,10 @@ from keptd import system_bus
 from keptd.system_bus import REPLY_SERIAL
 from keptd.vault import sleep
 from keptd.vault.sleep import heed
-from tests.harness import PATIENCE, patience
+from tests.harness import PATIENCE, Daemon, Peer, patience, request
 from tests.login1 import WHY, Logind, bus, message, prepare_for_sleep
 
-from .room import guarded
+from .room import PASSWORD, accesses, guarded, keyring
 
 pytestmark = pytest.mark.anyio
 
@@ -41,11 +41,11 @@ class Locked:
 async def test_the_vault_is_locked_before_the_machine_sleeps_and_again_the_next_time(home: Path) -> None:
     with bus(home) as address:
         logind = Logind(address)
-        seen: list[bool] = []
+        seen: list[str] = []
         inhibitor = -1
 
         async def lock() -> None:
-            seen.append(is_held(inhibitor))
+            seen.append("before" if inhibitor >= 0 and is_held(inhibitor) else "after")
 
         try:
             async with anyio.create_task_group() as tasks:
@@ -55,10 +55,11 @@ async def test_the_vault_is_locked_before_the_machine_sleeps_and_again_the_next_
                     assert is_held(inhibitor)
                     logind.say(sleeps=True)
                     await let_go(inhibitor)
+                    inhibitor = -1
                     logind.say(sleeps=False)
                 inhibitor = await given(logind)
                 tasks.cancel_scope.cancel()
-            assert seen == [True, True], "the machine waits until it is locked"
+            assert seen == ["before", "after"] * 2, "the machine waits until it is locked"
             # And not for a daemon that has ended.
             await let_go(inhibitor)
         finally:
@@ -83,6 +84,33 @@ async def test_a_daemon_locks_its_vault_and_writes_it_down(home: Path, monkeypat
                 assert (access["action"], access["client"]) == ("lock", "keptd")
         finally:
             logind.close()
+
+
+async def lock_of(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[object]]:
+    """What a daemon does before a sleep."""
+    found: list[Callable[[], Awaitable[object]]] = []
+
+    async def heed(lock: Callable[[], Awaitable[object]]) -> None:
+        found.append(lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sleep, "heed", heed)
+        await sleep.follow(daemon.supervisor._store, daemon.clock)
+    return found[0]
+
+
+async def test_an_unlock_that_is_on_its_way_when_the_machine_sleeps_comes_too_late(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = await lock_of(daemon, monkeypatch)
+    await peer.result("vault.lock")
+    async with keyring(daemon).turn:
+        await peer.send(request("unlock", "vault.unlock", password=PASSWORD))
+        await daemon.until("it waits for its turn", lambda: keyring(daemon).turn.statistics().tasks_waiting)
+        await lock()
+    assert (await peer.error())[2] == "conflict"
+    assert (await peer.result("vault.status"))["state"] == "locked"
+    assert await accesses(peer) == [("init", "ok"), ("lock", "ok")], "what was locked is not written down once more"
 
 
 async def given(logind: Logind) -> int:
