@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from ..wire import Call
 from ..wire.daemon import DaemonStatus
-from .text import age, clean, duration, stamp
+from .text import age, clean, duration, roughly, stamp
 
 if TYPE_CHECKING:
     from ..checkup import Examination
@@ -209,7 +209,10 @@ class Surface:
 
     def how_far(self, moment: datetime) -> str:
         """The same, in a column that tells in which direction."""
-        return duration(abs((self.now - moment).total_seconds())) if self.terminal else stamp(moment)
+        if not self.terminal:
+            return stamp(moment)
+        passed = (self.now - moment).total_seconds()
+        return roughly(passed) if passed > 0 else duration(-passed)
 
     def more(self, cursor: str | None) -> None:
         """Beside the output how to get at the next page, where there is one."""

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kept.cli.text import one_line
+from kept.cli.text import age, duration, one_line
 from kept.wire import Actor, Done, Page
 from kept.wire.component import Component, ListComponents
 from kept.wire.context import Bundle, BundleContext, Item, Section
@@ -346,3 +346,36 @@ def test_nothing_stored_reaches_a_terminal_as_a_control_character(text: str) -> 
 def test_an_age_is_told_in_its_largest_unit(seconds: int, told: str) -> None:
     page = Page(items=[memory(updated_at=NOW - timedelta(seconds=seconds))])
     assert told in shown(ListMemories, page, "memory list", columns=120)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.5, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (119, "1 min 59 s"),
+        (7199, "1 h 59 min"),
+        (7200, "2 h"),
+        (9 * 3600 + 59 * 60, "9 h 59 min"),
+        (10 * 3600 + 59 * 60, "10 h"),
+        (86_400 * 2 - 1, "1 d 23 h"),
+        (86_400 * 59.9, "59 d"),
+        (86_400 * 400, "13 months"),
+    ],
+)
+def test_a_length_of_time_is_not_told_as_half_of_what_it_is(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+    assert age(NOW, NOW - timedelta(seconds=seconds)) in (f"in {told}", "now")
+
+
+def test_how_long_ago_something_was_is_told_in_one_unit() -> None:
+    assert age(NOW - timedelta(seconds=7199), NOW) == "1 h ago"
+
+
+@given(st.floats(60, 86_400 * 60, exclude_max=True))
+def test_a_length_of_time_is_rounded_down_by_less_than_a_tenth(seconds: float) -> None:
+    units = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+    words = duration(seconds).split()
+    told = sum(int(count) * units[unit] for count, unit in zip(words[::2], words[1::2], strict=True))
+    assert 0.9 * seconds < told <= seconds

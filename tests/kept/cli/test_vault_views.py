@@ -65,9 +65,9 @@ def shown(words: str, answers: dict[type[Any], Any], *, secret: str = "", **more
         ),
         (
             VaultStatus(
-                state="unlocked", entries=1, locks_at=NOW + timedelta(minutes=9), locks_by=NOW + timedelta(hours=1)
+                state="unlocked", entries=1, locks_at=NOW + timedelta(minutes=9), locks_by=NOW + timedelta(minutes=119)
             ),
-            ["1 entry", "in 9 min if nobody uses it", "in 1 h in any case", "kept vault export-key"],
+            ["1 entry", "in 9 min if nobody uses it", "in 1 h 59 min in any case", "kept vault export-key"],
         ),
         (
             VaultStatus(state="read_only", entries=3, damaged=("a",), problem="look at it"),
