@@ -42,6 +42,9 @@ def secret(asked: Asked, environ: Mapping[str, str]) -> str:
     ask = _person(asked, environ)
     for prompt in (asked.prompt, *[_DIFFERENT + asked.prompt] * (TRIES - 1)):
         first = _text(ask(prompt), asked.option)
+        if not first:
+            # Return was pressed too soon, or too often.
+            raise UsageError("nothing was typed", asked.empty)
         if asked.check is not None:
             # Nobody types a second time what can't be taken.
             asked.check(first)

@@ -44,8 +44,8 @@ class Caller(Protocol):
 
 class Asked(NamedTuple):
     """A secret that a command needs: the question, the option that names a descriptor for it, the sentence that tells
-    how else it is given, whether it is a new password, which is typed twice, the descriptor that was named, and what
-    raises `UsageError` for a text that can't be taken."""
+    how else it is given, whether it is a new password, which is typed twice, the descriptor that was named, what raises
+    `UsageError` for a text that can't be taken, and how an empty one is given where there may be one."""
 
     prompt: str
     option: str
@@ -53,6 +53,7 @@ class Asked(NamedTuple):
     is_new: bool = False
     descriptor: int | None = None
     check: Callable[[str], object] | None = None
+    empty: str = ""
 
 
 class Here(Protocol):

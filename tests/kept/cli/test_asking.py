@@ -158,6 +158,17 @@ def test_what_cant_be_taken_is_not_asked_for_a_second_time(tmp_path: Path) -> No
     assert (tmp_path / "asked").read_text() == "x\n"
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_nothing_is_no_answer_of_a_person_but_may_stand_in_a_descriptor(tmp_path: Path, is_new: bool) -> None:
+    environ = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "KEPT_ASKPASS": program(tmp_path, "echo")}
+    question = QUESTION._replace(is_new=is_new, empty="--value-fd N gives it")
+    with pytest.raises(UsageError, match="nothing was typed") as refused:
+        secret(question, environ)
+    assert refused.value.hint == "--value-fd N gives it"
+    with holding(b"\n", tmp_path) as descriptor:
+        assert secret(question._replace(descriptor=descriptor), environ) == ""
+
+
 def test_a_new_password_is_asked_for_twice(tmp_path: Path) -> None:
     environ = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "KEPT_ASKPASS": program(tmp_path, "echo same")}
     assert secret(QUESTION._replace(is_new=True), environ) == "same"

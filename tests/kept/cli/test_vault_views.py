@@ -159,7 +159,9 @@ def test_a_rotation_says_that_the_recovery_code_is_void() -> None:
 
 
 def test_storing_says_what_was_stored_and_not_the_value() -> None:
-    printed = shown("vault store deploy.token --agent-readable", {StoreSecret: ENTRY}, secret="canary")
+    printed = shown(
+        "vault store deploy.token --agent-readable", {StoreSecret: ENTRY, ListSecrets: Page(items=[])}, secret="canary"
+    )
     assert printed.out == "stored deploy.token (credential, for agents too)\n"
 
 
