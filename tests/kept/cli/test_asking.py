@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,15 @@ def test_a_program_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch
         from_program(program(tmp_path, "exec sleep 1000"), "", os.environ)
     with pytest.raises(UsageError, match="gave no answer"):
         from_program(program(tmp_path, "exec sleep 1000 >&-"), "", os.environ)
+
+
+@pytest.mark.parametrize("said", ["echo answer", "printf answer"])
+def test_what_a_program_leaves_behind_is_not_waited_for(tmp_path: Path, said: str) -> None:
+    asks = program(tmp_path, f"sleep 1000 & echo $! >'{tmp_path}/left'; {said}")
+    try:
+        assert from_program(asks, "", os.environ) == b"answer"
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
 
 
 def test_a_program_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
