@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..wire import Page
 from ..wire.vault import (
     Access,
-    AuditVault,
     Entry,
     FoundEntry,
     ListRequests,
@@ -53,6 +54,7 @@ class _FoundRow(Row, frozen=True, kw_only=True):
 
 
 class _AccessRow(Row, frozen=True, kw_only=True):
+    whole_columns = ("entry",)
     last_columns = ("pid", "entry")
 
     at: str
@@ -163,8 +165,9 @@ def show_secret(entry: OpenEntry, surface: Surface) -> None:
         surface.out(entry.value)
 
 
-def show_audit(page: Page[Access], surface: Surface) -> None:
-    """Who did what, newest first."""
+def show_audit(page: Page[Access], names: Mapping[str, str], surface: Surface) -> None:
+    """Who did what, newest first; an entry by its name where that is known, else by its id, which the commands take
+    as well."""
     if not page.items:
         surface.note("the audit list has nothing of that; the vault writes down each access, refusal and change")
         return
@@ -174,7 +177,7 @@ def show_audit(page: Page[Access], surface: Surface) -> None:
             action=one_line(access.action),
             outcome=one_line(access.outcome),
             by=one_line(access.client) + (f" ({one_line(access.kind)})" if access.kind else ""),
-            entry=clean(access.entry_id or ""),
+            entry=one_line(names.get(access.entry_id or "", access.entry_id or "")),
             pid=access.pid,
         )
         for access in page.items
@@ -229,7 +232,6 @@ def show_code(code: RecoveryCode, surface: Surface) -> None:
 
 VAULT_VIEWS: Views = views(
     {
-        AuditVault: show_audit,
         ListRequests: show_requests,
         ListSecrets: show_entries,
         OpenEntry: show_secret,

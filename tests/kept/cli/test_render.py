@@ -162,6 +162,26 @@ def test_keys_stay_whole_as_long_as_they_leave_room() -> None:
     assert key in shown(ListMemories, page, "memory list", columns=80)
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_one_long_key_leaves_the_others_their_table(columns: int) -> None:
+    long = "k" * 200
+    page = Page(items=[memory("one", "first"), memory(long, "second"), memory("two", "third")])
+    head, first, key, second, third = shown(ListMemories, page, "memory list", columns=columns).splitlines()
+    assert key == long
+    assert first.startswith("one ")
+    assert third.startswith("two ")
+    assert [line.index(value) for line, value in ((first, "first"), (second, "second"), (third, "third"))] == [
+        head.index("VALUE")
+    ] * 3
+
+
+def test_keys_that_are_all_long_stay_in_a_column_while_there_is_room() -> None:
+    page = Page(items=[memory(f"{number}-" + "k" * 43, "the value") for number in range(3)])
+    lines = shown(ListMemories, page, "memory list", columns=80).splitlines()
+    assert len(lines) == 4
+    assert all("the value" in line for line in lines[1:])
+
+
 def test_a_key_is_never_cut() -> None:
     key = "project:" + "k" * 150
     page = Page(items=[memory(key, "the value"), memory("short", "another")])
