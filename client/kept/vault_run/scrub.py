@@ -37,7 +37,8 @@ class Scrubber:
 
     def __init__(self, hidden: Mapping[str, Iterable[bytes]]) -> None:
         named = {form: name for name, forms in hidden.items() for form in forms}
-        self._marks = {form: _mark(name, named) for form, name in named.items()}
+        marks = {name: _mark(name, named) for name in set(named.values())}
+        self._marks = {form: marks[name] for form, name in named.items()}
         # Where several fit at one place, the longest counts.
         self._forms = sorted(named, key=lambda form: (-len(form), form))
         self._held = b""
