@@ -114,6 +114,20 @@ def table(items: Sequence[Struct], surface: Surface, acts_by_id: bool = False) -
     return "\n".join(lines) + "\n"
 
 
+def show_rows(
+    rows: Sequence[Row], surface: Surface, *, nothing: str, below: str = "", cursor: str | None = None
+) -> None:
+    """A list as a table, and beside the output what to do with it and how to get at the next page; or what to say
+    where it has `nothing`."""
+    if not rows:
+        surface.note(nothing)
+        return
+    surface.out(table(rows, surface))
+    if below:
+        surface.note(below)
+    surface.more(cursor)
+
+
 def _eased(columns: Sequence[_Column], width: int) -> list[_Column]:
     """The columns, with what would take the room of others, and may not be cut, in lines of its own."""
     columns = [_handle_eased(column, width) if column.handle else column for column in columns]
