@@ -53,7 +53,7 @@ def asked(field: Field, command: str, descriptor: int | None) -> Asked:
         _ways(field),
         is_new=field.is_new,
         descriptor=descriptor,
-        empty=f"{field.option} N, or - with an empty input, gives an empty one." if may_be_empty else "",
+        empty=f"--{field.name} - with an empty input gives an empty one on purpose." if may_be_empty else "",
     )
 
 
