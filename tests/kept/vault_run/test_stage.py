@@ -124,7 +124,7 @@ def test_a_stop_from_outside_gives_the_terminal_back_and_stops_the_command_until
             terminal.signal(signal.SIGTSTP)
             assert terminal.tells("stopped")
             assert terminal.settings() == terminal.before
-            assert state_of(command) == "T"
+            awaited(terminal, command, "T")
             terminal.resize(60, 10)
             terminal.go_on()
             awaited(terminal, command, "SR")
@@ -141,7 +141,7 @@ def test_what_runs_in_front_of_a_shell_in_there_is_stopped_with_it() -> None:
         command = ready(terminal)
         terminal.signal(signal.SIGTSTP)
         assert terminal.tells("stopped")
-        assert state_of(command) == "T"
+        awaited(terminal, command, "T")
         terminal.go_on()
         awaited(terminal, command, "SR")
         terminal.type(b"again\r")
