@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -27,6 +28,9 @@ NOT_RUN = 126
 _FORWARDED = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2))
 _OF_A_STAGE = frozenset((signal.SIGTSTP, signal.SIGCONT))
 """What is watched besides where the command has a terminal of its own."""
+
+_LOOKS = 200
+_LOOK_SECONDS = 0.002
 
 _BY_KERNEL = 0x80
 """`SI_KERNEL`, the `si_code` of what a terminal sends (sigaction(2))."""
@@ -57,7 +61,8 @@ class Child:
         self.code: int | None = None
         """Its exit code, 128 and the signal's number where that ended it; None while it runs."""
         self._pid = pid
-        self._halted: set[int] = set()
+        self._halted: list[int] = []
+        """The groups that were stopped, in the order in which they go on."""
         # Once it was waited for, its number may be another's.
         self._lock = threading.Lock()
 
@@ -73,20 +78,35 @@ class Child:
 
     def halt(self, front: int | None) -> None:
         """Stop it, and the group in front of its terminal, where that is another. By SIGSTOP: the kernel drops SIGTSTP
-        for a group of whose parents none is in its session."""
-        self._tell({self._pid, front or self._pid}, signal.SIGSTOP)
+        for a group of whose parents none is in its session.
+
+        A shell is stopped before what it runs, and goes on after it: it would take that for suspended."""
+        if not self._tell(self._pid, signal.SIGSTOP):
+            return
+        self._halted = [self._pid]
+        if front is not None and front != self._pid:
+            self._await_stop()
+            self._halted.insert(0, front)
+            self._tell(front, signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Have go on what was stopped."""
-        self._tell(self._halted, signal.SIGCONT)
+        while self._halted:
+            self._tell(self._halted.pop(0), signal.SIGCONT)
 
-    def _tell(self, groups: set[int], number: signal.Signals) -> None:
-        with self._lock:
+    def _tell(self, group: int, number: signal.Signals) -> bool:
+        with self._lock, suppress(ProcessLookupError, PermissionError):
             if self.code is None:
-                for group in groups:
-                    with suppress(ProcessLookupError):
-                        os.killpg(group, number)
-        self._halted = groups if number == signal.SIGSTOP else set()
+                os.killpg(group, number)
+                return True
+        return False
+
+    def _await_stop(self) -> None:
+        """It takes a moment, and on a disk that hangs for ever, which nobody waits for."""
+        for _ in range(_LOOKS):
+            if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None:
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def pass_on(self, told: signal.struct_siginfo) -> None:
         """Send it a signal that this process got, unless it got the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import termios
@@ -111,8 +112,8 @@ def awaited(terminal: Terminal, pid: int, wanted: str) -> None:
 
 def ready(terminal: Terminal) -> int:
     """The command's pid, once it runs."""
-    picture = wait(terminal, "ready")
-    return int(picture.text().split("ready")[1].split()[0])
+    terminal.until("its pid", lambda _: re.search(rb"ready \d+\r\n", terminal.raw) is not None)
+    return int(terminal.raw.split(b"ready ")[1].split()[0])
 
 
 def test_a_stop_from_outside_gives_the_terminal_back_and_stops_the_command_until_both_go_on() -> None:
