@@ -9,16 +9,16 @@ from time import monotonic, sleep
 
 from msgspec import Struct
 
-from ..agent import named
 from ..cli.text import one_line
 from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
 from ..holding import condition, holding
+from ..introduced import BadAgent, hello_of, introducing
 from ..paths import Paths
 from ..service import Service
 from ..settings import Settings
 from ..trust import Untrusted
-from ..wire.daemon import DaemonStatus, Hello, Status
+from ..wire.daemon import DaemonStatus, Status
 from ..wire.errors import KeptError
 from ..wire.maintenance import CheckDatabase, Checkup, Finding
 from .findings import of_text, ok, problem, quoted, warning
@@ -52,6 +52,8 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
     try:
         with _client(paths, environ, ANSWER_SECONDS) as client:
             status = client.call(Status())
+    except BadAgent as fault:
+        return Reached(findings=(problem("agent", str(fault), fault.step),), runs=holding(paths.data_dir) is not None)
     except Untrusted as refusal:
         return Reached(
             findings=(of_text("socket", str(refusal), "Set KEPT_SOCKET to another path."),),
@@ -77,12 +79,10 @@ def reach(paths: Paths, environ: Mapping[str, str], version: str) -> Reached:
 
 
 def _client(paths: Paths, environ: Mapping[str, str], seconds: float) -> Client:
-    agent = named(environ)
-    hello = None if agent is None else Hello(client=agent, kind="agent")
-    client = Client(
-        paths, hello, Settings(environ=environ, start=False, patience=ANSWER_SECONDS, reply_seconds=seconds)
-    )
-    client.open()
+    settings = Settings(environ=environ, start=False, patience=ANSWER_SECONDS, reply_seconds=seconds)
+    client = Client(paths, hello_of(environ), settings)
+    with introducing(environ):
+        client.open()
     return client
 
 

@@ -15,7 +15,7 @@ from stat import S_ISREG
 import msgspec
 from msgspec import Struct
 
-from ..cli.text import counted, duration, one_line
+from ..cli.text import counted, one_line, roughly
 from ..cli.text import size as bytes_told
 from ..paths import MARKER, Paths
 from ..regular import beginning
@@ -157,7 +157,7 @@ def _age(name: str) -> str:
         made = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return "of unknown age"
-    return f"{duration(max(0.0, (datetime.now(UTC) - made).total_seconds()))} old"
+    return f"{roughly(max(0.0, (datetime.now(UTC) - made).total_seconds()))} old"
 
 
 def _size(path: str) -> int | None:

@@ -15,7 +15,8 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from ..wire import VALUE_BYTES
 from .surface import Asked, UsageError
@@ -42,6 +43,9 @@ def secret(asked: Asked, environ: Mapping[str, str]) -> str:
     ask = _person(asked, environ)
     for prompt in (asked.prompt, *[_DIFFERENT + asked.prompt] * (TRIES - 1)):
         first = _text(ask(prompt), asked.option)
+        if not first:
+            # Return was pressed too soon, or too often.
+            raise UsageError("nothing was typed", asked.empty)
         if asked.check is not None:
             # Nobody types a second time what can't be taken.
             asked.check(first)
@@ -129,7 +133,7 @@ def from_program(program: str, prompt: str, environ: Mapping[str, str]) -> bytea
         raise UsageError(f"the askpass program can't be started: {fault.strerror}") from None
     assert asking.stdout is not None
     try:
-        size = _read_until(asking.stdout.fileno(), buffer, end)
+        size = _said(asking, buffer, end)
         code = asking.wait(max(0.0, end - time.monotonic())) if size is not None else -1
     except subprocess.TimeoutExpired:
         size, code = None, -1
@@ -149,18 +153,39 @@ def from_program(program: str, prompt: str, environ: Mapping[str, str]) -> bytea
     return buffer
 
 
-def _read_until(descriptor: int, buffer: bytearray, end: float) -> int | None:
-    """How much came until the end of the output; None where that is too much, or too late."""
+def _said(asking: subprocess.Popen[bytes], buffer: bytearray, end: float) -> int | None:
+    """How much it said until it ended, or until the end of its output; None where that is too much, or too late. What
+    it leaves behind may keep the output open for ever."""
+    assert asking.stdout is not None
+    output = asking.stdout.fileno()
+    os.set_blocking(output, False)
     size = 0
-    with memoryview(buffer) as view:
+    with memoryview(buffer) as view, _end_of(asking) as ended:
         while size < len(buffer):
-            if not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
+            if not select.select([output, *ended], [], [], max(0.0, end - time.monotonic()))[0]:
                 return None
-            count = os.readv(descriptor, [view[size:]])
+            try:
+                count = os.readv(output, [view[size:]])
+            except BlockingIOError:
+                return size  # It has ended, and that was all.
             if not count:
                 return size
             size += count
     return None
+
+
+@contextmanager
+def _end_of(asking: subprocess.Popen[bytes]) -> Iterator[tuple[int, ...]]:
+    """A descriptor that can be read from when it has ended; none where the kernel has no such thing (before 5.3)."""
+    try:
+        ended = os.pidfd_open(asking.pid)
+    except OSError:
+        yield ()
+        return
+    try:
+        yield (ended,)
+    finally:
+        os.close(ended)
 
 
 def _text(buffer: bytearray, option: str) -> str:

@@ -14,7 +14,7 @@ from ..wire.job import Job
 from .grid import Column, Grid, Line, cut, flow, stack
 from .jobs import outcome, state
 from .samples import Rates, Sample, client_rates, method_rates, rates
-from .text import age, clip, duration, one_line, size
+from .text import age, clip, duration, one_line, roughly, size
 
 _LONGEST_NAME = 200
 
@@ -174,7 +174,7 @@ def _state(job: Job) -> str:
 
 
 def _length(since: datetime, now: datetime) -> str:
-    return duration(max(0.0, (now - since).total_seconds()))
+    return roughly(max(0.0, (now - since).total_seconds()))
 
 
 def _rate(value: float) -> str:

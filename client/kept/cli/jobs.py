@@ -6,7 +6,7 @@ from ..wire import Page
 from ..wire.job import Job, JobHistory, ListJobs, PauseJob, ResumeJob, Run
 from .prose import paragraph
 from .surface import Surface
-from .table import Row, table
+from .table import Row, show_rows, table
 from .text import clean, one_line, took
 from .views import Views, views
 
@@ -66,9 +66,6 @@ class _RunRow(Row, frozen=True, kw_only=True):
 
 def show_runs(page: Page[Run], surface: Surface) -> None:
     """One line for each run."""
-    if not page.items:
-        surface.note("nothing has run yet; kept job run NAME runs a job now")
-        return
     rows = [
         _RunRow(
             job=clean(run.job),
@@ -80,8 +77,7 @@ def show_runs(page: Page[Run], surface: Surface) -> None:
         )
         for run in page.items
     ]
-    surface.out(table(rows, surface))
-    surface.more(page.next_cursor)
+    show_rows(rows, surface, nothing="nothing has run yet; kept job run NAME runs a job now", cursor=page.next_cursor)
 
 
 def show_run(run: Run, surface: Surface) -> None:

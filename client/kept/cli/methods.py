@@ -18,6 +18,7 @@ from .fields import fields_of, read_value
 from .parse import Command, convert, did_you_mean
 from .render import render, show_json
 from .surface import FINE, REFUSED, Caller, Surface, UsageError, the_caller
+from .vault_ahead import ahead_of
 
 EXAMPLES = {
     "memory.set": (
@@ -57,6 +58,7 @@ def commands() -> Iterator[Command]:
             run=run_at_home if is_private(name) else run_method,
             by_position=_by_position(call),
             examples=EXAMPLES.get(name, ()),
+            ahead=ahead_of(call) if is_private(name) else None,
             starts=name not in _NO_START,
         )
 

@@ -7,9 +7,9 @@ and nothing but `run` decides about output and exit codes.
 A secret is never among the words: `--name-fd N` names a descriptor that it is read from, `-` standard input, and what
 is not given so is asked for, when all else was found to be right.
 
-Rules: `--name VALUE` or `--name=VALUE`; `--flag` and `--no-flag`; `--` ends the options; `-` reads standard input;
-everything else, also what begins with one dash, is an argument by position. A required field may be given by
-position or as an option.
+Rules: `--name VALUE` or `--name=VALUE`; `--flag` and `--no-flag`; `--` ends the options; `-` reads standard input, also
+behind `--` (POSIX, guideline 13); everything else, also what begins with one dash, is an argument by position. A
+required field may be given by position or as an option.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from .withheld import STAND_IN, asked, by_name, descriptor_of, refusal
 
 Runner = Callable[[Any, Caller, Surface], int]
 
+Ahead = Callable[[Any, Caller], object]
+"""What is asked of the daemon before a person is asked for secrets. It gets the parameters with a stand-in for each."""
+
 _PLACE = re.compile(r" - at `\$\.(?P<field>[a-z_0-9]+)(?:\[[0-9.]*\])?.*`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>[a-z_0-9]+)`")
@@ -45,8 +48,8 @@ class Command:
     `by_position` names the fields that are taken by position, in order; only the last may be a tuple, which takes
     the rest. `as_typed` names those for which `-` is no text to be read, since the command reads or writes it itself.
     `short` gives options a second name of one dash and one letter: `("-n", "last")`. `before` raises `UsageError`
-    where it can't be carried out, before a secret is asked for. `starts` says whether it may start the daemon;
-    `hidden` keeps it out of help.
+    where it can't be carried out, before a secret is asked for; `ahead` raises what the daemon would refuse, where a
+    person would type it for nothing. `starts` says whether it may start the daemon; `hidden` keeps it out of help.
     """
 
     words: tuple[str, ...]
@@ -57,6 +60,7 @@ class Command:
     as_typed: tuple[str, ...] = ()
     short: tuple[tuple[str, str], ...] = ()
     before: Callable[[Surface], None] | None = None
+    ahead: Ahead | None = None
     starts: bool = True
     hidden: bool = False
 
@@ -112,23 +116,26 @@ COLOURS = ("auto", "always", "never")
 _EVERYWHERE = {option.name: option for option in EVERYWHERE}
 
 
-def parse(command: Command, words: Sequence[str], surface: Surface) -> tuple[Any, Surface]:
+def parse(command: Command, words: Sequence[str], surface: Surface, call: Caller | None = None) -> tuple[Any, Surface]:
     """The command's parameters, and the surface with `json` and `colour` as `--json` and `--colour` have them.
 
-    Raises `UsageError`, `HelpWanted`, or `NeedsCaller` where `-` stands for an input that isn't at hand.
+    `call` asks the daemon what a secret would be typed for in vain; without it nothing is asked ahead.
+
+    Raises `UsageError`, `HelpWanted`, or `NeedsCaller` where `-` stands for an input that isn't at hand; and what
+    `Command.ahead` raises.
     """
-    reading = _Reading(command, surface)
+    reading = _Reading(command, surface, call)
     short = {letter: f"--{name}" for letter, name in command.short}
     rest = iter(words)
     for word in rest:
         if word in short:
             reading.option(short[word], rest)
         elif word == "--":
-            reading.arguments += [(literal, True) for literal in rest]
+            reading.arguments += rest
         elif word == "-h" or (word.startswith("--") and len(word) > 2):
             reading.option(word, rest)
         else:
-            reading.arguments.append((word, False))
+            reading.arguments.append(word)
     reading.place_arguments()
     return reading.finish(), replace(surface, json=surface.json or reading.json, colour=reading.colour)
 
@@ -136,12 +143,13 @@ def parse(command: Command, words: Sequence[str], surface: Surface) -> tuple[Any
 class _Reading:
     """The state of one parse."""
 
-    def __init__(self, command: Command, surface: Surface) -> None:
+    def __init__(self, command: Command, surface: Surface, call: Caller | None) -> None:
         self.command = command
         self.surface = surface
+        self.call = call
         self.json = False
         self.colour = surface.colour
-        self.arguments: list[tuple[str, bool]] = []
+        self.arguments: list[str] = []
         self.given: dict[str, Any] = {}
         self.descriptors: dict[str, int] = {}
         self.has_input = False
@@ -164,7 +172,7 @@ class _Reading:
             flag = name.removeprefix("no-")
             raise UsageError(f"--{name} takes no value", f"--{flag} says yes, and --no-{flag} no.")
         elif name in (withheld := by_name(self.command.fields)):
-            self.withhold(withheld[name], value if has_value else next(rest, ""), literal=False)
+            self.withhold(withheld[name], value if has_value else next(rest, ""))
         else:
             raise self.no_option(name, fields)
 
@@ -204,9 +212,9 @@ class _Reading:
         shown = f"option --{name}" if quotable(name) else "such option"
         return UsageError(f"kept {self.command.name} has no {shown}", hint)
 
-    def withhold(self, field: Field, text: str, literal: bool) -> None:
+    def withhold(self, field: Field, text: str) -> None:
         """A word in a secret's place: only `-` may be there."""
-        if text != "-" or literal:
+        if text != "-":
             raise refusal(field)
         self.read_from(0, field)
 
@@ -219,13 +227,13 @@ class _Reading:
         self.has_input = self.has_input or not descriptor
         self.descriptors[field.name] = descriptor
 
-    def put(self, field: Field, text: str, literal: bool = False) -> None:
+    def put(self, field: Field, text: str) -> None:
         if field.secret:
-            self.withhold(field, text, literal)
+            self.withhold(field, text)
             return
         if field.name in self.given and not field.many:
             raise UsageError(f"{field.option} is given twice")
-        if text == "-" and not literal and field.name not in self.command.as_typed:
+        if text == "-" and field.name not in self.command.as_typed:
             text = self.read_input()
         value = field.read(text, self.surface.now)
         if field.many:
@@ -258,8 +266,8 @@ class _Reading:
                 if self.command.by_position
                 else f"See kept {self.command.name} --help.",
             )
-        for index, (word, literal) in enumerate(self.arguments):
-            self.put(slots[min(index, len(slots) - 1)], word, literal)
+        for index, word in enumerate(self.arguments):
+            self.put(slots[min(index, len(slots) - 1)], word)
 
     def finish(self) -> Any:
         missing = [
@@ -283,7 +291,9 @@ class _Reading:
             self.command.before(replace(self.surface, json=self.surface.json or self.json))
         needed = [field for field in secrets if field.required or field.name in self.descriptors]
         self.given |= {field.name: STAND_IN for field in needed}
-        convert(self.given, self.command.params, self.command.fields)
+        wanted = convert(self.given, self.command.params, self.command.fields)
+        if self.command.ahead and self.call and any(field.name not in self.descriptors for field in needed):
+            self.command.ahead(wanted, self.call)
         for field in needed:
             question = asked(field, self.command.name, self.descriptors.get(field.name))
             self.given[field.name] = here.secret(question._replace(check=partial(self.fits, field.name)))

@@ -17,6 +17,7 @@ from ..client import Client
 from ..faults import Fault, NoDaemon, NoReply
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
+from ..introduced import BadAgent, hello_of, introducing
 from ..paths import BadPlace, Paths, find
 from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
 from ..thin import REFUSED, Refusal
@@ -79,6 +80,9 @@ def main(argv: Sequence[str]) -> int:
         return run(argv, process, surface.at_home(process))
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
+        return USAGE
+    except BadAgent as fault:
+        tell(surface, str(fault), fault.step, {"type": "usage"})
         return USAGE
     except Refusal as refusal:
         tell(surface, str(refusal), "", {"type": "output"})
@@ -152,14 +156,14 @@ class Process:
 
     def _hello(self, name: str | None = None) -> Hello | None:
         """What its connections say first: that they are an agent's, where this runs for one."""
-        agent = named(self._environ)
+        agent = hello_of(self._environ)
         if agent is not None:
-            return Hello(client=agent, kind="agent")
+            return agent
         return None if name is None else Hello(client=name)
 
     def __call__(self, call: Call[R], /) -> R:
         """Ask the daemon."""
-        with _reaching():
+        with _reaching(), introducing(self._environ):
             self._open()
             if self._draw is None:
                 return self._client.call(call)
@@ -259,7 +263,7 @@ class Process:
 
     def ask_within(self, seconds: float, call: Call[R]) -> R:
         """As `Here` has it."""
-        with Client(self._paths, self._hello(), settings=self._observing(seconds)) as client:
+        with introducing(self._environ), Client(self._paths, self._hello(), self._observing(seconds)) as client:
             return client.call(call)
 
     def _observing(self, seconds: float) -> Settings:

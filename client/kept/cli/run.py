@@ -44,7 +44,7 @@ def _run(words: Sequence[str], call: Caller, surface: Surface) -> int:
         return FINE
     command, rest = find(words)
     try:
-        wanted, surface = parse(command, rest, surface)
+        wanted, surface = parse(command, rest, surface, call)
     except HelpWanted:
         surface.out(help_about(command.words, surface.columns))
         return FINE

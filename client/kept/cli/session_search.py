@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -80,38 +80,23 @@ def search(wanted: Search, call: Caller, surface: Surface) -> int:
 def _search_messages(wanted: Search, query: str, call: Caller) -> Page[FoundMessage]:
     if wanted.status is not None:
         raise UsageError("--status belongs to a search of titles", "Send --titles as well.")
-    return call(
-        SearchMessages(
-            query=query,
-            session_id=None if wanted.session is None else session_id(wanted.session, call),
-            project=wanted.project,
-            tag=wanted.tag,
-            role=wanted.role,
-            speaker=wanted.speaker,
-            since=wanted.since,
-            until=wanted.until,
-            syntax=wanted.syntax,
-            limit=wanted.limit,
-            offset=wanted.offset,
-        )
-    )
+    session = None if wanted.session is None else session_id(wanted.session, call)
+    return call(SearchMessages(query=query, session_id=session, **_given(wanted, *_OF_BOTH, *_OF_MESSAGES)))
 
 
 def _search_titles(wanted: Search, query: str, call: Caller) -> Page[FoundSession]:
-    for name in ("session", "role", "speaker", "since", "until"):
+    for name in ("session", *_OF_MESSAGES):
         if getattr(wanted, name) is not None:
             raise UsageError(f"--{name} belongs to a search of messages", f"Leave --titles or --{name} out.")
-    return call(
-        SearchSessions(
-            query=query,
-            project=wanted.project,
-            tag=wanted.tag,
-            status=wanted.status,
-            syntax=wanted.syntax,
-            limit=wanted.limit,
-            offset=wanted.offset,
-        )
-    )
+    return call(SearchSessions(query=query, **_given(wanted, *_OF_BOTH, "status")))
+
+
+_OF_BOTH = ("project", "tag", "syntax", "limit", "offset")
+_OF_MESSAGES = ("role", "speaker", "since", "until")
+
+
+def _given(wanted: Search, *names: str) -> dict[str, Any]:
+    return {name: getattr(wanted, name) for name in names}
 
 
 def _title_of(session: str, known: dict[str, str], call: Caller) -> str:

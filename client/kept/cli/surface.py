@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from ..wire import Call
 from ..wire.daemon import DaemonStatus
-from .text import age, clean, duration, stamp
+from .text import age, clean, duration, roughly, stamp
 
 if TYPE_CHECKING:
     from ..checkup import Examination
@@ -44,8 +44,8 @@ class Caller(Protocol):
 
 class Asked(NamedTuple):
     """A secret that a command needs: the question, the option that names a descriptor for it, the sentence that tells
-    how else it is given, whether it is a new password, which is typed twice, the descriptor that was named, and what
-    raises `UsageError` for a text that can't be taken."""
+    how else it is given, whether it is a new password, which is typed twice, the descriptor that was named, what raises
+    `UsageError` for a text that can't be taken, and how an empty one is given where there may be one."""
 
     prompt: str
     option: str
@@ -53,6 +53,7 @@ class Asked(NamedTuple):
     is_new: bool = False
     descriptor: int | None = None
     check: Callable[[str], object] | None = None
+    empty: str = ""
 
 
 class Here(Protocol):
@@ -209,7 +210,10 @@ class Surface:
 
     def how_far(self, moment: datetime) -> str:
         """The same, in a column that tells in which direction."""
-        return duration(abs((self.now - moment).total_seconds())) if self.terminal else stamp(moment)
+        if not self.terminal:
+            return stamp(moment)
+        passed = (self.now - moment).total_seconds()
+        return roughly(passed) if passed > 0 else duration(-passed)
 
     def more(self, cursor: str | None) -> None:
         """Beside the output how to get at the next page, where there is one."""

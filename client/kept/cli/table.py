@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -30,6 +30,10 @@ _WIDEST = 120
 
 _LONGEST_KEY = 200
 
+_HANDLE_MOST = 40
+"""Cells up to which what people type stands in a column, however narrow the table is; beyond half of the width it has a
+line of its own, so that one long name leaves the other columns where they are."""
+
 _NARROW = 50
 """Columns below which a table shows nothing whole: each item gets lines of its own."""
 
@@ -45,9 +49,11 @@ _ASIDE = frozenset({"id", "version", "actor", "tier", "score", "session_id", "pi
 
 class Row(Struct, frozen=True):
     """A line of a table that was made for people: its fields are the columns in order. The first is what people type,
-    and never cut. Those in `last_columns` are the first to go where there is no room; those in `right_columns`, and
-    numbers, are aligned to the right."""
+    and never cut. Nor are those in `whole_columns`: a cell that has no room has a line of its own below its row. Those
+    in `last_columns` are the first to go where there is no room; those in `right_columns`, and numbers, are aligned to
+    the right."""
 
+    whole_columns: ClassVar[tuple[str, ...]] = ()
     last_columns: ClassVar[tuple[str, ...]] = ()
     right_columns: ClassVar[tuple[str, ...]] = ()
 
@@ -66,13 +72,28 @@ class _Column:
     """Whether it is aligned to the right."""
     late: bool = False
     """Whether others have their room first."""
+    whole: bool = False
+    """Whether a cell of it is never cut."""
+    apart: frozenset[int] = frozenset()
+    """The rows of the cells that have lines of their own."""
 
     @property
     def title(self) -> str:
         return title(self.name)
 
     def longest(self) -> int:
-        return max(cells_of(cell) for cell in [self.title, *self.cells])
+        within = (cell for row, cell in enumerate(self.cells) if row not in self.apart)
+        return max(cells_of(cell) for cell in [self.title, *within])
+
+    def stands_apart(self, room: int) -> _Column:
+        """The same, with cells that take more room in lines of their own."""
+        rows = frozenset(row for row, cell in enumerate(self.cells) if cells_of(cell) > room)
+        moved = replace(self, apart=rows)
+        return replace(moved, least=moved.longest()) if rows else self
+
+    def has_within(self) -> bool:
+        """Whether a cell stands in it."""
+        return any(cell for row, cell in enumerate(self.cells) if row not in self.apart)
 
     def natural(self) -> int:
         return max(self.least, min(_WIDEST, self.longest()))
@@ -85,19 +106,56 @@ def table(items: Sequence[Struct], surface: Surface, acts_by_id: bool = False) -
     that people act on items by their ids.
     """
     columns = _as_given(items, items[0], surface) if isinstance(items[0], Row) else _columns(items, surface, acts_by_id)
+    columns = _eased(columns, surface.columns)
     chosen = _fitting(columns, surface.columns)
-    lines = _rows(chosen, surface) if chosen else _records(columns, surface)
+    lines = (
+        _rows(chosen, [column for column in columns if column.whole], surface) if chosen else _records(columns, surface)
+    )
     return "\n".join(lines) + "\n"
 
 
-def _rows(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
+def show_rows(
+    rows: Sequence[Row], surface: Surface, *, nothing: str, below: str = "", cursor: str | None = None
+) -> None:
+    """A list as a table, and beside the output what to do with it and how to get at the next page; or what to say
+    where it has `nothing`."""
+    if not rows:
+        surface.note(nothing)
+        return
+    surface.out(table(rows, surface))
+    if below:
+        surface.note(below)
+    surface.more(cursor)
+
+
+def _eased(columns: Sequence[_Column], width: int) -> list[_Column]:
+    """The columns, with what would take the room of others, and may not be cut, in lines of its own."""
+    columns = [_handle_eased(column, width) if column.handle else column for column in columns]
+    others = [column for column in columns if not (column.whole or column.late)]
+    left = width - _room_of(others) - _GAP
+    return [column.stands_apart(left) if column.whole else column for column in columns]
+
+
+def _handle_eased(column: _Column, width: int) -> _Column:
+    """As `_eased`. Where most are long, they stay in their column as long as another has room beside it."""
+    moved = column.stands_apart(max(_HANDLE_MOST, width // 2))
+    fits = column.least + _GAP + _LEADING_LEAST <= width
+    return column if fits and len(moved.apart) * 2 > len(column.cells) else moved
+
+
+def _rows(columns: Sequence[_Column], whole: Sequence[_Column], surface: Surface) -> Iterator[str]:
     widths = _widen(columns, surface.columns - _GAP * (len(columns) - 1))
     heads = [_fit(column.title.upper(), width, column.right) for column, width in zip(columns, widths, strict=True)]
     head = (" " * _GAP).join(heads).rstrip()
     yield f"\x1b[1m{head}\x1b[0m" if surface.colour else head
     for row in range(len(columns[0].cells)):
-        cells = [_fit(column.cells[row], width, column.right) for column, width in zip(columns, widths, strict=True)]
+        shown = ["" if row in column.apart else column.cells[row] for column in columns]
+        yield from (column.cells[row] for column in columns if column.handle and row in column.apart)
+        cells = [_fit(cell, width, column.right) for cell, column, width in zip(shown, columns, widths, strict=True)]
         yield (" " * _GAP).join(cells).rstrip()
+        for column in whole:
+            if column.cells[row] and (row in column.apart or column not in columns):
+                yield f"{' ' * _GAP}{column.title}: {column.cells[row]}"
 
 
 def _records(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
@@ -110,7 +168,7 @@ def _records(columns: Sequence[_Column], surface: Surface) -> Iterator[str]:
         for column in others:
             if column.cells[row]:
                 line = f"  {column.title}: {column.cells[row]}"
-                yield line if column.handle else clip(line, surface.columns)
+                yield line if column.handle or column.whole else clip(line, surface.columns)
 
 
 def _as_given(items: Sequence[Struct], like: Row, surface: Surface) -> list[_Column]:
@@ -122,9 +180,10 @@ def _as_given(items: Sequence[Struct], like: Row, surface: Surface) -> list[_Col
         cells = [_cell(name, value, surface) for value in values]
         if any(cells):
             natural = max(cells_of(cell) for cell in [title(name), *cells])
-            least = natural if name == first or natural <= _TEXT_LEAST else _TEXT_LEAST
+            whole = name in like.whole_columns
+            least = natural if name == first or whole or natural <= _TEXT_LEAST else _TEXT_LEAST
             right = name in like.right_columns or all(isinstance(value, (int, float)) for value in values if value)
-            found.append(_Column(name, cells, least, name == first, False, right, name in like.last_columns))
+            found.append(_Column(name, cells, least, name == first, False, right, name in like.last_columns, whole))
     return found
 
 
@@ -195,7 +254,9 @@ def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
     if not chosen or width < _NARROW or _room_of(chosen) > width:
         return []
     for column in sorted(columns, key=lambda column: column.late):
-        if column not in chosen and _room_of([*chosen, column]) + wish <= width:
+        if column in chosen or (column.whole and not column.has_within()):
+            continue
+        if _room_of([*chosen, column]) + wish <= width:
             chosen.append(column)
     return [column for column in columns if column in chosen]
 

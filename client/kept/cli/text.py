@@ -23,6 +23,10 @@ _SPANS = (
     (86_400 * 730, "months"),
     (float("inf"), "years"),
 )
+_NEXT = {"min": "s", "h": "min", "d": "h"}
+_FEW = 10
+"""Of fewer the rest is told as well: two hours less a minute are not an hour."""
+
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "months": 86_400 * 30.44, "years": 86_400 * 365.25}
 
 
@@ -80,16 +84,30 @@ def plain(value: Any) -> str:
 def age(then: datetime, now: datetime) -> str:
     """How long ago, as `3 min ago`; or how far ahead, as `in 3 min`."""
     seconds = (now - then).total_seconds()
-    told = duration(abs(seconds))
     if abs(seconds) < 1:
         return "now"
-    return f"{told} ago" if seconds > 0 else f"in {told}"
+    return f"{roughly(seconds)} ago" if seconds > 0 else f"in {duration(-seconds)}"
+
+
+def roughly(seconds: float) -> str:
+    """How long ago something was: in the largest unit, rounded down."""
+    count, unit, _ = _in_largest(seconds)
+    return f"{count} {unit}"
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its largest unit, rounded down."""
+    """A length of time in its largest unit; of few days, hours and minutes with the next one: `1 h 59 min`. Rounded
+    down, by less than a tenth below two months."""
+    count, unit, rest = _in_largest(seconds)
+    after = _NEXT.get(unit)
+    more = int(rest / _SECONDS[after]) if after and count < _FEW else 0
+    return f"{count} {unit} {more} {after}" if more else f"{count} {unit}"
+
+
+def _in_largest(seconds: float) -> tuple[int, str, float]:
     unit = next(name for limit, name in _SPANS if seconds < limit)
-    return f"{int(seconds / _SECONDS[unit])} {unit}"
+    count = int(seconds / _SECONDS[unit])
+    return count, unit, seconds - count * _SECONDS[unit]
 
 
 def took(seconds: float) -> str:
@@ -100,7 +118,7 @@ def took(seconds: float) -> str:
         return f"{seconds * 1000:.2f} ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+    return f"{seconds:.1f} s" if seconds < 60 else roughly(seconds)
 
 
 def counted(count: int, noun: str) -> str:

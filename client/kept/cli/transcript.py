@@ -17,7 +17,7 @@ from ..wire.session import Session, SessionStats
 from .markdown import STRONG, draw, plain, styled
 from .render import show_entity
 from .surface import Caller, Surface
-from .text import as_json, clean, clip, counted, duration, one_line, size
+from .text import as_json, clean, clip, counted, duration, one_line, roughly, size
 
 _PAGE = 200
 """Messages that are asked for at once; the daemon ends a page after 8 MiB."""
@@ -86,7 +86,7 @@ def show_head(session: Session, stats: SessionStats, surface: Surface) -> None:
 
 
 def _since(moment: Time, surface: Surface) -> str:
-    return duration(max((surface.now - moment) / timedelta(seconds=1), 0))
+    return roughly(max((surface.now - moment) / timedelta(seconds=1), 0))
 
 
 def _attached(stats: SessionStats) -> str:

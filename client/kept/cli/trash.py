@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..wire import Page
 from ..wire.trash import Emptied, ListTrash, RestoreTrash, Trashed
 from .surface import Surface
-from .table import Row, table
+from .table import Row, show_rows
 from .text import clean, one_line
 from .views import Views, views
 
@@ -23,9 +23,6 @@ class _TrashRow(Row, frozen=True, kw_only=True):
 
 def show_trash(page: Page[Trashed], surface: Surface) -> None:
     """One line for each thing, and how to have it back."""
-    if not page.items:
-        surface.note("the trash is empty")
-        return
     rows = [
         _TrashRow(
             id=clean(item.id),
@@ -37,9 +34,13 @@ def show_trash(page: Page[Trashed], surface: Surface) -> None:
         )
         for item in page.items
     ]
-    surface.out(table(rows, surface))
-    surface.note("to have one back: kept trash restore ID")
-    surface.more(page.next_cursor)
+    show_rows(
+        rows,
+        surface,
+        nothing="the trash is empty",
+        below="to have one back: kept trash restore ID",
+        cursor=page.next_cursor,
+    )
 
 
 def show_untrashed(item: Trashed, surface: Surface) -> None:

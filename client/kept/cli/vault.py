@@ -10,10 +10,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from ..wire import Page
+from ..wire.errors import Locked, NotFound
 from ..wire.vault import (
+    Access,
+    AuditVault,
     DeleteSecret,
     Entry,
     ExportKey,
+    ListSecrets,
     RetrieveSecret,
     StatusOfVault,
     StoreSecret,
@@ -27,7 +32,8 @@ from .render import render, show_json
 from .surface import FINE, Caller, Surface, UsageError, the_caller
 from .text import clean, one_line
 from .unlocking import retrieve as retrieve_entry
-from .vault_views import readers, show_secret
+from .vault_ahead import name_is_free, unlocked
+from .vault_views import readers, show_audit, show_secret
 from .withheld import asked
 
 JsonValue = Annotated[bool, Meta(description="The value is JSON, and not text.")]
@@ -105,12 +111,30 @@ def update(wanted: Update, call: Caller, surface: Surface) -> int:
         if value is not UNSET:
             raise UsageError("--ask-value asks for the value that was given already")
         (field,) = (field for field in fields_of(Update) if field.secret)
+        unlocked(wanted, call)
         value = the_caller(surface).secret(asked(field, "vault update", None))
     if value is not UNSET:
         given["value"] = _value(value, wanted.json_value)
     elif wanted.json_value:
         raise UsageError("--json-value is about a value, and none was given", "--ask-value asks for one.")
+    if not _changes(given):
+        raise UsageError("nothing was said of what to change", f"It changes {_CHANGEABLE}.")
     return _tell("changed", call(UpdateSecret(**given)), surface)
+
+
+_OF_THE_CALL = frozenset({"id", "if_version", "idempotency_key"})
+"""Parameters that say which entry, and when; the others are what it changes."""
+
+
+def _changes(given: dict[str, Any]) -> bool:
+    return any(value not in (None, UNSET) for name, value in given.items() if name not in _OF_THE_CALL)
+
+
+_CHANGEABLE = ", ".join(
+    f"--ask-{field.name} or {field.option} N" if field.secret else field.option
+    for field in fields_of(UpdateSecret)
+    if field.name not in _OF_THE_CALL
+)
 
 
 def _given(wanted: Struct, request: type[Struct]) -> dict[str, Any]:
@@ -121,13 +145,12 @@ def _value(given: Any, is_json: bool) -> Any:
     """The value that the text stands for. Raises `UsageError` without a word of it."""
     if not is_json:
         return given
-    try:
-        value = msgspec.json.decode(given)
-    except (msgspec.DecodeError, RecursionError):
-        raise UsageError("the value is no JSON", "Without --json-value it is kept as text.") from None
     # It refuses what nests too deeply, and a name that is there twice.
     read_value(given)
-    return value
+    try:
+        return msgspec.json.decode(given)
+    except msgspec.DecodeError:
+        raise UsageError("the value is no JSON", "Without --json-value it is kept as text.") from None
 
 
 _TOLD = {"people": "", "agents too": ", for agents too", "agents unread": ", for agents to use unread"}
@@ -160,6 +183,31 @@ def export_key(wanted: ExportKey, call: Caller, surface: Surface) -> int:
     return run_at_home(wanted, call, surface)
 
 
+def audit(wanted: AuditVault, call: Caller, surface: Surface) -> int:
+    """Show who used it, and which entries by their names, while these can be had."""
+    the_caller(surface)
+    page = call(wanted)
+    if surface.json:
+        show_json(page, surface)
+    else:
+        show_audit(page, _names_of(page, call), surface)
+    return FINE
+
+
+def _names_of(page: Page[Access], call: Caller) -> dict[str, str]:
+    """The names by ids, as far as one call tells them. An entry that was deleted has none."""
+    if not any(access.entry_id for access in page.items):
+        return {}
+    try:
+        return {entry.id: entry.name for entry in call(ListSecrets(limit=_NAMES)).items}
+    except (Locked, NotFound):
+        return {}
+
+
+_NAMES = 1000
+"""The most that one list has."""
+
+
 def _only_shown(surface: Surface) -> None:
     """Raises `UsageError` where the words would go into a file by mistake."""
     if not surface.terminal and not surface.json:
@@ -180,6 +228,7 @@ VAULT = (
         Store,
         store,
         by_position=("name", "value"),
+        ahead=name_is_free,
         examples=(
             "kept vault store deploy.token --category credential",
             "cat id_ed25519 | kept vault store ssh.key - --tags ssh",
@@ -199,7 +248,14 @@ VAULT = (
         export_key,
         by_position=("password",),
         before=_only_shown,
+        ahead=unlocked,
         examples=("kept vault export-key",),
+    ),
+    Command(
+        ("vault", "audit"),
+        AuditVault,
+        audit,
+        examples=("kept vault audit", "kept vault audit --id deploy.token --action lend"),
     ),
     LEND,
 )

@@ -9,13 +9,15 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..wire.vault import StatusOfVault, UnlockVault
+from ..wire.errors import Locked
+from ..wire.vault import UnlockVault
 from ..wire.vault_import import FilePassword, ImportedSecret, ImportedVault, ImportVault, OnConflict
 from .fields import fields_of
 from .parse import Command
 from .render import show_json
 from .surface import FINE, Caller, Here, Surface, the_caller
 from .text import clean, one_line
+from .vault_ahead import unlocked
 from .withheld import asked
 
 _SHOWN = 50
@@ -46,7 +48,11 @@ def run(wanted: ImportFolder, call: Caller, surface: Surface) -> int:
     from .vault_folder import files_of  # noqa: PLC0415 - it opens files, which the daemon must never do
 
     files = files_of(wanted.folder, surface.note)
-    if call(StatusOfVault()).state == "locked" and here.attended() and not surface.json:
+    try:
+        unlocked(wanted, call)
+    except Locked:
+        if surface.json or not here.attended():
+            raise
         surface.err("kept's own vault is locked\n")
         call(UnlockVault(password=_ask(UnlockVault, "vault unlock", here)))
     password = wanted.password

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..wire import Page
 from ..wire.vault import (
     Access,
-    AuditVault,
     Entry,
     FoundEntry,
     ListRequests,
@@ -21,7 +22,7 @@ from ..wire.vault import (
 )
 from .prose import paragraph
 from .surface import Surface
-from .table import Row, table
+from .table import Row, show_rows
 from .text import as_json, clean, counted, duration, one_line
 from .views import Views, views
 
@@ -53,6 +54,7 @@ class _FoundRow(Row, frozen=True, kw_only=True):
 
 
 class _AccessRow(Row, frozen=True, kw_only=True):
+    whole_columns = ("entry",)
     last_columns = ("pid", "entry")
 
     at: str
@@ -111,9 +113,6 @@ def _until(status: VaultStatus, surface: Surface) -> str:
 
 def show_entries(page: Page[Entry], surface: Surface) -> None:
     """One line for each, without values."""
-    if not page.items:
-        surface.note("nothing there; kept vault store NAME keeps a secret")
-        return
     rows = [
         _EntryRow(
             name=clean(entry.name),
@@ -124,15 +123,11 @@ def show_entries(page: Page[Entry], surface: Surface) -> None:
         )
         for entry in page.items
     ]
-    surface.out(table(rows, surface))
-    surface.more(page.next_cursor)
+    show_rows(rows, surface, nothing="nothing there; kept vault store NAME keeps a secret", cursor=page.next_cursor)
 
 
 def show_found(page: Page[FoundEntry], surface: Surface) -> None:
     """One line for each, the best first."""
-    if not page.items:
-        surface.note("nothing fits; names, categories, tags and metadata are searched, values are not")
-        return
     rows = [
         _FoundRow(
             name=clean(entry.name),
@@ -142,7 +137,7 @@ def show_found(page: Page[FoundEntry], surface: Surface) -> None:
         )
         for entry in page.items
     ]
-    surface.out(table(rows, surface))
+    show_rows(rows, surface, nothing="nothing fits; names, categories, tags and metadata are searched, values are not")
 
 
 def readers(entry: Entry) -> str:
@@ -163,31 +158,30 @@ def show_secret(entry: OpenEntry, surface: Surface) -> None:
         surface.out(entry.value)
 
 
-def show_audit(page: Page[Access], surface: Surface) -> None:
-    """Who did what, newest first."""
-    if not page.items:
-        surface.note("the audit list has nothing of that; the vault writes down each access, refusal and change")
-        return
+def show_audit(page: Page[Access], names: Mapping[str, str], surface: Surface) -> None:
+    """Who did what, newest first; an entry by its name where that is known, else by its id, which the commands take
+    as well."""
     rows = [
         _AccessRow(
             at=surface.when(access.at),
             action=one_line(access.action),
             outcome=one_line(access.outcome),
             by=one_line(access.client) + (f" ({one_line(access.kind)})" if access.kind else ""),
-            entry=clean(access.entry_id or ""),
+            entry=one_line(names.get(access.entry_id or "", access.entry_id or "")),
             pid=access.pid,
         )
         for access in page.items
     ]
-    surface.out(table(rows, surface))
-    surface.more(page.next_cursor)
+    show_rows(
+        rows,
+        surface,
+        nothing="the audit list has nothing of that; the vault writes down each access, refusal and change",
+        cursor=page.next_cursor,
+    )
 
 
 def show_requests(requests: Requests, surface: Surface) -> None:
     """Who waits for a person, and how to answer."""
-    if not requests.items:
-        surface.note("no agent waits for a secret")
-        return
     rows = [
         _RequestRow(
             id=clean(request.id),
@@ -199,8 +193,9 @@ def show_requests(requests: Requests, surface: Surface) -> None:
         )
         for request in requests.items
     ]
-    surface.out(table(rows, surface))
-    surface.note("to answer: kept vault confirm ID allow, or deny")
+    show_rows(
+        rows, surface, nothing="no agent waits for a secret", below="to answer: kept vault confirm ID allow, or deny"
+    )
 
 
 def show_answered(request: Request, surface: Surface) -> None:
@@ -229,7 +224,6 @@ def show_code(code: RecoveryCode, surface: Surface) -> None:
 
 VAULT_VIEWS: Views = views(
     {
-        AuditVault: show_audit,
         ListRequests: show_requests,
         ListSecrets: show_entries,
         OpenEntry: show_secret,

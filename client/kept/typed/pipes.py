@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from .names import Says, is_secret_file, said_by
-from .programs import RUNNERS, WRAPPERS, uses_of
+from .programs import INSTALLERS, RUNNERS, WRAPPERS, uses_of
 from .words import Command, Word
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[\w*\])?\+?=")
@@ -22,24 +22,43 @@ _FROM_INPUT = re.compile(
 _KEYWORDS = frozenset(("{", "while", "until", "for", "if", "begin", "case"))
 
 
+_PYTHON = re.compile(r"(?:python|pypy|py)[0-9.]*")
+_MODULE = re.compile(r"-[A-Za-z]{0,9}?m(?P<name>[A-Za-z_][\w.]*)")
+"""A module that is joined to its option: `-mkept`."""
+
+_VERSION = re.compile(r"(?:@|[=<>~!]=).*")
+
+
+def program_of(word: str) -> str:
+    """The program that a word is the path of, whatever its version."""
+    name = word.rpartition("/")[2].lower().removesuffix(".exe")
+    return "python" if _PYTHON.fullmatch(name) else name
+
+
 def programs_of(words: list[Word]) -> Iterator[tuple[int, str]]:
     """The words that may be programs, the command's own first: it stands behind assignments and wrappers, and a program
     that runs another has that among its words."""
     wrapped = True
+    wrappers: set[str] = set()
     for index, word in enumerate(words):
-        name = word.text.rpartition("/")[2].lower().removesuffix(".exe")
-        if ASSIGNMENT.match(word.text):
+        name = program_of(word.text)
+        if wrappers & INSTALLERS:
+            name = _VERSION.sub("", name)
+        elif ASSIGNMENT.match(word.text):
+            continue
+        before = words[index - 1].text if index else ""
+        if "python" in wrappers and (module := _MODULE.fullmatch(word.text) or _MODULE.fullmatch(before + word.text)):
+            yield index, program_of(module["name"])
+            wrapped = False
             continue
         if name in WRAPPERS:
+            wrappers.add(name)
             yield index, name
         elif wrapped and not word.text.startswith("-"):
             yield index, name
             # A wrapper's option may have a value: what follows it may be the program as well.
-            before = words[index - 1].text if index else ""
             wrapped = before.startswith("-") and before != "--"
-        elif index and (
-            not words[index - 1].text.startswith("-") or words[index - 1].text in ("--", "-c", "-it", "-i", "-t", "-e")
-        ):
+        elif index and (not before.startswith("-") or before in ("--", "-c", "-it", "-i", "-t", "-e")):
             yield index, name
 
 
@@ -57,8 +76,8 @@ def reads_secret(command: Command) -> bool:
 
 
 def _program_reads(words: list[str], index: int, name: str) -> bool:
-    named = index and words[index - 1] not in WRAPPERS and name not in _READ_ANYWHERE
-    if named and words[0] not in WRAPPERS | RUNNERS and not ASSIGNMENT.match(words[0]):
+    named = index and program_of(words[index - 1]) not in WRAPPERS and name not in _READ_ANYWHERE
+    if named and program_of(words[0]) not in WRAPPERS | RUNNERS and not ASSIGNMENT.match(words[0]):
         return False  # `man passwd` reads nothing; `ssh host chpasswd` does.
     behind = words[index + 1 :]
     if name == "tee" and any(map(is_secret_file, behind)):

@@ -325,9 +325,12 @@ WRAPPERS = as_set(
     "sudo doas env time nohup nice ionice command builtin exec stdbuf timeout setsid xargs watch strace ltrace"
     " noglob nocorrect caffeinate proxychains proxychains4 torsocks chrt taskset unbuffer not and or begin then"
     " else elif do if while until ! { [[ ( chroot unshare nsenter firejail systemd-run cgexec numactl faketime"
-    " gosu su-exec"
+    " gosu su-exec python uvx pipx uv"
 )
 """What stands before the program that a command is about."""
+
+INSTALLERS = as_set("uvx pipx uv")
+"""They run a program out of a package, whose version may be named with it: `kept@latest`, `kept==2.0`."""
 
 
 def _by_name() -> tuple[dict[str, list[Use]], tuple[tuple[str, tuple[Use, ...]], ...]]:

@@ -2,7 +2,8 @@
 
 The command is started without a shell. What it is lent on descriptors are sealed files in memory (memfd_create(2)),
 which it can read as often as it likes through `/dev/fd/N`. What a terminal sends goes to all that runs in it, the
-command included; what somebody sends to this process is passed on.
+command included; what somebody sends to this process is passed on. Where the command has a terminal of its own, it
+stops and goes on with this process, whose job control reaches nothing there.
 
 Refuses to wait for what the command leaves behind: its end is the end.
 """
@@ -14,6 +15,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -24,6 +26,12 @@ NOT_RUN = 126
 """What shells report for a command that isn't there, and for one that can't be run."""
 
 _FORWARDED = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2))
+_OF_A_STAGE = frozenset((signal.SIGTSTP, signal.SIGCONT))
+"""What is watched besides where the command has a terminal of its own."""
+
+_LOOKS = 200
+_LOOK_SECONDS = 0.002
+
 _BY_KERNEL = 0x80
 """`SI_KERNEL`, the `si_code` of what a terminal sends (sigaction(2))."""
 
@@ -53,18 +61,52 @@ class Child:
         self.code: int | None = None
         """Its exit code, 128 and the signal's number where that ended it; None while it runs."""
         self._pid = pid
+        self._halted: list[int] = []
+        """The groups that were stopped, in the order in which they go on."""
         # Once it was waited for, its number may be another's.
         self._lock = threading.Lock()
 
-    def look(self) -> bool:
-        """Take in what has come: whether the window has another size. An end is noted in `code`."""
-        resized = signal.SIGWINCH in os.read(self.woken, 4096)
+    def look(self) -> bytes:
+        """Take in the signals that have come, by their numbers in order. An end is noted in `code`."""
+        told = os.read(self.woken, 4096)
         with self._lock:
             pid, status = os.waitpid(self._pid, os.WNOHANG) if self.code is None else (0, 0)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
                 self.code = code if code >= 0 else 128 - code
-        return resized
+        return told
+
+    def halt(self, front: int | None) -> None:
+        """Stop it, and the group in front of its terminal, where that is another. By SIGSTOP: the kernel drops SIGTSTP
+        for a group of whose parents none is in its session.
+
+        A shell is stopped before what it runs, and goes on after it: it would take that for suspended."""
+        if not self._tell(self._pid, signal.SIGSTOP):
+            return
+        self._halted = [self._pid]
+        if front is not None and front != self._pid:
+            self._await_stop()
+            self._halted.insert(0, front)
+            self._tell(front, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have go on what was stopped."""
+        while self._halted:
+            self._tell(self._halted.pop(0), signal.SIGCONT)
+
+    def _tell(self, group: int, number: signal.Signals) -> bool:
+        with self._lock, suppress(ProcessLookupError, PermissionError):
+            if self.code is None:
+                os.killpg(group, number)
+                return True
+        return False
+
+    def _await_stop(self) -> None:
+        """It takes a moment, and on a disk that hangs for ever, which nobody waits for."""
+        for _ in range(_LOOKS):
+            if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None:
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def pass_on(self, told: signal.struct_siginfo) -> None:
         """Send it a signal that this process got, unless it got the same."""
@@ -84,7 +126,7 @@ def started(
     Signals are blocked meanwhile, and taken by a thread: a handler doesn't learn who sent them, and has to wait for
     this process's output.
     """
-    watched = {*_FORWARDED, signal.SIGWINCH, signal.SIGCHLD}
+    watched = {*_FORWARDED, signal.SIGWINCH, signal.SIGCHLD, *(_OF_A_STAGE if terminal is not None else ())}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     woken, wake = os.pipe2(os.O_CLOEXEC)
     try:
@@ -105,6 +147,14 @@ def started(
         os.close(woken)
         os.close(wake)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def stop_here() -> None:
+    """Stop this process, as whoever sent SIGTSTP wants, until it is continued. Where nobody could do that, since its
+    group has lost its shell, the kernel doesn't stop it. To be called by the thread that `started` was called by."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+    signal.raise_signal(signal.SIGTSTP)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(child: Child, watched: set[signal.Signals], wake: int, stop: threading.Event) -> None:

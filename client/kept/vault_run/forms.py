@@ -1,4 +1,5 @@
-"""How a secret's value may look in an output: as it is, and as programs write it into URLs, JSON, headers and dumps.
+"""How a secret's value may look in an output: as it is, in UTF-16, and as programs write it into URLs, JSON,
+headers and dumps.
 
 Pure. Owns the list of encodings. What is not here gets through: other encodings, a value that a program has cut in
 pieces, changed or compressed.
@@ -85,6 +86,11 @@ def _of_text(text: str) -> Iterator[bytes]:
     yield raw.hex().encode()
     yield raw.hex().upper().encode()
     yield from _base64(raw)
+    wide = text.encode("utf-16-le")
+    yield wide
+    yield text.encode("utf-16-be")
+    # As PowerShell takes a command (-EncodedCommand).
+    yield from _base64(wide)
 
 
 def _either_case(encoded: str) -> Iterator[bytes]:

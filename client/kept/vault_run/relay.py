@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 from ..thin import REFUSED, Refusal
 from . import Launch
-from .child import Child, out_of_the_way, started
+from .child import Child, out_of_the_way, started, stop_here
 from .scrub import Scrubber
 from .stage import Stage
 
@@ -161,8 +162,7 @@ class _Relay:
         ready, free, _ = select.select(readable, writable, [], self._patience())
         for descriptor in ready:
             if descriptor == self._child.woken:
-                if self._child.look() and self._stage:
-                    self._stage.resize()
+                self._follow(self._child.look())
             elif descriptor in sources:
                 sources[descriptor].take()
             elif self._stage:
@@ -173,6 +173,21 @@ class _Relay:
         for stream in self._streams:
             if stream.due is not None and stream.due <= now:
                 stream.show()
+
+    def _follow(self, told: bytes) -> None:
+        """Do as a shell, or the window, has said."""
+        if self._stage is None:
+            return
+        stops = signal.SIGTSTP in told and told.rindex(signal.SIGTSTP) > told.rfind(signal.SIGCONT)
+        if stops:
+            self._stage.give_back()
+            self._child.halt(self._stage.front())
+            stop_here()
+        if stops or signal.SIGCONT in told:
+            self._stage.take()
+            self._child.go_on()
+        elif signal.SIGWINCH in told:
+            self._stage.resize()
 
     def _patience(self) -> float | None:
         due = [stream.due for stream in self._streams if stream.due is not None]

@@ -37,9 +37,12 @@ class Scrubber:
 
     def __init__(self, hidden: Mapping[str, Iterable[bytes]]) -> None:
         named = {form: name for name, forms in hidden.items() for form in forms}
-        self._marks = {form: _mark(name, named) for form, name in named.items()}
+        marks = {name: _mark(name, named) for name in set(named.values())}
+        self._marks = {form: marks[name] for form, name in named.items()}
         # Where several fit at one place, the longest counts.
         self._forms = sorted(named, key=lambda form: (-len(form), form))
+        self._begins = {form[:length] for form in named for length in range(1, _FEW)}
+        """All that the last few bytes of what is held could be of a form."""
         self._held = b""
         self._shown = 0
         """How many bytes at the beginning of what is held were given already (`pause`)."""
@@ -99,22 +102,25 @@ class Scrubber:
 
     def _begun(self, at: int) -> Iterator[tuple[int, bytes]]:
         """For each form that the end of what is held could be the beginning of: the first such place from `at` on."""
+        size = len(self._held)
+        ends = [place for place in range(max(0, size - _FEW + 1), size) if self._held[place:] in self._begins]
         for form in self._forms:
-            place = _beginning(self._held, form, max(at, len(self._held) - len(form) + 1))
+            place = _beginning(self._held, form, max(at, size - len(form) + 1), ends)
             if place is not None:
                 yield place, form
 
 
-def _beginning(held: bytes, form: bytes, start: int) -> int | None:
-    """The first place from `start` on from which all that follows is the beginning of `form`."""
+def _beginning(held: bytes, form: bytes, start: int, ends: Iterable[int]) -> int | None:
+    """The first place from `start` on from which all that follows is the beginning of `form`. `ends` has those among
+    the last that may be."""
     head = form[:_FEW]
     place = held.find(head, start)
     while place >= 0:
         if form.startswith(held[place:]):
             return place
         place = held.find(head, place + 1)
-    for place in range(max(start, len(held) - _FEW + 1), len(held)):
-        if form.startswith(held[place:]):
+    for place in ends:
+        if place >= start and form.startswith(held[place:]):
             return place
     return None
 

@@ -1,6 +1,7 @@
 """A terminal for the command, between it and the person's own: what is typed goes in, what is drawn comes out.
 
-Owns the modes of the person's terminal meanwhile, which passes on each key as it is, and gives them back at the end.
+Owns the modes of the person's terminal meanwhile, which passes on each key as it is, and gives them back at the end and
+while the command is stopped.
 """
 
 from __future__ import annotations
@@ -38,19 +39,34 @@ class Stage:
 
     def __enter__(self) -> Self:
         termios.tcsetattr(self._slave, termios.TCSANOW, self._before)
-        self.resize()
         os.set_blocking(self.master, False)
-        tty.setraw(0, termios.TCSADRAIN)
+        self.take()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A terminal that has gone needs nothing.
-        with suppress(termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, self._before)
+        self.give_back()
         for descriptor in (self.master, self._slave):
             os.close(descriptor)
+
+    def take(self) -> None:
+        """Have each key passed on as it is, in a window of the person's size."""
+        self.resize()
+        with suppress(termios.error):
+            tty.setraw(0, termios.TCSADRAIN)
+
+    def give_back(self) -> None:
+        """Put the person's terminal back. One that has gone needs nothing."""
+        with suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSADRAIN, self._before)
+
+    def front(self) -> int | None:
+        """The process group that the command's terminal belongs to; None where there is none."""
+        try:
+            return os.tcgetpgrp(self.master) or None
+        except OSError:
+            return None
 
     def resize(self) -> None:
         """Take over the window's size."""

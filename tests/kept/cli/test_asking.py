@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_a_program_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch
         from_program(program(tmp_path, "exec sleep 1000 >&-"), "", os.environ)
 
 
+@pytest.mark.parametrize("said", ["echo answer", "printf answer"])
+def test_what_a_program_leaves_behind_is_not_waited_for(tmp_path: Path, said: str) -> None:
+    asks = program(tmp_path, f"sleep 1000 & echo $! >'{tmp_path}/left'; {said}")
+    try:
+        assert from_program(asks, "", os.environ) == b"answer"
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+
+
 def test_a_program_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be started: No such file"):
         from_program(str(tmp_path / "nothing"), "", os.environ)
@@ -156,6 +166,17 @@ def test_what_cant_be_taken_is_not_asked_for_a_second_time(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="4 are too few"):
         secret(QUESTION._replace(is_new=True, check=refuse), environ)
     assert (tmp_path / "asked").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_nothing_is_no_answer_of_a_person_but_may_stand_in_a_descriptor(tmp_path: Path, is_new: bool) -> None:
+    environ = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "KEPT_ASKPASS": program(tmp_path, "echo")}
+    question = QUESTION._replace(is_new=is_new, empty="--value-fd N gives it")
+    with pytest.raises(UsageError, match="nothing was typed") as refused:
+        secret(question, environ)
+    assert refused.value.hint == "--value-fd N gives it"
+    with holding(b"\n", tmp_path) as descriptor:
+        assert secret(question._replace(descriptor=descriptor), environ) == ""
 
 
 def test_a_new_password_is_asked_for_twice(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_status_tells_in_words_how_everything_is(rooms: OverTheWire) -> None:
     overall = rooms(OverallComponents())
     printed = type_in("status", Recorder({Status: daemon_status(), OverallComponents: overall}))
     assert printed.out.splitlines() == [
-        "keptd 1.0 is running for 2 h (pid 7, 1 connection, /home/a/kept)",
+        "keptd 1.0 is running for 2 h 1 min (pid 7, 1 connection, /home/a/kept)",
         "storage: all is well; 1.9 MiB used, 3.0 GiB free, 1,234 changes",
         "components: none reported",
     ]

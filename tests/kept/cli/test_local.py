@@ -207,9 +207,8 @@ def test_daemon_start_tells_whether_it_had_to() -> None:
     assert (
         type_in("daemon start", recorder, here=Played(starts=True, daemon=recorder)).out == "keptd is running (pid 7)\n"
     )
-    assert (
-        type_in("daemon start", recorder, here=Played(daemon=recorder)).out == "keptd runs already (pid 7, for 2 h)\n"
-    )
+    told_people = type_in("daemon start", recorder, here=Played(daemon=recorder)).out
+    assert told_people == "keptd runs already (pid 7, for 2 h 1 min)\n"
     told = json.loads(type_in("daemon start --json", recorder, here=Played(starts=True, daemon=recorder)).out)
     assert told["started"] is True
     assert told["daemon"]["pid"] == 7

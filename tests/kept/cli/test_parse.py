@@ -207,8 +207,13 @@ def test_a_dash_reads_standard_input_without_its_last_line_feed(recorder: Record
     assert recorder.last.value == "a\n\nb"
     type_in("memory set k --value -", recorder, stdin='{"a": 1}')
     assert recorder.last.value == {"a": 1}
-    type_in("memory set k -- -", recorder, stdin="unread")
-    assert recorder.last.value == "-"
+
+
+def test_a_dash_behind_the_end_of_the_options_is_standard_input_as_well(recorder: Recorder) -> None:
+    type_in("memory set -- k -", recorder, stdin="from there")
+    assert recorder.last.value == "from there"
+    type_in("memory set k -- --", recorder, stdin="unread")
+    assert recorder.last.value == "--"
 
 
 def test_only_one_argument_reads_standard_input(recorder: Recorder) -> None:

@@ -135,6 +135,16 @@ def test_a_closed_standard_input_is_a_usage_error(home: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "kept: there is no standard input to read\n")
 
 
+@pytest.mark.parametrize("words", [("vault", "list"), ("status",), ("daemon", "status"), ("doctor",)])
+@pytest.mark.parametrize("name", ["x" * 201, "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"])
+def test_an_agents_name_that_is_none_is_told_by_its_variable(home: Path, words: tuple[str, ...], name: str) -> None:
+    told = kept(home, *words, KEPT_AGENT=name)
+    assert told.returncode != 0
+    assert "KEPT_AGENT" in told.stdout + told.stderr
+    assert "unset it where no agent runs this" in " ".join((told.stdout + told.stderr).split())
+    assert name not in told.stdout + told.stderr
+
+
 def test_the_same_core_runs_against_a_daemon(home: Path) -> None:
     assert kept(home, "remember", "editor", "neovim").stdout == "remembered editor\n"
     assert kept(home, "memory", "get", "editor").stdout == "neovim\n"

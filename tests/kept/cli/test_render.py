@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from kept.cli.text import one_line
+from kept.cli.text import age, duration, one_line
 from kept.wire import Actor, Done, Page
 from kept.wire.component import Component, ListComponents
 from kept.wire.context import Bundle, BundleContext, Item, Section
@@ -160,6 +160,26 @@ def test_keys_stay_whole_as_long_as_they_leave_room() -> None:
     key = "a-key-of-thirty-nine-characters-in-all!"
     page = Page(items=[memory(key, "long " * 50, category="c" * 30)])
     assert key in shown(ListMemories, page, "memory list", columns=80)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_one_long_key_leaves_the_others_their_table(columns: int) -> None:
+    long = "k" * 200
+    page = Page(items=[memory("one", "first"), memory(long, "second"), memory("two", "third")])
+    head, first, key, second, third = shown(ListMemories, page, "memory list", columns=columns).splitlines()
+    assert key == long
+    assert first.startswith("one ")
+    assert third.startswith("two ")
+    assert [line.index(value) for line, value in ((first, "first"), (second, "second"), (third, "third"))] == [
+        head.index("VALUE")
+    ] * 3
+
+
+def test_keys_that_are_all_long_stay_in_a_column_while_there_is_room() -> None:
+    page = Page(items=[memory(f"{number}-" + "k" * 43, "the value") for number in range(3)])
+    lines = shown(ListMemories, page, "memory list", columns=80).splitlines()
+    assert len(lines) == 4
+    assert all("the value" in line for line in lines[1:])
 
 
 def test_a_key_is_never_cut() -> None:
@@ -346,3 +366,36 @@ def test_nothing_stored_reaches_a_terminal_as_a_control_character(text: str) -> 
 def test_an_age_is_told_in_its_largest_unit(seconds: int, told: str) -> None:
     page = Page(items=[memory(updated_at=NOW - timedelta(seconds=seconds))])
     assert told in shown(ListMemories, page, "memory list", columns=120)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.5, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (119, "1 min 59 s"),
+        (7199, "1 h 59 min"),
+        (7200, "2 h"),
+        (9 * 3600 + 59 * 60, "9 h 59 min"),
+        (10 * 3600 + 59 * 60, "10 h"),
+        (86_400 * 2 - 1, "1 d 23 h"),
+        (86_400 * 59.9, "59 d"),
+        (86_400 * 400, "13 months"),
+    ],
+)
+def test_a_length_of_time_is_not_told_as_half_of_what_it_is(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+    assert age(NOW, NOW - timedelta(seconds=seconds)) in (f"in {told}", "now")
+
+
+def test_how_long_ago_something_was_is_told_in_one_unit() -> None:
+    assert age(NOW - timedelta(seconds=7199), NOW) == "1 h ago"
+
+
+@given(st.floats(60, 86_400 * 60, exclude_max=True))
+def test_a_length_of_time_is_rounded_down_by_less_than_a_tenth(seconds: float) -> None:
+    units = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+    words = duration(seconds).split()
+    told = sum(int(count) * units[unit] for count, unit in zip(words[::2], words[1::2], strict=True))
+    assert 0.9 * seconds < told <= seconds

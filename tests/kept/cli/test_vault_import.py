@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from kept.cli import vault_folder
-from kept.wire.errors import Denied
-from kept.wire.vault import EntryId, StatusOfVault, UnlockVault, VaultStatus
+from kept.wire.errors import Denied, Locked, NotFound
+from kept.wire.vault import EntryId, ListRequests, Requests, UnlockVault
 from kept.wire.vault_import import INDEX, ImportedSecret, ImportedVault, ImportVault
 
 from .test_local import Played
@@ -40,8 +40,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def answers(state: str = "unlocked", imported: Any = IMPORTED) -> Recorder:
-    return Recorder({StatusOfVault: VaultStatus(state=state), ImportVault: imported})
+OPEN = Requests(items=())
+LOCKED = Locked("the vault is locked")
+
+
+def answers(requests: Any = OPEN, imported: Any = IMPORTED) -> Recorder:
+    return Recorder({ListRequests: requests, ImportVault: imported})
 
 
 def typed(words: list[str], recorder: Recorder, *secrets: str, attended: bool = True) -> tuple[Printed, Played]:
@@ -70,15 +74,22 @@ def test_what_became_of_each_file_is_told_and_harmless(folder: Path) -> None:
     ]
 
 
-def test_programs_get_all_of_it_and_no_question(folder: Path) -> None:
-    recorder = answers("locked")
-    printed, _ = typed([str(folder), "--json"], recorder, "x")
+def test_programs_get_all_of_it_and_no_question_about_a_locked_vault(folder: Path) -> None:
+    printed, _ = typed([str(folder), "--json"], answers(), "x")
     assert len(json.loads(printed.out)["items"]) == 5
-    assert UnlockVault not in map(type, recorder.calls)
+    printed, here = typed([str(folder), "--json"], answers(LOCKED))
+    assert (printed.code, here.wanted) == (1, [])
+
+
+@pytest.mark.parametrize("refusal", [LOCKED, NotFound("there is no vault yet")])
+def test_nobody_is_asked_for_the_password_of_files_that_cant_be_taken_over(folder: Path, refusal: Exception) -> None:
+    printed, here = typed([str(folder)], answers(refusal), attended=False)
+    assert (printed.code, here.wanted) == (1, [])
+    assert str(refusal) in printed.err
 
 
 def test_a_locked_vault_is_unlocked_first_by_who_is_there(folder: Path) -> None:
-    recorder = answers("locked")
+    recorder = answers(LOCKED)
     _, here = typed([str(folder)], recorder, "kept's own", "the other")
     assert [asked.prompt for asked in here.wanted] == [
         "Password (kept vault unlock): ",

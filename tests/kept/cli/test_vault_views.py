@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from kept.wire import Done, Page
+from kept.wire.errors import Locked, NotFound
 from kept.wire.vault import (
     Access,
     AuditVault,
@@ -66,9 +67,9 @@ def shown(words: str, answers: dict[type[Any], Any], *, secret: str = "", **more
         ),
         (
             VaultStatus(
-                state="unlocked", entries=1, locks_at=NOW + timedelta(minutes=9), locks_by=NOW + timedelta(hours=1)
+                state="unlocked", entries=1, locks_at=NOW + timedelta(minutes=9), locks_by=NOW + timedelta(minutes=119)
             ),
-            ["1 entry", "in 9 min if nobody uses it", "in 1 h in any case", "kept vault export-key"],
+            ["1 entry", "in 9 min if nobody uses it", "in 1 h 59 min in any case", "kept vault export-key"],
         ),
         (
             VaultStatus(state="read_only", entries=3, damaged=("a",), problem="look at it"),
@@ -105,13 +106,83 @@ def test_an_audit_list_that_shows_nothing_doesnt_say_that_nobody_was_there() -> 
     assert "nothing of that" in printed.err
 
 
-def test_the_audit_list_says_who_did_what() -> None:
-    access = Access(
-        seq=1, at=NOW, action="retrieve", entry_id="01", outcome="denied", client="claude", kind="agent", uid=1, pid=42
+IDS = [f"01a1fdc0-3e21-7191-b9b0-7b18d466b0{number:02}" for number in range(9)]
+
+
+def looks(*ids: str | None) -> Page[Access]:
+    """An audit list of entries that were looked at."""
+    return Page(
+        items=[
+            Access(
+                seq=seq,
+                at=NOW,
+                action="retrieve",
+                entry_id=id_,
+                outcome="denied",
+                client="me",
+                kind="agent",
+                uid=1,
+                pid=4,
+            )
+            for seq, id_ in enumerate(ids)
+        ]
     )
-    out = shown("vault audit", {AuditVault: Page(items=[access])}, columns=100).out
-    for part in ("retrieve", "denied", "claude (agent)", "01", "42"):
-        assert part in out
+
+
+def named(*names: str) -> Page[Entry]:
+    """Entries with these names."""
+    return Page(
+        items=[
+            msgspec.structs.replace(ENTRY, id=EntryId(id_), name=name) for id_, name in zip(IDS, names, strict=False)
+        ]
+    )
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_audit_list_says_who_did_what_with_which_entry(columns: int) -> None:
+    answers: dict[type[Any], Any] = {AuditVault: looks(*IDS[:2], IDS[5], None), ListSecrets: named("web", "mail")}
+    recorder = Recorder(answers)
+    printed = type_in("vault audit", recorder, here=Played(), columns=columns)
+    for part in ("retrieve", "denied", "me (agent)", "web", "mail"):
+        assert part in printed.out
+    # It was deleted since: its id is all that there is.
+    assert IDS[5] in printed.out
+    assert not any(id_ in printed.out for id_ in IDS[:2])
+    assert [type(call) for call in recorder.calls] == [AuditVault, ListSecrets]
+    assert all(len(line) <= columns for line in printed.out.splitlines())
+
+
+@pytest.mark.parametrize("columns", [45, 60, 80, 200])
+@pytest.mark.parametrize("state", [Locked("the vault is locked"), NotFound("there is no vault yet")])
+def test_while_no_names_can_be_had_the_audit_list_shows_ids_that_can_be_typed(columns: int, state: Exception) -> None:
+    printed = shown("vault audit", {AuditVault: looks(*IDS), ListSecrets: state}, columns=columns)
+    assert printed.code == 0
+    assert all(id_ in printed.out for id_ in IDS)
+
+
+def test_one_long_name_leaves_the_audit_list_its_columns() -> None:
+    answers: dict[type[Any], Any] = {AuditVault: looks(*IDS[:2]), ListSecrets: named("n" * 200, "web")}
+    lines = shown("vault audit", answers, columns=80).out.splitlines()
+    assert lines[0].split() == ["AT", "ACTION", "OUTCOME", "BY", "ENTRY", "PID"]
+    assert lines[2] == "  entry: " + "n" * 200
+    assert lines[3].split()[-2:] == ["web", "4"]
+
+
+@pytest.mark.parametrize(("words", "page"), [("vault audit", looks(None)), ("vault audit --json", looks(*IDS))])
+def test_names_are_asked_for_only_where_they_are_shown(words: str, page: Page[Access]) -> None:
+    recorder = Recorder({AuditVault: page})
+    type_in(words, recorder, here=Played())
+    assert [type(call) for call in recorder.calls] == [AuditVault]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_one_long_name_leaves_the_list_its_columns(columns: int) -> None:
+    long = msgspec.structs.replace(ENTRY, name="n" * 200)
+    lines = shown("vault list", {ListSecrets: Page(items=[long, ENTRY])}, columns=columns).out.splitlines()
+    assert lines[0].split() == ["NAME", "CATEGORY", "TAGS", "READ", "BY", "CHANGED"]
+    assert lines[1] == "n" * 200
+    assert lines[2].split()[0] == "credential"
+    assert lines[3].split()[:2] == ["deploy.token", "credential"]
 
 
 def test_who_waits_is_shown_with_the_way_to_answer() -> None:
@@ -160,7 +231,9 @@ def test_a_rotation_says_that_the_recovery_code_is_void() -> None:
 
 
 def test_storing_says_what_was_stored_and_not_the_value() -> None:
-    printed = shown("vault store deploy.token --agent-readable", {StoreSecret: ENTRY}, secret="canary")
+    printed = shown(
+        "vault store deploy.token --agent-readable", {StoreSecret: ENTRY, ListSecrets: Page(items=[])}, secret="canary"
+    )
     assert printed.out == "stored deploy.token (credential, for agents too)\n"
 
 

@@ -14,13 +14,29 @@ from kept.cli.methods import is_private, reachable
 from kept.cli.parse import Command
 from kept.cli.registry import everything
 from kept.cli.surface import UsageError
+from kept.wire import Page
 from kept.wire.daemon import RunCommand
-from kept.wire.vault import ChangePassword, InitVault, RotateKey, StoreSecret, UnlockVault, UpdateSecret
+from kept.wire.errors import NotFound
+from kept.wire.vault import (
+    ChangePassword,
+    InitVault,
+    ListRequests,
+    ListSecrets,
+    RotateKey,
+    StoreSecret,
+    UnlockVault,
+    UpdateSecret,
+)
 
 from .test_local import Played
 from .typing_at import Recorder, type_in
 
 CANARY = "canary-Zx81Qm47Lp"
+
+
+def without_entries() -> Recorder:
+    """A vault that is open and has nothing in it."""
+    return Recorder({ListSecrets: Page(items=[])})
 
 
 def with_secrets() -> Iterator[tuple[Command, Field]]:
@@ -140,10 +156,10 @@ def test_nobody_is_asked_where_something_else_is_wrong() -> None:
 
 
 def test_a_secret_that_is_out_of_range_is_refused_without_a_word_of_it() -> None:
-    recorder, here = Recorder(), Played()
+    recorder, here = Recorder({ListRequests: NotFound("there is no vault yet")}), Played()
     here.secrets = ["short"]
     printed = type_in("vault init", recorder, here=here)
-    assert (printed.code, recorder.calls) == (2, [])
+    assert (printed.code, recorder.calls) == (2, [ListRequests()])
     assert printed.err.startswith("kept: PASSWORD must have 8 to 1,024 characters\n")
 
 
@@ -153,18 +169,27 @@ def test_a_value_is_text_unless_it_is_said_to_be_json() -> None:
         ("vault store n --json-value", '{"a": 1}', {"a": 1}),
         ("vault store n - --json-value", "null", None),
     ):
-        recorder, here = Recorder(), Played()
+        recorder, here = without_entries(), Played()
         here.secrets = [given]
         type_in([*words.split(), "--json"], recorder, here=here)
         assert recorder.last == StoreSecret(name="n", value=value)
 
 
-@pytest.mark.parametrize("given", ["{canary", "[" * 100 + "]" * 100, '{"canary": 1, "canary": 2}'])
-def test_a_value_that_is_no_json_is_refused_without_a_word_of_it(given: str) -> None:
-    recorder, here = Recorder(), Played()
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("{canary", "no JSON"),
+        ("[" * 100 + "]" * 100, "nested too deeply"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('{"canary": 1, "canary": 2}', "a name twice"),
+    ],
+)
+def test_a_value_that_is_no_json_is_refused_without_a_word_of_it(given: str, told: str) -> None:
+    recorder, here = without_entries(), Played()
     here.secrets = [given]
     printed = type_in("vault store n --json-value", recorder, here=here)
-    assert (printed.code, recorder.calls) == (2, [])
+    assert (printed.code, StoreSecret in map(type, recorder.calls)) == (2, False)
+    assert told in printed.err
     assert "canary" not in printed.err
 
 
@@ -182,6 +207,31 @@ def test_an_entry_is_changed_without_a_value_unless_one_is_given(words: str, cha
     here.secrets = [CANARY]
     type_in(f"vault update n {words} --json", recorder, here=here)
     assert recorder.last == UpdateSecret(id="n", **changed)
+
+
+@pytest.mark.parametrize("words", ["", "--if-version 3 --idempotency-key k"])
+def test_a_change_of_nothing_is_refused_with_what_can_be_changed(words: str) -> None:
+    recorder = Recorder()
+    printed = type_in(f"vault update n {words}", recorder, here=Played())
+    assert (printed.code, recorder.calls) == (2, [])
+    for option in ("--name", "--ask-value", "--value-fd N", "--category", "--tags", "--metadata", "--agent-usable"):
+        assert option in printed.err
+    assert "--if-version" not in printed.err
+
+
+@pytest.mark.parametrize("words", ["--tags x", "--no-agent-usable", "--metadata {}", "--name m"])
+def test_what_is_said_is_a_change(words: str) -> None:
+    recorder = Recorder()
+    type_in(f"vault update n {words} --json", recorder, here=Played())
+    assert isinstance(recorder.last, UpdateSecret)
+
+
+@pytest.mark.parametrize("words", ["vault unlock -- -", "vault store n -- -", "vault store -- n -"])
+def test_a_dash_behind_the_end_of_the_options_reads_it_as_well(words: str) -> None:
+    here = Played()
+    here.secrets = [CANARY]
+    type_in(f"--json {words}", Recorder(), here=here)
+    assert [asked.descriptor for asked in here.wanted] == [0]
 
 
 @pytest.mark.parametrize("words", ["--ask-value --value-fd 3", "--json-value"])

@@ -36,6 +36,9 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].encode(),
     "hexadecimal": lambda text: text.encode().hex().encode(),
     "HEXADECIMAL": lambda text: text.encode().hex().upper().encode(),
+    "UTF-16": lambda text: text.encode("utf-16-le"),
+    "UTF-16 from the other end": lambda text: text.encode("utf-16-be"),
+    "PowerShell": lambda text: b64encode(text.encode("utf-16-le")),
     "terminal": lambda text: text.replace("\r\n", "\n").replace("\n", "\r\n").encode(),
 }
 
@@ -64,6 +67,12 @@ def test_base64_is_found_within_something_longer(secret: str, before: bytes, aft
     assert out.count(b"[vault:n]") == 1
     # At either end a digit or two stay that depend on what is beside it, or on a part of a byte.
     assert len(out) <= len(b64encode(before + b":" + after)) + len(b"[vault:n]") + 8
+
+
+@given(secret=st.binary(min_size=8, max_size=40).map(bytes.hex), before=st.text(max_size=5), after=st.text(max_size=5))
+def test_a_command_as_powershell_takes_it_is_seen_through(secret: str, before: str, after: str) -> None:
+    command = f"{before} -Token {secret} {after}".encode("utf-16-le")
+    assert scrubbed(secret, b64encode(command)).count(b"[vault:n]") == 1
 
 
 @pytest.mark.parametrize(("columns", "width"), [(76, 57), (64, 48)], ids=["base64(1)", "openssl"])

@@ -114,6 +114,18 @@ def test_a_mark_has_nothing_of_the_secret(name: str, form: bytes, out: bytes) ->
     assert scrubber.feed(form + form) + scrubber.close() == out + out
 
 
+def test_what_stands_for_a_secret_is_chosen_once_for_all_its_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+
+    def choose(name: str, _: object) -> bytes:
+        chosen.append(name)
+        return MARK
+
+    monkeypatch.setattr("kept.vault_run.scrub._mark", choose)
+    Scrubber({name: [f"{name}{number}".encode() for number in range(100)] for name in ("one", "two")})
+    assert sorted(chosen) == ["one", "two"]
+
+
 def test_secrets_that_leave_no_mark_are_refused() -> None:
     with pytest.raises(CannotHide):
         Scrubber({"n": [b"][", b"**", b"><", b"##", b"~~", b"\xbd\xef"]})

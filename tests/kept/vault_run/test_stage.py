@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import sys
+import termios
+from pathlib import Path
 
 from tests.kept.cli.terminal import Picture, Terminal
 
@@ -84,3 +88,78 @@ def test_ctrl_c_reaches_a_command_without_a_terminal_of_its_own_once() -> None:
         terminal.type(b"go on\r")
         assert terminal.tells("code") == 0
         assert "seen 1" in terminal.picture.text()
+
+
+STOPPED = """
+import os, sys
+print("ready", os.getpid(), flush=True)
+for line in sys.stdin:
+    print("got", line.strip(), *os.get_terminal_size(), flush=True)
+"""
+"""Says who it is, and then what it is told, and how large its window is."""
+
+
+def state_of(pid: int) -> str:
+    """The letter that stands for what a process does (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def awaited(terminal: Terminal, pid: int, wanted: str) -> None:
+    """Wait until a process is in a state."""
+    while state_of(pid) not in wanted:
+        terminal.pause()
+
+
+def ready(terminal: Terminal) -> int:
+    """The command's pid, once it runs."""
+    terminal.until("its pid", lambda _: re.search(rb"ready \d+\r\n", terminal.raw) is not None)
+    return int(terminal.raw.split(b"ready ")[1].split()[0])
+
+
+def test_a_stop_from_outside_gives_the_terminal_back_and_stops_the_command_until_both_go_on() -> None:
+    with Terminal(words(sys.executable, "-c", STOPPED), environ()) as terminal:
+        command = ready(terminal)
+        during = terminal.settings()
+        assert during != terminal.before
+        for time in ("first", "second"):
+            terminal.signal(signal.SIGTSTP)
+            assert terminal.tells("stopped")
+            assert terminal.settings() == terminal.before
+            awaited(terminal, command, "T")
+            terminal.resize(60, 10)
+            terminal.go_on()
+            awaited(terminal, command, "SR")
+            assert terminal.settings() == during
+            terminal.type(time.encode() + b"\r")
+            wait(terminal, f"got {time} 60 10")
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
+        assert terminal.settings() == terminal.before
+
+
+def test_what_runs_in_front_of_a_shell_in_there_is_stopped_with_it() -> None:
+    with Terminal(words("bash", "--norc", "-ic", f"{sys.executable} -c '{STOPPED}'; echo over"), environ()) as terminal:
+        command = ready(terminal)
+        terminal.signal(signal.SIGTSTP)
+        assert terminal.tells("stopped")
+        awaited(terminal, command, "T")
+        terminal.go_on()
+        awaited(terminal, command, "SR")
+        terminal.type(b"again\r")
+        wait(terminal, "got again")
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
+
+
+def test_after_a_stop_that_cant_be_caught_the_terminal_is_taken_again() -> None:
+    with Terminal(words(sys.executable, "-c", STOPPED), environ()) as terminal:
+        ready(terminal)
+        during = terminal.settings()
+        terminal.signal(signal.SIGSTOP)
+        assert terminal.tells("stopped")
+        termios.tcsetattr(terminal.theirs, termios.TCSANOW, terminal.before)
+        terminal.go_on()
+        while terminal.settings() != during:
+            terminal.pause()
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
