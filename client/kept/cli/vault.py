@@ -10,15 +10,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from ..wire import Page
-from ..wire.errors import Locked, NotFound
 from ..wire.vault import (
-    Access,
-    AuditVault,
     DeleteSecret,
     Entry,
     ExportKey,
-    ListSecrets,
     RetrieveSecret,
     StatusOfVault,
     StoreSecret,
@@ -33,7 +28,7 @@ from .surface import FINE, Caller, Surface, UsageError, the_caller
 from .text import clean, one_line
 from .unlocking import retrieve as retrieve_entry
 from .vault_ahead import name_is_free, unlocked
-from .vault_views import readers, show_audit, show_secret
+from .vault_views import readers, show_secret
 from .withheld import asked
 
 JsonValue = Annotated[bool, Meta(description="The value is JSON, and not text.")]
@@ -183,31 +178,6 @@ def export_key(wanted: ExportKey, call: Caller, surface: Surface) -> int:
     return run_at_home(wanted, call, surface)
 
 
-def audit(wanted: AuditVault, call: Caller, surface: Surface) -> int:
-    """Show who used it, and which entries by their names, while these can be had."""
-    the_caller(surface)
-    page = call(wanted)
-    if surface.json:
-        show_json(page, surface)
-    else:
-        show_audit(page, _names_of(page, call), surface)
-    return FINE
-
-
-def _names_of(page: Page[Access], call: Caller) -> dict[str, str]:
-    """The names by ids, as far as one call tells them. An entry that was deleted has none."""
-    if not any(access.entry_id for access in page.items):
-        return {}
-    try:
-        return {entry.id: entry.name for entry in call(ListSecrets(limit=_NAMES)).items}
-    except (Locked, NotFound):
-        return {}
-
-
-_NAMES = 1000
-"""The most that one list has."""
-
-
 def _only_shown(surface: Surface) -> None:
     """Raises `UsageError` where the words would go into a file by mistake."""
     if not surface.terminal and not surface.json:
@@ -250,12 +220,6 @@ VAULT = (
         before=_only_shown,
         ahead=unlocked,
         examples=("kept vault export-key",),
-    ),
-    Command(
-        ("vault", "audit"),
-        AuditVault,
-        audit,
-        examples=("kept vault audit", "kept vault audit --id deploy.token --action lend"),
     ),
     LEND,
 )

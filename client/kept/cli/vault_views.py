@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..wire import Page
 from ..wire.vault import (
     Access,
+    AuditVault,
     Entry,
     FoundEntry,
     ListRequests,
@@ -84,8 +83,21 @@ def show_status(status: VaultStatus, surface: Surface) -> None:
     if status.failures:
         wait = f"; the next one has to wait {duration(status.retry_after_ms / 1000)}" if status.retry_after_ms else ""
         paragraph(f"{counted(status.failures, 'wrong password')} since the last right one{wait}.", surface)
+    if status.agents_failures:
+        tried = counted(status.agents_failures, "wrong password")
+        paragraph(f"Agents gave {tried}; kept vault audit has each.", surface)
+    if status.rights_withheld:
+        paragraph(_withheld(status.rights_withheld), surface)
     if status.state == "unlocked" and not status.has_recovery_code:
         paragraph("There is no recovery code: kept vault export-key makes one, for a forgotten password.", surface)
+
+
+def _withheld(entries: int) -> str:
+    lost = "1 entry is" if entries == 1 else f"{entries:,} entries are"
+    return (
+        f"{lost} withheld from agents since a backup came back in which they had rights; kept vault list shows which, "
+        "and kept vault update NAME --agent-readable or --agent-usable gives them again."
+    )
 
 
 def _sentence(status: VaultStatus, surface: Surface) -> str:
@@ -142,6 +154,8 @@ def show_found(page: Page[FoundEntry], surface: Surface) -> None:
 
 def readers(entry: Entry) -> str:
     """Who gets its value without being asked about."""
+    if entry.rights_withheld:
+        return "people (withheld)"
     if entry.agent_readable:
         return "agents too"
     return "agents unread" if entry.agent_usable else "people"
@@ -158,16 +172,16 @@ def show_secret(entry: OpenEntry, surface: Surface) -> None:
         surface.out(entry.value)
 
 
-def show_audit(page: Page[Access], names: Mapping[str, str], surface: Surface) -> None:
-    """Who did what, newest first; an entry by its name where that is known, else by its id, which the commands take
-    as well."""
+def show_audit(page: Page[Access], surface: Surface) -> None:
+    """Who did what, newest first; an entry by its name where that is told, else by its id, which the commands take as
+    well."""
     rows = [
         _AccessRow(
             at=surface.when(access.at),
             action=one_line(access.action),
             outcome=one_line(access.outcome),
             by=one_line(access.client) + (f" ({one_line(access.kind)})" if access.kind else ""),
-            entry=one_line(names.get(access.entry_id or "", access.entry_id or "")),
+            entry=one_line(access.name or access.entry_id or ""),
             pid=access.pid,
         )
         for access in page.items
@@ -224,6 +238,7 @@ def show_code(code: RecoveryCode, surface: Surface) -> None:
 
 VAULT_VIEWS: Views = views(
     {
+        AuditVault: show_audit,
         ListRequests: show_requests,
         ListSecrets: show_entries,
         OpenEntry: show_secret,

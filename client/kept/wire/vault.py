@@ -162,7 +162,7 @@ class Rotated(Struct, frozen=True, kw_only=True):
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """One line of the audit list: who did what to which entry, and how it went. Never a name or a value."""
+    """One line of the audit list: who did what to which entry, and how it went. Never a value."""
 
     seq: int
     at: Time
@@ -173,6 +173,8 @@ class Access(Struct, frozen=True, kw_only=True):
     kind: str | None
     uid: int
     pid: int
+    name: str | None = None
+    """What the entry is called now. It isn't in the list, but told while the vault is unlocked."""
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -9,9 +9,11 @@ something, not against a hostile program of the same user.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Raw
 
 from kept.wire import Page
@@ -39,7 +41,7 @@ from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import About
 from .keys import DataKey
-from .search import Known
+from .search import Contents, Known
 from .store import EntryRow
 from .visit import IS_ID, Visit, missing
 
@@ -117,7 +119,10 @@ async def audit_vault(ctx: ControlCtx, call: AuditVault) -> Page[Access]:
         if known is None:
             raise InvalidParams("id is neither the name nor the id of an entry", field="id")
         entry_id = known.id
-    return audit.listed(ctx.store.inline, entry_id, call.action, call.limit, call.cursor)
+    found = audit.listed(ctx.store.inline, entry_id, call.action, call.limit, call.cursor)
+    visit.lock_if_due()
+    opened = visit.keyring.opened
+    return found if opened is None else msgspec.structs.replace(found, items=_named(found.items, opened.contents))
 
 
 @serves
@@ -138,6 +143,15 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
     waiting.give(call.answer)
     return waiting.shown()
+
+
+def _named(items: Sequence[Access], contents: Contents) -> list[Access]:
+    """With what the entries are called, of those that are there."""
+    known = (contents.get(access.entry_id or "") for access in items)
+    return [
+        access if one is None else msgspec.structs.replace(access, name=one.about.name)
+        for access, one in zip(items, known, strict=True)
+    ]
 
 
 class _Read(NamedTuple):

@@ -183,7 +183,7 @@ def test_no_secret_is_found_anywhere_after_whatever_is_done(watch: Watch) -> Non
     _read(watch, calls)
     _say_nonsense(watch)
     watch.shown_everywhere()
-    watch.done(LockVault())
+    watch.locked()
     watch.refused(RetrieveSecret(id=calls[0].name))
     watch.end(signal.SIGKILL)
     watch.come_back(password)
@@ -194,6 +194,7 @@ def test_no_secret_is_found_anywhere_after_whatever_is_done(watch: Watch) -> Non
     assert len(watch.client.call(ListSecrets(limit=1000)).items) == BIRDS - 1
     assert watch.client.call(RetrieveSecret(id=calls[0].name)).value == calls[0].value
     watch.shown_everywhere()
+    watch.locked()
     with closing(follower):
         told = b""
         while part := follower.recv(65_536):

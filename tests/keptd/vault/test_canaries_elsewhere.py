@@ -22,7 +22,6 @@ from kept.wire.vault import (
     InitVault,
     ListRequests,
     ListSecrets,
-    LockVault,
     RetrieveSecret,
     RotateKey,
     SearchSecrets,
@@ -190,7 +189,7 @@ def _go_away(watch: Watch) -> None:
 def _lock(watch: Watch) -> None:
     secret = _kept(watch)
     with _asking(watch, secret) as (agent, _):
-        watch.done(LockVault())
+        watch.locked()
         assert not found(_lines(agent, 2)[1])
     watch.refused(RetrieveSecret(id=secret.name))
 

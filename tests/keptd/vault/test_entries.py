@@ -292,3 +292,21 @@ async def test_an_entry_can_be_followed_before_there_is_one(daemon: Daemon, peer
     await other.result("event.subscribe", topics=["vault_entry"])
     entry = await peer.result("vault.store", name="a", value=1)
     assert (await other.receive())["params"]["change"]["entity_id"] == entry["id"]
+
+
+async def test_the_audit_list_tells_names_while_they_can_be_had(daemon: Daemon, peer: Peer) -> None:
+    first = await peer.result("vault.store", name="a", value=1)
+    gone = await peer.result("vault.store", name="gone", value=1)
+    await peer.result("vault.update", id="a", name="b")
+    await peer.result("vault.delete", id="gone")
+
+    async def told() -> dict[str, str | None]:
+        return {one["entry_id"]: one["name"] for one in (await peer.result("vault.audit"))["items"] if one["entry_id"]}
+
+    before = await peer.result("vault.status")
+    daemon.clock.advance(60)
+    assert await told() == {first["id"]: "b", gone["id"]: None}
+    # To look at the list doesn't keep the vault open.
+    assert (await peer.result("vault.status"))["locks_at"] == before["locks_at"]
+    daemon.clock.advance(600)
+    assert await told() == {first["id"]: None, gone["id"]: None}

@@ -22,7 +22,7 @@ from kept.wire.errors import KeptError
 from kept.wire.event import ListEvents
 from kept.wire.job import JobHistory
 from kept.wire.maintenance import DatabaseStats
-from kept.wire.vault import AuditVault, ListRequests, StatusOfVault, UnlockVault
+from kept.wire.vault import AuditVault, ListRequests, LockVault, StatusOfVault, UnlockVault
 from tests.canaries import Aviary, Clean, found, of_home, of_process, unpacked
 from tests.crash.homes import Home
 from tests.crash.homes import home as home_of
@@ -101,10 +101,14 @@ class Watch:
             DatabaseStats(),
             ListBackups(),
             StatusOfVault(),
-            AuditVault(limit=1000),
             ListRequests(),
         ):
             self.shown(call)
+
+    def locked(self) -> None:
+        """Lock the vault, whose audit list then has no names."""
+        self.done(LockVault())
+        self.shown(AuditVault(limit=1000))
 
     def connection(self) -> socket.socket:
         """One for lines of any kind."""
