@@ -87,10 +87,11 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
     with key.wiped_on_failure():
         async with visit.keyring.turn:
             found = await opening.examined(visit, proven, key)
+            before = found.header.head
             found.header = await _wrapped(visit, new_password, found.header, key)
             if found.trouble is None:
                 found.header = following(key, found.header, len(found.known), found.total)
-            await opening.come_in(visit, key, found, "recover", locks)
+            await opening.come_in(visit, key, found, before, "recover", locks)
     return opening.status(visit)
 
 
