@@ -12,7 +12,7 @@ Where things are:
 - `names`: what a new entry may be called
 - `entries`, `inside`: an entry between its two forms; a look at all of them
 - `keyring`, `search`, `asking`: what is in memory while the vault is unlocked: keys, entries, agents that wait
-- `rights`: what agents may, where a backup comes back
+- `rights`: what agents may, where a backup comes back, and in a damaged vault
 - `visit`: a request at the vault, and how a change is made
 - `opening`, `tries`, `changing` (`key_methods`): passwords, unlocking, wrong passwords, other keys
 - `methods`, `entry_methods`: entries shown and changed; `jobs`: the lock that falls shut
@@ -42,6 +42,11 @@ def _going_on(db: apsw.Connection) -> Carry:
     return carry
 
 
+def _derive(db: apsw.Connection) -> None:
+    store.derive(db)
+    rights.recovered(db)
+
+
 DOMAIN = Domain(
     name="vault",
     migrations=MIGRATIONS,
@@ -49,7 +54,7 @@ DOMAIN = Domain(
         handler for module in (methods, entry_methods, key_methods, import_methods) for handler in collect(module)
     ),
     jobs=collect_jobs(jobs),
-    derive=store.derive,
+    derive=_derive,
     beside=beside.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,

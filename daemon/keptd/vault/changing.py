@@ -87,10 +87,11 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
     with key.wiped_on_failure():
         async with visit.keyring.turn:
             found = await opening.examined(visit, proven, key)
+            before = found.header.head
             found.header = await _wrapped(visit, new_password, found.header, key)
             if found.trouble is None:
                 found.header = following(key, found.header, len(found.known), found.total)
-            await opening.come_in(visit, key, found, "recover", locks)
+            await opening.come_in(visit, key, found, before, "recover", locks)
     return opening.status(visit)
 
 
@@ -103,18 +104,20 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
             _check_same(opened, proven)
             new = DataKey(old.vault_id, old.version + 1)
             with new.wiped_on_failure():
-                anew = await in_thread(partial(_sealed_anew, visit.store, old, new), tell)
+                anew = await in_thread(partial(_sealed_anew, visit.store, old, new, opened.trouble is None), tell)
                 if not drop_damaged:
                     _check_all_open(anew)
                 bare = opened.header._replace(key_version=new.version, recovery_salt=None, recovery=None)
                 wrapped = await _wrapped(visit, password, bare, new)
                 header = following(new, wrapped, len(anew.rows), anew.total)
+                withheld = [one.id for one in anew.known if one.about.rights_withheld]
                 had_code = opened.header.recovery is not None
 
                 def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
                     store.keep_only(db, {row.id for row in anew.rows})
                     store.update(db, anew.rows)
                     store.prune_withheld(db)
+                    store.withhold(db, withheld)
                     _forgive(db, changes, now)
 
                 tell(0, 0, "writing")
@@ -137,10 +140,10 @@ class _Anew(NamedTuple):
     dropped: tuple[str, ...]
 
 
-def _sealed_anew(kept: Store, old: DataKey, new: DataKey, tell: Tell) -> _Anew:
+def _sealed_anew(kept: Store, old: DataKey, new: DataKey, fits: bool, tell: Tell) -> _Anew:
     rows, remembered, dropped, total = [], [], [], 0
     with kept.snapshot() as db:
-        withheld = rights.withheld(db)
+        withheld = rights.withheld(db) if fits else store.ids(db)
         count = store.count(db)
         for done, row in enumerate(store.whole(db)):
             tell(done, count, "sealing anew")

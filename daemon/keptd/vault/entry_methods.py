@@ -6,6 +6,7 @@ answer to a repeated one is the entry as it is by then.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import apsw
@@ -176,12 +177,17 @@ def _check_room(visit: Visit, opened: Opened, known: Known, former: Known | None
 def _check_name(opened: Opened, name: str, own: Known | None) -> None:
     if IS_ID.fullmatch(name):
         raise InvalidParams("name has the form of an id", hint="Choose another name.", field="name")
-    if own is None or name != own.about.name:
-        names.check(name)
-    taken = opened.contents.find(name)
-    if taken is not None and taken is not own:
+    if own is not None and name == own.about.name:
+        return
+    names.check(name)
+    taken = next((known for known in opened.contents.alike(name) if known is not own), None)
+    if taken is not None:
+        is_same = unicodedata.normalize("NFC", taken.about.name) == unicodedata.normalize("NFC", name)
         raise Conflict(
-            "the name is taken", hint="vault.update changes the entry that has it.", field="name", id=taken.id
+            "the name is taken" if is_same else "the name looks like one that is taken",
+            hint="vault.update changes the entry that has it.",
+            field="name",
+            id=taken.id,
         )
 
 

@@ -7,7 +7,6 @@ ends what a former one had left out. Each new entry is written down like one tha
 from __future__ import annotations
 
 import binascii
-import unicodedata
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -34,6 +33,7 @@ from .entries import About
 from .file_vault import Found, Unread
 from .keyring import Opened
 from .keys import DataKey
+from .names import as_seen, cleaned
 from .search import Contents, Known
 from .store import EntryRow
 from .visit import IS_ID, Visit, following, record
@@ -101,10 +101,11 @@ def _sealed(
     with visit.store.snapshot() as db:
 
         def present(name: str) -> tuple[str, bytes | None] | None:
-            """The id and the value of what has the name by now; no value where it doesn't open."""
-            if one := new.get(unicodedata.normalize("NFC", name)):
+            """The id and the value of what has the name by now, or one that looks like it; no value where it doesn't
+            open."""
+            if one := new.get(as_seen(name)):
                 return one
-            known = contents.find(name)
+            known = contents.find(name) or next(contents.alike(name), None)
             return None if known is None else (known.id, _value(db, key, known.id))
 
         for done, one in enumerate(found):
@@ -126,7 +127,7 @@ def _sealed(
             created = one.created_at or now
             about = About(name, one.category, one.tags, one.metadata, False, False, created, one.updated_at or created)
             row = entries.seal(key, new_id(), 1, about, one.value)
-            new[unicodedata.normalize("NFC", name)] = row.id, one.value
+            new[as_seen(name)] = row.id, one.value
             leaf = head.leaf(key, row.outline)
             sealed.rows.append(row)
             sealed.known.append(search.known(row.id, 1, about, leaf, len(row.about) + len(row.value)))
@@ -147,7 +148,8 @@ def _names(name: str) -> Iterator[str]:
     yield name
     for number in count(2):
         behind = f" ({number})"
-        yield name[: _NAME_CHARACTERS - len(behind)] + behind
+        # What is cut off may have been what a joiner joined.
+        yield cleaned(name[: _NAME_CHARACTERS - len(behind)]) + behind
 
 
 def _value(db: apsw.Connection, key: DataKey, entry_id: str) -> bytes | None:

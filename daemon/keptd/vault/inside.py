@@ -2,12 +2,12 @@
 
 Where the head doesn't fit, it goes on to say which entries are to blame, as far as that can be known: values that don't
 open, rows that are missing though the change log tells that they were stored, and rows with an older revision than the
-audit list tells of.
+audit list tells of. What agents may do with such a vault is withheld (`rights`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 
@@ -58,7 +58,8 @@ def look(db: apsw.Connection, key: DataKey) -> Inside | None:
             found.append(known(row.id, row.revision, about, leaf, len(row.about) + row.value_bytes))
     if header.head == head.tag(key, header, rows, total) and not bad:
         return Inside(header, found, total, None)
-    return Inside(header, found, total, _trouble(db, key, bad))
+    uncertain = [replace(one, about=rights.counting(one.about, is_withheld=True)) for one in found]
+    return Inside(header, uncertain, total, _trouble(db, key, bad))
 
 
 def _trouble(db: apsw.Connection, key: DataKey, bad: set[str]) -> Trouble:

@@ -7,8 +7,10 @@ direction of what follows, and tags, which can carry text that only programs rea
 
 Two of them are part of how words and emoji are written, and change what is seen there: the joiners, behind a virama or
 between letters that join from right to left (RFC 5892, A.1 and A.2), or between the parts of an emoji (UTS #51, 2.3);
-and the variation selector that makes an emoji of a symbol. They are taken there, and nowhere else. The flags of
-England, Scotland and Wales are spelled in tags, and so are refused.
+and the variation selectors that make an emoji of a symbol, or text. They are taken there, and nowhere else. Whether
+they change anything there is up to the font, so of two names that are the same without them (`as_seen`) the second is
+taken for the first; so is it where one has a hyphen that doesn't break. The flags of England, Scotland and Wales are
+spelled in tags, and so are refused.
 
 What an entry is called that is there already is never refused: it must be found, and may keep its name. Other rooms
 refuse control characters only (`kept.wire.Name`): a memory's key is written by programs and looked up, not picked.
@@ -46,11 +48,14 @@ _BLANK = frozenset(
             range(0x180B, 0x1810),
             range(0xFE00, 0xFE10),
             range(0xFFF0, 0xFFF9),
+            (0x13441, 0x13442, 0x16FE4, 0x1D159),
             range(0xE0000, 0xE1000),
         ),
     )
 )
 """Letters, marks, selectors and code points without a character that show nothing."""
+
+_AS_SEEN = str.maketrans({0x200C: None, 0x200D: None, 0xFE0E: None, 0xFE0F: None, 0x2011: 0x2010, 0x0F0C: 0x0F0B})
 
 
 def check(name: str) -> None:
@@ -70,6 +75,12 @@ def cleaned(name: str) -> str:
             return kept
         # A selector or a joiner belonged to what has just gone.
         name = kept
+
+
+def as_seen(name: str) -> str:
+    """The same for all names that may look alike, whatever is in them that may not show."""
+    # Letters that had a joiner between them may be one then.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).translate(_AS_SEEN))
 
 
 def _refused(message: str) -> InvalidParams:

@@ -186,7 +186,7 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
                     raised = await anyio.to_thread.run_sync(wrapped_by, password, found.header, key.secret, wanted)
                 found.header = following(key, raised, len(found.known), found.total)
             try:
-                await come_in(visit, key, found, "unlock", locks)
+                await come_in(visit, key, found, stored.head, "unlock", locks)
             except StorageFull:
                 log.warning("the vault is unlocked on a full disk, and its audit list doesn't say so")
                 found.header = stored
@@ -220,13 +220,13 @@ async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
     raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
 
 
-async def come_in(visit: Visit, key: DataKey, found: Inside, action: str, locks: int) -> None:
+async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, action: str, locks: int) -> None:
     """Store the header that was found, or made of it, forgive what was wrong, and have it open; to be called in turn.
 
-    `locks` is how often it had been locked when this was asked for: a lock since then, as that of a machine which goes
-    to sleep, is the last word. Raises `Conflict` then, or where another came in between.
+    `before` is the head that was found: a vault that has another one by then, as after a restore, must not get a header
+    that opens nothing of it. `locks` is how often it had been locked when this was asked for: a lock since then, as
+    that of a machine which goes to sleep, is the last word. Raises `Conflict` in both cases.
     """
-    before = store.head(visit.store.inline)
     _check_not_locked_since(visit, locks)
 
     def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:

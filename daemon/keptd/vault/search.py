@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nlargest
 
+from . import names
 from .entries import About, words_of
 
 SNIPPET_LENGTH = 120
@@ -43,6 +44,9 @@ class Contents:
         self._by_id = {entry.id: entry for entry in entries}
         self._ids = {_name(entry): entry.id for entry in self._by_id.values()}
         self._names = sorted(self._ids)
+        self._hidden: dict[str, set[str]] = {}
+        for name in self._ids:
+            self._hide(name)
         self.bytes = sum(entry.bytes for entry in self._by_id.values())
 
     def __len__(self) -> int:
@@ -59,12 +63,20 @@ class Contents:
         """The entry with this name or, failing that, this id."""
         return self._by_id.get(self._ids.get(unicodedata.normalize("NFC", ref), ref))
 
+    def alike(self, name: str) -> Iterator[Known]:
+        """The entries whose names may look like this one."""
+        seen = names.as_seen(name)
+        for own in (seen, *self._hidden.get(seen, ())):
+            if own in self._ids:
+                yield self._by_id[self._ids[own]]
+
     def put(self, entry: Known) -> None:
         """Add an entry, or replace the one with its id."""
         self.remove(entry.id)
         self._by_id[entry.id] = entry
         self._ids[_name(entry)] = entry.id
         insort(self._names, _name(entry))
+        self._hide(_name(entry))
         self.bytes += entry.bytes
 
     def remove(self, entry_id: str) -> None:
@@ -73,6 +85,7 @@ class Contents:
         if gone is not None:
             del self._ids[_name(gone)]
             del self._names[bisect_left(self._names, _name(gone))]
+            self._show(_name(gone))
             self.bytes -= gone.bytes
 
     def after(self, name: str | None, prefix: str | None = None) -> Iterator[Known]:
@@ -87,6 +100,18 @@ class Contents:
             if not self._names[at].startswith(prefix):
                 return
             yield self._by_id[self._ids[self._names[at]]]
+
+    def _hide(self, name: str) -> None:
+        """Remember a name that may look like another: most are as they are seen."""
+        if (seen := names.as_seen(name)) != name:
+            self._hidden.setdefault(seen, set()).add(name)
+
+    def _show(self, name: str) -> None:
+        """Forget it again."""
+        hidden = self._hidden.get(names.as_seen(name), set())
+        hidden.discard(name)
+        if not hidden:
+            self._hidden.pop(names.as_seen(name), None)
 
     def search(self, query: str, category: str | None, limit: int) -> list[tuple[float, Known]]:
         """Up to `limit` entries in which every word of the query is found, best first, each with how well it fits:

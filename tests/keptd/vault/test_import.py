@@ -10,7 +10,7 @@ import anyio
 import apsw
 import pytest
 
-from keptd.vault import entries, file_vault
+from keptd.vault import entries, file_vault, names
 from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer
 
@@ -213,3 +213,29 @@ async def test_a_full_disk_leaves_everything_as_it_was(daemon: Daemon, peer: Pee
         assert (await peer.refusal("vault.import", **sent(ANN)))[1] == "storage_full"
     assert (await peer.result("vault.list"))["items"] == []
     assert (await peer.result("vault.import", **sent(ANN)))["stored"] == 1
+
+
+async def test_of_two_names_that_may_look_alike_the_second_is_taken_or_numbered(peer: Peer) -> None:
+    await peer.result("vault.store", name="\U0001f600", value="own")
+    entries = [{"key": name, "value": name} for name in ("\U0001f600\ufe0f", "\u2602\ufe0e", "\u2602")]
+    parts = [
+        {"name": f"{place}.vault", "data": base64.b64encode(data).decode()}
+        for place, entry in enumerate(entries)
+        for name, data in vault(as_javascript, entry).items()
+        if name.endswith(".vault")
+    ]
+    imported = await peer.result("vault.import", password=PASSWORD, files=parts)
+    assert [action for action, _ in told(imported)] == ["taken", "stored", "taken"]
+    imported = await peer.result("vault.import", password=PASSWORD, files=parts, on_conflict="rename")
+    assert [action for action, _ in told(imported)] == ["renamed", "same", "renamed"]
+
+
+async def test_a_long_name_that_is_numbered_is_one_that_may_be_stored(peer: Peer) -> None:
+    long = "ab" + "\U0001f469\u200d\U0001f4bb" * 66
+    assert (len(long), long[195]) == (200, "\u200d")
+    await peer.result("vault.store", name=long, value="own")
+    ((action, given),) = told(
+        await peer.result("vault.import", **sent({"key": long, "value": 1}, on_conflict="rename"))
+    )
+    assert (action, given is not None and given.endswith(" (2)")) == ("renamed", True)
+    names.check(str(given))

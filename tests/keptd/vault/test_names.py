@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from kept.wire.errors import InvalidParams
 from keptd.vault import names
-from tests.harness import Peer
+from tests.harness import Daemon, Peer
+
+from .room import PASSWORD, keyring
 
 SAID = ("github", "two  words", "J\u00fcrgen", "\u00e9", "\u6771\u4eac\u3000\u99c5", "\u05e2\u05d1\u05e8\u05d9\u05ea")
 JOINED = (
@@ -40,6 +42,9 @@ HIDDEN = {
     "a filler": "\u3164",
     "a combining joiner": "\u034f",
     "a blank pattern": "\u2800",
+    "a blank hieroglyph": "\U00013441",
+    "a filler between letters": "\U00016fe4",
+    "a note without a head": "\U0001d159",
     "a line's end": "\u2028",
     "a space that doesn't break": "\u00a0",
     "a thin space": "\u2009",
@@ -115,3 +120,59 @@ async def test_a_new_name_must_show_and_one_that_is_there_is_found_and_kept(
     await peer.result("vault.update", id="git\u200bhub ", name="git\u200bhub ", value=4)
     await peer.result("vault.update", id="git\u200bhub ", name="gitlab")
     assert (await peer.result("vault.retrieve", id="gitlab"))["value"] == 4
+
+
+GRIN = "\U0001f600"
+ALIKE = (
+    (GRIN, f"{GRIN}\ufe0f"),
+    (GRIN, f"{GRIN}\ufe0e"),
+    ("\u2602\ufe0e", "\u2602\ufe0f"),
+    (f"{GRIN}{GRIN}", f"{GRIN}\u200d{GRIN}"),
+    ("\u0645\u0645", "\u0645\u200c\u0645"),
+    ("\u0915\u094d\u200c", "\u0915\u094d\u200d"),
+    ("a\u2010b", "a\u2011b"),
+    ("7\u20e3", "7\ufe0f\u20e3"),
+)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_of_two_names_that_may_look_alike_the_second_is_refused(daemon: Daemon, peer: Peer, first: int) -> None:
+    await peer.result("vault.store", name="other", value=0)
+    for pair in ALIKE:
+        one, two = pair[first], pair[1 - first]
+        names.check(one)
+        names.check(two)
+        entry = (await peer.result("vault.store", name=one, value=1))["id"]
+        for method, params in (
+            ("vault.store", {"name": two, "value": 2}),
+            ("vault.update", {"id": "other", "name": two}),
+        ):
+            error = (await peer.ask(method, **params))["error"]
+            assert (error["data"]["type"], error["data"]["field"], error["data"]["id"]) == ("conflict", "name", entry)
+        # It is another name all the same: it finds nothing, and may take the place of its own.
+        assert await peer.refusal("vault.retrieve", id=two) == (-32001, "not_found")
+        await peer.result("vault.update", id=one, name=two)
+        await peer.result("vault.delete", id=two)
+        await peer.result("vault.store", name=one, value=1)
+        await peer.result("vault.delete", id=one)
+    opened = keyring(daemon).opened
+    assert opened is not None
+    assert opened.contents._hidden == {}
+
+
+async def test_names_that_looked_alike_before_keep_theirs(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(names, "as_seen", lambda name: name)
+        for number in range(3):
+            await peer.result(
+                "vault.store", name=GRIN + "\ufe0f" * (number == 1) + "\ufe0e" * (number == 2), value=number
+            )
+    await peer.result("vault.lock")
+    await peer.result("vault.unlock", password=PASSWORD)
+    await peer.result("vault.update", id=f"{GRIN}\ufe0f", name=f"{GRIN}\ufe0f", value="mine")
+    await peer.result("vault.delete", id=GRIN)
+    assert await peer.refusal("vault.store", name=GRIN, value=1) == (-32002, "conflict")
+    await peer.result("vault.update", id=f"{GRIN}\ufe0f", name="a face")
+    assert await peer.refusal("vault.store", name=GRIN, value=1) == (-32002, "conflict")
+    await peer.result("vault.delete", id=f"{GRIN}\ufe0e")
+    await peer.result("vault.store", name=GRIN, value=1)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import apsw
 import pytest
 
-from keptd.vault import inside
+from keptd.supervisor import Supervisor
+from keptd.vault import inside, opening
 from keptd.vault.keys import DataKey
 from keptd.vault.visit import Visit
-from tests.harness import Daemon, Peer
+from tests.harness import PATIENCE, Daemon, Peer, request
 
 from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, rows, tampered
 
@@ -116,6 +119,45 @@ async def test_a_change_of_a_vault_that_is_replaced_before_it_is_written_changes
     assert await peer.refusal("vault.store", name="b", value=2) == (-32002, "conflict")
     assert len(rows(daemon)) == 1
     assert await peer.refusal("vault.list") == (-32003, "locked")
+
+
+async def test_an_unlock_during_a_restore_puts_no_header_over_the_one_that_came(
+    home: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: object
+) -> None:
+    wrapping, restored, told = threading.Event(), threading.Event(), anyio.Event()
+    wrapped_by, replaced = opening.wrapped_by, Supervisor.replaced
+
+    def late(*given: Any) -> Any:
+        wrapping.set()
+        assert restored.wait(PATIENCE)
+        return wrapped_by(*given)
+
+    async def later(supervisor: Supervisor) -> None:
+        restored.set()
+        await told.wait()
+        await replaced(supervisor)
+
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        await peer.result("vault.store", name="a", value=1)
+        backup = await peer.result("backup.create")
+        await peer.result("vault.rotate", password=PASSWORD)
+    # More is asked for than the vault has: it is wrapped anew while the backup comes back.
+    async with guarded(home, daemon.clock, vault__passes="3") as daemon:
+        peer, other = await daemon.connect(), await daemon.connect()
+        with monkeypatch.context() as slow:
+            slow.setattr(opening, "wrapped_by", late)
+            slow.setattr(Supervisor, "replaced", later)
+            await peer.send(request("unlock", "vault.unlock", password=PASSWORD))
+            assert await anyio.to_thread.run_sync(wrapping.wait, PATIENCE)
+            await other.send(request("restore", "backup.restore", id=backup["id"]))
+            assert await peer.error() == ("unlock", -32002, "conflict")
+            told.set()
+            while "method" in (reply := await other.receive()):
+                pass
+            assert "result" in reply
+        assert (await peer.result("vault.unlock", password=PASSWORD))["damaged"] == []
+        assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
 
 
 async def test_an_export_carries_the_vault_sealed_and_another_home_opens_it(

@@ -7,9 +7,19 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
+from kept.wire.event import DATABASE
+from keptd.store.changes import ChangeLog
+from keptd.vault import audit, entries, store
+from keptd.vault.audit import Note
+from keptd.vault.entries import About
+from keptd.vault.keys import DataKey
+from keptd.vault.visit import record
 from tests.harness import Daemon, Peer
+from tests.keptd.house import House
+from tests.rooms import ACTOR
 
 from .room import OTHER, PASSWORD, agent, guarded, made, tampered
 
@@ -107,6 +117,99 @@ async def take_over(peer: Peer, data: str) -> None:
     upload = await peer.result("data.begin", bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest())
     await peer.result("data.write", id=upload["id"], offset=0, data=data)
     await peer.result("data.import_all", id=upload["id"], on_conflict="replace")
+
+
+async def test_a_right_that_was_taken_back_returns_neither_by_way_of_another_vault_nor_for_a_lost_one(
+    home: Path, anyio_backend: object
+) -> None:
+    async with guarded(home / "another") as daemon:
+        peer = await made(daemon)
+        await peer.result("vault.store", name="theirs", value=1, **RIGHTS)
+        archive = await peer.result("data.export_all")
+        data = (await peer.result("data.read", id=archive["id"], offset=0, length=1 << 20))["data"]
+    async with guarded(home / "here") as daemon:
+        peer, bot = await made(daemon), await agent(daemon)
+        await peer.result("vault.store", name="a", value=1, **RIGHTS)
+        backup = await peer.result("backup.create")
+        await peer.result("vault.update", id="a", agent_readable=False, agent_usable=False)
+        await take_over(peer, data)
+        assert (await peer.result("vault.unlock", password=PASSWORD))["rights_withheld"] == 1
+        assert await readable(bot) == set()
+        assert (await go_back(peer, backup))["rights_withheld"] == 1
+        assert await readable(bot) == set()
+        await peer.result("vault.update", id="a", agent_readable=False)
+    tampered(home / "here", lambda db: db.execute("DELETE FROM vault"))
+    async with guarded(home / "here", daemon.clock) as daemon:
+        peer, bot = await daemon.connect(), await agent(daemon)
+        assert (await go_back(peer, backup))["rights_withheld"] == 1
+        assert await readable(bot) == set()
+
+
+async def test_a_right_that_was_taken_back_returns_with_no_row_that_was_put_back(
+    home: Path, anyio_backend: object
+) -> None:
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        for name in ("a", "b"):
+            await peer.result("vault.store", name=name, value=name, **RIGHTS)
+        keep = "CREATE TABLE aside AS SELECT * FROM vault_entry WHERE seq = 1"
+        tampered(home, lambda db: db.execute(keep))
+        await peer.result("vault.update", id="a", agent_readable=False, agent_usable=False)
+    tampered(home, lambda db: db.execute("REPLACE INTO vault_entry SELECT * FROM aside; DROP TABLE aside"))
+    async with guarded(home, daemon.clock) as daemon:
+        peer, bot = await daemon.connect(), await agent(daemon)
+        status = await peer.result("vault.unlock", password=PASSWORD, despite_damage=True)
+        # Which other row is older can't be told for sure.
+        assert (status["state"], status["rights_withheld"]) == ("read_only", 2)
+        assert await readable(bot) == set()
+        assert (await peer.result("vault.retrieve", id="a"))["value"] == "a"
+        await peer.result("vault.rotate", password=PASSWORD, drop_damaged=True)
+        assert await readable(bot) == set()
+        await peer.result("vault.lock")
+        assert (await peer.result("vault.unlock", password=PASSWORD))["rights_withheld"] == 2
+        await peer.result("vault.update", id="b", agent_readable=True)
+        assert await readable(bot) == {"b"}
+
+
+@pytest.mark.parametrize("with_backup", [True, False], ids=["backup", "none"])
+def test_a_recovery_withholds_what_may_have_been_withheld_in_what_is_lost(house: House, *, with_backup: bool) -> None:
+    db = house.rooms.writer
+    for one in ("before", "changed"):
+        add(db, one, 1)
+    house.back_up()
+    restored = ChangeLog(db, 0, ACTOR, "backup.restore")
+    restored.add(DATABASE, "a backup")
+    store.withhold(db, ["before"])
+    add(db, "new", 1)
+    record(ChangeLog(db, 0, ACTOR, "vault.update"), "", "changed")
+    house.hit("SELECT 'vault_withheld', rowid FROM vault_withheld")
+    house.recover(with_backup=with_backup)
+    assert store.withheld(house.rooms.writer) == {"before"}
+
+
+def test_a_recovery_withholds_what_it_only_finds_older(house: House) -> None:
+    db = house.rooms.writer
+    add(db, "same", 1)
+    add(db, "older", 1)
+    house.back_up()
+    key = DataKey("the vault", 1)
+    store.update(db, [entries.seal(key, "older", 2, about("older"), b"1")])
+    audit.add(db, 0, ACTOR, Note("update", "older", revision=2))
+    record(ChangeLog(db, 0, ACTOR, "vault.update"), "", "older")
+    house.hit("SELECT 'vault_entry', seq FROM vault_entry WHERE id = 'older'")
+    house.recover()
+    assert store.ids(house.rooms.writer) == {"same", "older"}
+    assert store.withheld(house.rooms.writer) == {"older"}
+
+
+def about(name: str) -> About:
+    return About(name, "general", (), {}, True, True, 0, 0)
+
+
+def add(db: apsw.Connection, entry_id: str, revision: int) -> None:
+    store.insert(db, entries.seal(DataKey("the vault", 1), entry_id, revision, about(entry_id), b"1"))
+    audit.add(db, 0, ACTOR, Note("store", entry_id, revision=revision))
+    record(ChangeLog(db, 0, ACTOR, "vault.store"), "", entry_id)
 
 
 @pytest.mark.parametrize("other", ["'somebody'", "CAST(x'ff' AS TEXT)"])
