@@ -14,9 +14,10 @@ import pytest
 from .harness import Daemon, Peer, running
 from .places import HOMES
 
-# A shell that starts the suite in the background has it ignore Ctrl-C, and every program that a test starts would as
-# well.
+# A shell that starts the suite in the background has it ignore Ctrl-C and SIGQUIT, and every program that a test
+# starts would as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 # Set for pytest's own folders, which are named when the first test asks for one.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", HOMES)
 # No test listens to the machine that it runs on.

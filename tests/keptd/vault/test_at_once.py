@@ -240,5 +240,5 @@ def _members(one: object) -> list[object]:
         return [*one.keys(), *one.values()]
     if isinstance(one, (list, tuple, set, frozenset)):
         return list(one)
-    slots = getattr(type(one), "__slots__", ()) if type(one).__module__.startswith("keptd.vault") else ()
+    slots = getattr(type(one), "__slots__", ()) if str(type(one).__module__).startswith("keptd.vault") else ()
     return [getattr(one, slot, None) for slot in slots]
