@@ -36,7 +36,7 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test that is marked `anyio` runs on both."""
     return str(request.param)
@@ -64,7 +64,17 @@ async def daemon(home: Path, anyio_backend: object) -> AsyncIterator[Daemon]:
         yield started
 
 
+@pytest.fixture(scope="module")
+async def lasting(anyio_backend: object) -> AsyncIterator[Daemon]:
+    """The same for all tests of a module, which begin with whatever the others have left behind."""
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder:
+        async with running(Path(folder)) as started:
+            yield started
+
+
 @pytest.fixture
-async def peer(daemon: Daemon) -> Peer:
+async def peer(daemon: Daemon) -> AsyncIterator[Peer]:
     """A raw connection to it."""
-    return await daemon.connect()
+    made = await daemon.connect()
+    yield made
+    await made.close()
