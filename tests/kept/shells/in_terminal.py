@@ -162,7 +162,8 @@ class Account:
     def end(self) -> None:
         """End all that runs in this account: its daemon, one that was begun a moment ago and has no lock yet, what
         would start another, and shells that outlived their terminal."""
-        while found := self._processes():
+        # What forks and ends while one looks is seen by neither name: it is looked for twice.
+        while found := self._processes() or self._processes():
             for pid in found:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
