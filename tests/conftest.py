@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from .places import HOMES
 # starts would as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+# Without bytecode each worker would compile all tests, and each process that a test starts all of kept. Those with an
+# environment of their own write it anyway.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Set for pytest's own folders, which are named when the first test asks for one.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", HOMES)
 # No test listens to the machine that it runs on.
