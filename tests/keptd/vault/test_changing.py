@@ -15,7 +15,7 @@ from tests.harness import Daemon, Peer
 
 from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, rows
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def opens(peer: Peer, password: str) -> bool:

@@ -17,7 +17,7 @@ from tests.harness import Daemon, Peer
 
 from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, rows, tampered
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def is_open(peer: Peer) -> bool:
