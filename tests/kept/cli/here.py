@@ -23,12 +23,12 @@ from .test_process import SECONDS, environment
 
 def kept_here(home: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
     """What a process would have ended with, and printed. Fails where it doesn't end by itself."""
-    out, err = (TextIOWrapper(BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    printed, told = BytesIO(), BytesIO()
+    out, err = (TextIOWrapper(stream, "utf-8", write_through=True) for stream in (printed, told))
     surroundings = {**environment(home), **more}
     with patch.dict(os.environ, surroundings, clear=True), redirect_stdout(out), redirect_stderr(err), _ends():
-        code = main(argv)
-    printed = [stream.buffer.getvalue().decode() for stream in (out, err) if isinstance(stream.buffer, BytesIO)]
-    return subprocess.CompletedProcess(argv, code, *printed)
+        code = main(list(argv))
+    return subprocess.CompletedProcess(argv, code, printed.getvalue().decode(), told.getvalue().decode())
 
 
 @contextmanager

@@ -19,6 +19,7 @@ TOO_LARGE = (None, -32006, "too_large")
 
 GET = b'{"jsonrpc":"2.0","method":"memory.get","id":%s,"params":{"key":%s}}'
 
+
 @pytest.fixture
 def daemon(lasting: Daemon) -> Daemon:
     """One daemon for all of it: whatever came before, it serves on."""
