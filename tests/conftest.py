@@ -15,10 +15,12 @@ import pytest
 from .harness import Daemon, Peer, running
 from .places import HOMES
 
-# A shell that starts the suite in the background has it ignore Ctrl-C and SIGQUIT, and every program that a test
-# starts would as well.
+# Whoever starts the suite in the background, or with nohup, has it ignore these, and every program that a test starts
+# would as well: what is handled is not ignored by a program that is started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 # Without bytecode each worker would compile all tests, and each process that a test starts all of kept. Those with an
 # environment of their own write it anyway.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
