@@ -64,6 +64,8 @@ class Account:
         (self.state / "config.toml").write_text("[storage]\nballast_bytes = 0\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
+        # Where it is missing, fish reads every manual page of the machine in the background, for many seconds.
+        (folder / ".data" / "fish" / "generated_completions").mkdir(parents=True)
         self.install()
         self.environ = {
             "PATH": f"{self.bin}:{os.environ['PATH']}",
