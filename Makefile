@@ -30,7 +30,7 @@ test: $(STAMP) ## run the whole suite, on two cores
 	$(PY) -m pytest -n $${KEPT_TEST_PROCESSES:-3} --dist worksteal
 
 crash: $(STAMP) ## kill a real daemon 50 times under load, and start it from 16 processes at once
-	KEPT_CRASH_ROUNDS=$${KEPT_CRASH_ROUNDS:-50} $(PY) -m pytest tests/crash
+	KEPT_CRASH_ROUNDS=$${KEPT_CRASH_ROUNDS:-50} $(PY) -m pytest tests/crash tests/keptd/backups/test_kill.py
 
 package: $(STAMP) ## install the wheel and the source tree with pip, pipx and uv, from the index, and run what comes of it
 	KEPT_PACKAGE=1 $(PY) -m pytest -n 2 tests/test_packaging.py
@@ -63,7 +63,7 @@ damage: $(STAMP) ## damage every page of a database and every byte of a backup i
 	KEPT_DAMAGE=all $(PY) -m pytest tests/keptd/backups/test_every_byte.py
 
 vault-proof: $(STAMP) ## plant 1,000 secrets and look for them everywhere, and change every bit of the vault's tables
-	KEPT_VAULT=all $(PY) -m pytest -n 2 tests/keptd/vault tests/test_canaries.py
+	KEPT_VAULT=all $(PY) -m pytest -n 2 tests/keptd/vault tests/kept/vault_run tests/test_canaries.py
 
 large: $(STAMP) ## show that a session of 200 MB takes no more memory than one of 20 MB
 	KEPT_LARGE=1 $(PY) -m pytest -s tests/keptd/sessions/test_memory.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,9 +15,16 @@ import pytest
 from .harness import Daemon, Peer, running
 from .places import HOMES
 
-# A shell that starts the suite in the background has it ignore Ctrl-C, and every program that a test starts would as
-# well.
+# Whoever starts the suite in the background, or with nohup, has it ignore these, and every program that a test starts
+# would as well: what is handled is not ignored by a program that is started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+# Without bytecode each worker would compile all tests, and each process that a test starts all of kept. Those with an
+# environment of their own write it anyway.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Set for pytest's own folders, which are named when the first test asks for one.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", HOMES)
 # No test listens to the machine that it runs on.
@@ -35,7 +43,7 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Every test that is marked `anyio` runs on both."""
     return str(request.param)
@@ -63,7 +71,17 @@ async def daemon(home: Path, anyio_backend: object) -> AsyncIterator[Daemon]:
         yield started
 
 
+@pytest.fixture(scope="module")
+async def lasting(anyio_backend: object) -> AsyncIterator[Daemon]:
+    """The same for all tests of a module, which begin with whatever the others have left behind."""
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder:
+        async with running(Path(folder)) as started:
+            yield started
+
+
 @pytest.fixture
-async def peer(daemon: Daemon) -> Peer:
+async def peer(daemon: Daemon) -> AsyncIterator[Peer]:
     """A raw connection to it."""
-    return await daemon.connect()
+    made = await daemon.connect()
+    yield made
+    await made.close()

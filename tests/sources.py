@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -60,7 +61,11 @@ def modules() -> dict[str, Module]:
         for package, folder in PACKAGES.items()
         for path in sorted((folder / package).rglob("*.py"))
     }
-    return {name: _module(name, path, paths) for name, path in paths.items()}
+    found = {name: _module(name, path, paths) for name, path in paths.items()}
+    # Millions of objects that stay: whoever collects or lists what the garbage collector knows would go through them.
+    gc.collect()
+    gc.freeze()
+    return found
 
 
 def under(prefix: str) -> list[Module]:

@@ -148,6 +148,8 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 
 def test_what_failed_until_the_manager_gave_it_up_is_started_again_when_it_is_told(service: UserManager) -> None:
+    service.write(f"{UNITS}/keptd.service.d/limit.conf", "[Unit]\nStartLimitBurst=3\n")
+    service.ask("daemon-reload")
     service.kept("daemon", "stop")
     service.write(".config/kept/config.toml", "limits = 1\n")
     first = service.kept("status", code=69).stderr

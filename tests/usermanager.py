@@ -116,10 +116,12 @@ class UserManager:
         return self.ask("show", f"--property={name}", "--value", unit)
 
     def until(self, name: str, value: str, unit: str = "keptd.service") -> None:
-        """Return when a property of a unit has this value."""
+        """Return when a property of a unit has this value. The manager tells nobody here, and each look is three
+        programs, which would take the time from what they wait for."""
         end = time.monotonic() + PATIENCE
         while (found := self.property(name, unit)) != value:
             assert time.monotonic() < end, f"{name} of {unit} is {found}, not {value}"
+            time.sleep(0.05)
 
     def write(self, path: str, text: str) -> None:
         """Write a file of that person's, below the home folder."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .test_process import kept
+from .here import kept_here
 
 DESTROYS = re.compile(
     r"\b(rm|delete|remove|drop|truncate|reset|shred|wipe|unlink|overwrite|dd|mkfs)\b|kill -(9|KILL)", re.IGNORECASE
@@ -30,10 +30,10 @@ class Diagnosis(NamedTuple):
 
 
 def doctor(home: Path, *argv: str, environ: Mapping[str, str] | None = None, ends_daemon: bool = False) -> Diagnosis:
-    """Run it in a process of its own; what it prints has to be sound, and it leaves the home as it is. Damage that its
+    """Run it; what it prints has to be sound, and it leaves the home as it is. Damage that its
     full check meets `ends_daemon`, as any that is met does."""
     before = contents(home)
-    printed = kept(home, "doctor", "--json", *argv, **(environ or {}))
+    printed = kept_here(home, "doctor", "--json", *argv, **(environ or {}))
     assert printed.stderr == ""
     told = json.loads(printed.stdout)
     assert told.keys() == {"verdict", "findings"}

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from kept.wire.event import Event
 from kept.wire.message import ListMessages, NewMessage, SendMessage
 from kept.wire.session import CreateSession, DeleteSession, GetSession, Session
 from tests.harness import Process
+from tests.places import HOMES
 
 from .terminal import SECONDS, Terminal
 from .test_process import environment
@@ -34,10 +36,16 @@ MANY = 2500
 with_less = pytest.mark.skipif(shutil.which("less") is None, reason="less is not installed: apt install less")
 
 
-@pytest.fixture
-def daemon(home: Path) -> Iterator[Process]:
-    with Process(home) as process:
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Process]:
+    """For all, each of whom has a session of its own."""
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder, Process(Path(folder)) as process:
         yield process
+
+
+@pytest.fixture
+def home(daemon: Process) -> Path:
+    return Path(daemon.paths.data_dir)
 
 
 @pytest.fixture
@@ -95,8 +103,8 @@ def test_messages_come_as_they_are_said_after_the_newest_that_there_were(
         assert process.communicate() == ("", "")
 
 
-def test_whoever_follows_is_there_and_a_restart_of_the_daemon_loses_nothing(home: Path) -> None:
-    with Process(home) as first:
+def test_whoever_follows_is_there_and_a_restart_of_the_daemon_loses_nothing() -> None:
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder, Process(home := Path(folder)) as first:
         environ = {"KEPT_HOME": first.paths.data_dir}
         with kept.connect("tester", environ=environ, start=False) as client:
             session = client.call(CreateSession(title="a talk"))

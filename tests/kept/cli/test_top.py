@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kept.client import Client
 from kept.wire.daemon import Clients, Status, Stop
 from kept.wire.memory import SetMemory
 from tests.harness import Process
+from tests.places import HOMES
 
 from .terminal import SECONDS, Terminal
 from .test_process import environment
@@ -25,8 +27,16 @@ from .test_process import kept as command_line
 TOP = ["-m", "kept", "top", "--interval", "0.2"]
 
 
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Process]:
+    """For all who only look."""
+    with tempfile.TemporaryDirectory(prefix="kept-", dir=HOMES) as folder, Process(Path(folder)) as process:
+        yield process
+
+
 @pytest.fixture
-def daemon(home: Path) -> Iterator[Process]:
+def fresh(home: Path) -> Iterator[Process]:
+    """One that nobody has used, and that may be stopped."""
     with Process(home) as process:
         yield process
 
@@ -86,8 +96,8 @@ def test_keys_that_send_several_characters_end_nothing(daemon: Process) -> None:
         here.until("the view", lambda picture: "CLIENT" in picture.text())
 
 
-def test_the_view_goes_on_and_tells_what_clients_do(daemon: Process) -> None:
-    with client(daemon, "an editor") as editor, terminal(daemon) as here:
+def test_the_view_goes_on_and_tells_what_clients_do(fresh: Process) -> None:
+    with client(fresh, "an editor") as editor, terminal(fresh) as here:
         here.shows("an editor")
         for number in range(20):
             editor.call(SetMemory(key=f"k{number}", value=number))
@@ -96,9 +106,9 @@ def test_the_view_goes_on_and_tells_what_clients_do(daemon: Process) -> None:
         assert picture.wide == []
 
 
-def test_it_is_one_client_and_says_who_it_is(daemon: Process) -> None:
+def test_it_is_one_client_and_says_who_it_is(fresh: Process) -> None:
     """The script's own connection has ended by then."""
-    with client(daemon, "tester") as tester, terminal(daemon) as here:
+    with client(fresh, "tester") as tester, terminal(fresh) as here:
         here.shows("kept top")
         assert [each.client for each in tester.call(Clients()).items] == ["tester", "kept top"]
 
@@ -124,8 +134,8 @@ def test_a_new_size_is_taken_at_once(daemon: Process) -> None:
         here.shows("every 60 s")
 
 
-def test_space_holds_the_view_still(daemon: Process) -> None:
-    with client(daemon, "writer") as writer, terminal(daemon) as here:
+def test_space_holds_the_view_still(fresh: Process) -> None:
+    with client(fresh, "writer") as writer, terminal(fresh) as here:
         here.shows("kept top")
         here.type(b" ")
         here.shows("held still")
@@ -158,10 +168,10 @@ def test_a_daemon_that_ends_is_waited_for_and_none_is_started(home: Path) -> Non
             assert here.tells("code") == 0
 
 
-def test_a_daemon_that_hangs_holds_up_no_key(daemon: Process) -> None:
-    with terminal(daemon) as here:
+def test_a_daemon_that_hangs_holds_up_no_key(fresh: Process) -> None:
+    with terminal(fresh) as here:
         here.shows("kept top")
-        daemon.popen.send_signal(signal.SIGSTOP)
+        fresh.popen.send_signal(signal.SIGSTOP)
         here.quiet()
         here.type(b"?")
         # Answered in the middle of a look: the look that fails is told.

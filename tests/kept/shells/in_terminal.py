@@ -23,6 +23,7 @@ from typing import Self
 import pytest
 
 from kept.holder import holder
+from tests.processes import await_end, has_variable
 
 SECONDS = 30
 """A deadline for what ends in less than a second unless it is broken."""
@@ -63,6 +64,8 @@ class Account:
         (self.state / "config.toml").write_text("[storage]\nballast_bytes = 0\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
+        # Where it is missing, fish reads every manual page of the machine in the background, for many seconds.
+        (folder / ".data" / "fish" / "generated_completions").mkdir(parents=True)
         self.install()
         self.environ = {
             "PATH": f"{self.bin}:{os.environ['PATH']}",
@@ -159,11 +162,24 @@ class Account:
                 assert ended, "a sender goes on"
 
     def end(self) -> None:
-        """End the daemon, and what would wait for another one."""
-        pid = self.daemon()
-        for each in (*self.senders(), *([pid] if pid is not None else ())):
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
+        """End all that runs in this account: its daemon, one that was begun a moment ago and has no lock yet, what
+        would start another, and shells that outlived their terminal."""
+        # What forks and ends while one looks is seen by neither name: it is looked for twice.
+        while found := self._processes() or self._processes():
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in found:
+                await_end(pid)
+
+    def _processes(self) -> list[int]:
+        """Whatever has this home in its environment."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if has_variable(process, f"KEPT_HOME={self.state}".encode(), str(self.state)):
+                    found.append(int(process.name))
+        return found
 
 
 class Terminal:

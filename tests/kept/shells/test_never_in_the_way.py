@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -108,8 +109,9 @@ def test_the_prompt_comes_without_a_word_where_kept_is_broken(
 
 @pytest.mark.parametrize("shell", EACH)
 def test_the_prompt_comes_on_a_full_disk(home: Path, shell: str) -> None:
-    with small_disk(home, "48m") as disk:
+    with small_disk(home, "48m") as disk, ExitStack() as stack:
         account = Account(home)
+        stack.callback(account.end)
         account.starts(shell, flags="--log-commands", after=SAYS[shell])
         with Terminal(account, shell) as terminal:  # Whatever files the shell itself has are made.
             terminal.prompt()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode, encodebytes, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kept.vault_run.forms import forms, text_of
 from kept.vault_run.scrub import CannotHide, Scrubber
+
+SOME = settings(max_examples=100 if os.environ.get("KEPT_VAULT") == "all" else 20)
+"""Of every one of these tests, which are the product of what writes a value and what stands around it."""
 
 SECRET = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=60)
 
@@ -49,6 +53,7 @@ def _small(encoded: str) -> bytes:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@SOME
 @given(secret=SECRET)
 def test_a_value_is_not_in_the_output_in_any_encoding(encoding: str, secret: str) -> None:
     encoded = ENCODINGS[encoding](secret)
@@ -59,6 +64,7 @@ def test_a_value_is_not_in_the_output_in_any_encoding(encoding: str, secret: str
     assert encoded not in out
 
 
+@SOME
 @given(
     secret=st.binary(min_size=8, max_size=40).map(bytes.hex), before=st.binary(max_size=5), after=st.binary(max_size=5)
 )
@@ -78,6 +84,7 @@ def test_a_command_as_powershell_takes_it_is_seen_through(secret: str, before: s
 @pytest.mark.parametrize(("columns", "width"), [(76, 57), (64, 48)], ids=["base64(1)", "openssl"])
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("behind", [b"", b"\n", b"\n# and what else is in the file"])
+@SOME
 @given(secret=st.binary(min_size=29, max_size=90).map(bytes.hex))
 def test_base64_in_lines_is_found_also_where_something_follows(
     columns: int, width: int, line_end: bytes, behind: bytes, secret: str

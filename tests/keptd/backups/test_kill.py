@@ -29,7 +29,8 @@ MOMENTS = (".partial-restore", ".partial-2", "2", ".partial-check")
 """What comes into the folder, one after the other: the copy that is checked, the copy of the present state in the
 making and done (then the database is replaced, and the copy made into a backup), and its check (then it has been)."""
 
-ROUNDS = 8
+ROUNDS = int(os.environ.get("KEPT_CRASH_ROUNDS", str(len(MOMENTS))))
+"""Each moment once, unless it is to be more."""
 
 
 @pytest.fixture

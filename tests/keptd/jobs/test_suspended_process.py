@@ -38,6 +38,7 @@ def starts(connection: socket.socket) -> list[datetime]:
 def wait_for(connection: socket.socket, count: int) -> list[datetime]:
     while len(found := starts(connection)) < count:
         assert ask(connection, "daemon.status")["uptime_seconds"] < PATIENCE, "the job does not run"
+        threading.Event().wait(INTERVAL / 10)
     return found
 
 

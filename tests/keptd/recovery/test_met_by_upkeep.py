@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import anyio
 import apsw
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ import pytest
 from keptd.recovery import DAMAGED, Marker
 from keptd.store.migrations import migrate
 from tests.damage import SETS, Kind, Sample, harm
-from tests.harness import PATIENCE, Process, request
+from tests.harness import PATIENCE, Process, request, running
 from tests.places import HOMES
 
 PLACES: tuple[tuple[str, Kind], ...] = (
@@ -90,15 +91,21 @@ def test_damage_ends_the_daemon_and_the_next_start_recovers(
             assert reply["error"]["data"]["type"] == "storage_failed"
         assert process.popen.wait(PATIENCE) == DAMAGED
     assert Marker(home).ending() == "damaged"
-    with Process(home) as process, process.connect() as connection:
-        storage = ask(connection, "daemon.status")["result"]["storage"]
+    anyio.run(_recovers, home, good)
+
+
+async def _recovers(home: Path, good: str) -> None:
+    async with running(home) as daemon:
+        daemon.expected |= {"recovering", "recovered"}
+        peer = await daemon.connect()
+        storage = (await peer.result("daemon.status"))["storage"]
         assert (storage["ending"], storage["is_checked"]) == ("damaged", True)
         assert storage["recovered"] == "Nothing was lost."
-        (event,) = ask(connection, "event.list", topics=["database"])["result"]["items"]
+        (event,) = (await peer.result("event.list", topics=["database"]))["items"]
         assert event["method"] == "recovery"
-        backups = ask(connection, "backup.list")["result"]["items"]
+        backups = (await peer.result("backup.list"))["items"]
         assert [(one["id"], one["problem"]) for one in backups] == [(good, None)]
-        assert ask(connection, "backup.create")["result"]["verified_at"]
+        assert (await peer.result("backup.create"))["verified_at"]
 
 
 def test_damage_that_the_backup_job_meets_thins_nothing_out(sample: Sample, protected: Protected, home: Path) -> None:

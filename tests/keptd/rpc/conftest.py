@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ from tests.harness import Daemon, Peer
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
         pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
         pytest.param(("trio", {}), id="trio"),
-    ]
+    ],
 )
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """The wire is also tested on the loop that the daemon runs on where it can."""
@@ -20,8 +22,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-async def other(daemon: Daemon, peer: Peer) -> Peer:
+async def other(daemon: Daemon, peer: Peer) -> AsyncIterator[Peer]:
     """A second connection, which must notice nothing."""
     second = await daemon.connect()
     await second.is_served()
-    return second
+    yield second
+    await second.close()

@@ -19,6 +19,13 @@ TOO_LARGE = (None, -32006, "too_large")
 
 GET = b'{"jsonrpc":"2.0","method":"memory.get","id":%s,"params":{"key":%s}}'
 
+
+@pytest.fixture
+def daemon(lasting: Daemon) -> Daemon:
+    """One daemon for all of it: whatever came before, it serves on."""
+    return lasting
+
+
 REFUSED = {
     "bad UTF-8 in a parameter": (GET % (b"1", b'"\xff\xfe"'), PARSE_ERROR),
     "bad UTF-8 in an id": (GET % (b'"\xff"', b'"k"'), PARSE_ERROR),
@@ -206,11 +213,13 @@ async def test_a_value_may_nest_up_to_the_limit_of_the_whole_message(
         value = b'{"a":' * (depth - 1) + b"{}" + b"}" * (depth - 1)
     else:
         value = b'[{"a":' * (depth // 2) + (b"[]" if depth % 2 else b"1") + b"}]" * (depth // 2)
-    await peer.send(b'{"jsonrpc":"2.0","id":1,"method":"memory.set","params":{"key":"deep","value":' + value + b"}}")
+    key = f"{depth} {ends.decode()}"
+    begin = b'{"jsonrpc":"2.0","id":1,"method":"memory.set","params":{"key":"%s","value":' % key.encode()
+    await peer.send(begin + value + b"}}")
     reply = await peer.receive()
     if taken:
         assert reply["result"]["version"] == 1
-        assert "result" in await peer.ask("memory.get", key="deep")
+        assert "result" in await peer.ask("memory.get", key=key)
     else:
         assert (reply["id"], reply["error"]["code"], reply["error"]["data"]["limit"]) == (None, -32006, 64)
 

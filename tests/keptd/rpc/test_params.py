@@ -115,7 +115,7 @@ def wrong(call: type[Call[Any]]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_no_refusal_and_no_log_line_quotes_a_value(daemon: Daemon, peer: Peer) -> None:
     for method, call in calls().items():
         for given in wrong(call) if method != "daemon.stop" else ():

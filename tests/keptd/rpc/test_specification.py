@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Peer, notification, request
+from tests.harness import Daemon, Peer, notification, request
 
 pytestmark = pytest.mark.anyio
 
@@ -88,6 +88,12 @@ EXAMPLES: list[tuple[str, str, Any]] = [
         None,
     ),
 ]
+
+
+@pytest.fixture
+def daemon(lasting: Daemon) -> Daemon:
+    """One for all examples."""
+    return lasting
 
 
 def outline(reply: dict[str, Any]) -> Outline:

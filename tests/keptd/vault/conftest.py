@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.harness import Daemon, Peer
 
-from .room import made
+from .room import made, quick
+
+
+@pytest.fixture
+def quick_passwords() -> Iterator[None]:
+    with quick():
+        yield
 
 
 @pytest.fixture

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import patch
 
+import anyio
 import apsw
+import pytest
+from cryptography.hazmat.primitives.kdf import argon2
 
 from keptd.store.database import open_reader
 from keptd.vault import store
 from keptd.vault.keyring import Keyring
 from keptd.vault.store import EntryRow
-from tests.harness import Daemon, Peer, StageClock, request, running
+from tests.harness import PATIENCE, Daemon, Peer, StageClock, request, running
 
 PASSWORD = "correct horse"
 OTHER = "battery staple"
@@ -60,6 +65,42 @@ async def accesses(peer: Peer, **filters: Any) -> list[tuple[str, str]]:
     await peer.result("memory.set", key="after what was handed over before", value=0)
     items = (await peer.result("vault.audit", limit=1000, **filters))["items"]
     return [(item["action"], item["outcome"]) for item in reversed(items)]
+
+
+class Gate:
+    """Holds a function that runs in a thread, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        self._real = getattr(module, name)
+        self._reached = threading.Event()
+        self._open = threading.Event()
+        monkeypatch.setattr(module, name, self._run)
+
+    def _run(self, *given: Any) -> Any:
+        self._reached.set()
+        assert self._open.wait(PATIENCE)
+        return self._real(*given)
+
+    async def reached(self) -> None:
+        assert await anyio.to_thread.run_sync(self._reached.wait, PATIENCE)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Derive keys from passwords without the memory that a search through passwords is to cost: a daemon takes no
+    cheaper parameters, and most of what a test does with passwords would be to wait for them. Other parameters still
+    give another key."""
+    real = argon2.Argon2id
+
+    def cheap(*, salt: bytes, length: int, iterations: int, lanes: int, memory_cost: int) -> argon2.Argon2id:
+        asked = f"{iterations} {memory_cost}".encode()
+        return real(salt=salt + asked, length=length, iterations=1, lanes=lanes, memory_cost=8 * lanes)
+
+    with patch.object(argon2, "Argon2id", cheap):
+        yield
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.harness import Daemon, Peer, request
 
 from .room import accesses, agent, keyring
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 @asynccontextmanager

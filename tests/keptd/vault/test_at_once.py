@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,9 @@ from kept.wire.vault import (
 )
 from keptd.vault import changing, inside, keys, opening, store
 from keptd.vault.keys import DataKey
-from tests.harness import PATIENCE
 from tests.reachable import reachable
 
+from .room import Gate
 from .strongbox import OTHER, PASSWORD, Strongbox, cheap, furnish, strongbox
 
 pytestmark = pytest.mark.anyio
@@ -58,27 +57,6 @@ def vault_id_of(box: Strongbox) -> str:
     header = store.header(box.store.inline)
     assert header is not None
     return header.id
-
-
-class Gate:
-    """Holds a function that runs in a thread, until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
-        self._real = getattr(module, name)
-        self._reached = threading.Event()
-        self._open = threading.Event()
-        monkeypatch.setattr(module, name, self._run)
-
-    def _run(self, *given: Any) -> Any:
-        self._reached.set()
-        assert self._open.wait(PATIENCE)
-        return self._real(*given)
-
-    async def reached(self) -> None:
-        assert await anyio.to_thread.run_sync(self._reached.wait, PATIENCE)
-
-    def open(self) -> None:
-        self._open.set()
 
 
 async def test_what_was_acknowledged_is_there_whoever_locks_and_unlocks(tmp_path: Path) -> None:
@@ -240,5 +218,5 @@ def _members(one: object) -> list[object]:
         return [*one.keys(), *one.values()]
     if isinstance(one, (list, tuple, set, frozenset)):
         return list(one)
-    slots = getattr(type(one), "__slots__", ()) if type(one).__module__.startswith("keptd.vault") else ()
+    slots = getattr(type(one), "__slots__", ()) if str(type(one).__module__).startswith("keptd.vault") else ()
     return [getattr(one, slot, None) for slot in slots]

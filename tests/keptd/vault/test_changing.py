@@ -19,7 +19,7 @@ from tests.harness import PATIENCE, Daemon, Peer, notification, request
 
 from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, keyring, made, progress_of, rows
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def opens(peer: Peer, password: str) -> bool:

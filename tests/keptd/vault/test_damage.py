@@ -25,6 +25,8 @@ from tests.rooms import ACTOR
 
 from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, tampered
 
+pytestmark = pytest.mark.usefixtures("quick_passwords")
+
 IDS = ("a", "b", "c")
 KEY = DataKey("the vault", 1)
 HEADER = Header("the vault", 0, b"salt", 20_000, 2, 1, b"wrapped", 1, None, None, 7, b"")

@@ -12,7 +12,7 @@ from tests.rooms import ACTOR
 
 from .room import accesses, disk, keyring
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def test_looks_that_come_one_after_the_other_go_together_and_in_order(daemon: Daemon, peer: Peer) -> None:

@@ -13,7 +13,7 @@ from tests.harness import Daemon, Peer
 
 from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made, rows, tampered
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 ABOUT = {"name": "mail", "category": "credential", "tags": ["b", "a", "b"], "metadata": {"user": "me"}}
 

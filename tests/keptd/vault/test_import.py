@@ -18,7 +18,7 @@ from .room import PASSWORD as OWN
 from .room import disk, guarded, keyring, made, progress_of, tampered
 from .test_file_vault import PASSWORD, as_javascript, vault
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from tests.harness import PATIENCE, Daemon, Peer, request
 
 from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, rows, tampered
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def is_open(peer: Peer) -> bool:

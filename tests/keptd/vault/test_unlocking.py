@@ -11,13 +11,13 @@ import apsw
 import msgspec
 import pytest
 
-from keptd.vault import opening, tries
+from keptd.vault import keys, opening, tries
 from keptd.vault.keys import DataKey
 from tests.harness import Daemon, Peer, request
 
-from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
+from .room import PASSWORD, Gate, accesses, agent, disk, guarded, keyring, made
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def state(peer: Peer) -> str:
@@ -141,11 +141,15 @@ async def test_the_status_says_until_when_it_is_open(daemon: Daemon, peer: Peer)
     assert (status["unlocked_at"], status["locks_at"], status["locks_by"]) == (None, None, None)
 
 
-async def test_who_hangs_up_while_a_password_is_tried_has_tried_it(daemon: Daemon, peer: Peer) -> None:
+async def test_who_hangs_up_while_a_password_is_tried_has_tried_it(
+    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = await daemon.connect()
+    gate = Gate(monkeypatch, keys, "derive_kek")
     await other.send(b'{"jsonrpc":"2.0","id":1,"method":"vault.unlock","params":{"password":"wrong"}}')
-    await daemon.until("it is being tried", keyring(daemon).deriving.locked)
+    await gate.reached()
     await other.close()
+    gate.open()
     await daemon.until("it was tried", lambda: not keyring(daemon).deriving.locked())
     assert (await peer.result("vault.status"))["failures"] == 1
 
