@@ -217,6 +217,8 @@ def _sealed(content: bytes) -> int:
     """A file in memory that nobody can change, to be read from its beginning."""
     made = os.memfd_create("kept", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
+        # It comes with rights for everybody, and programs such as ssh-add take no secret from a file like that.
+        os.fchmod(made, 0o400)
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(made, rest) :]

@@ -121,7 +121,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     agent_readable: bool
     agent_usable: bool
-    rights_withheld: bool
+    rights_withheld: bool = False
     """It had such rights in a backup that came back; they count as not given until `vault.update` gives them again."""
     created_at: Time
     updated_at: Time

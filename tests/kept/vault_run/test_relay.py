@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,14 @@ def test_a_secret_in_a_file_is_read_as_often_as_the_command_likes_and_cannot_be_
     )
     length = str(len(SECRET)).encode()
     assert done.stdout.split() == [length, length, length, b"sealed"]
+
+
+@pytest.mark.skipif(not shutil.which("ssh-add"), reason="needs ssh-add: apt-get install openssh-client")
+def test_a_program_that_takes_no_secret_from_a_file_for_everybody_takes_a_lent_one(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=SECONDS)
+    done = lent("ssh-agent", "ssh-add", "/dev/fd/3", added={}, files={3: key.read_text()})
+    assert (done.returncode, b"Identity added" in done.stderr) == (0, True)
 
 
 def test_a_secret_can_be_the_standard_input() -> None:

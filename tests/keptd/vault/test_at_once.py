@@ -27,6 +27,7 @@ from kept.wire.vault import (
 )
 from keptd.vault import changing, inside, keys, opening, store
 from keptd.vault.keys import DataKey
+from tests.harness import PATIENCE
 from tests.reachable import reachable
 
 from .room import Gate
@@ -174,8 +175,9 @@ async def test_a_lock_that_falls_shut_while_an_agent_waits_refuses_it(tmp_path: 
         await furnish(box)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, box)
-            while not (await box(ListRequests())).items:
-                await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(PATIENCE):
+                while not (await box(ListRequests())).items:
+                    await anyio.lowlevel.checkpoint()
             # The asking ends with its own time and the lock with nobody's use: the lock is first.
             box.config = type(box.config)(vault=type(box.config.vault)(idle_seconds=10))
             box.clock.advance(11)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keptd.vault import cipher, keys
+from keptd.vault import cipher, entries, keys
+from keptd.vault.entries import About
 from keptd.vault.keys import FLOOR, DataKey, KdfParameters
 
 SALT = b"s" * keys.SALT_BYTES
@@ -132,3 +133,16 @@ def test_a_key_that_was_wiped_is_zeros_and_does_nothing() -> None:
     ):
         with pytest.raises(keys.Wiped):
             use()
+
+
+def test_no_nonce_is_used_twice_under_one_key() -> None:
+    key = bytes(cipher.KEY_BYTES)
+    assert len({cipher.seal(key, b"the same", b"bound to the same")[: cipher.NONCE_BYTES] for _ in range(1000)}) == 1000
+
+
+def test_an_entry_that_is_sealed_again_shares_no_nonce_with_itself() -> None:
+    about = About("n", "c", (), {}, False, False, 0, 0)
+    data_key = DataKey("vault", 1)
+    rows = [entries.seal(data_key, "entry", 1, about, b"1") for _ in range(100)]
+    nonces = {sealed[: cipher.NONCE_BYTES] for row in rows for sealed in (row.about, row.value_mark)}
+    assert len(nonces) == 200

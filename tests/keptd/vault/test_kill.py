@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 from contextlib import closing
@@ -24,6 +25,7 @@ from kept.wire.vault import (
     StoreSecret,
     UnlockVault,
 )
+from tests.crash.homes import Home
 from tests.crash.homes import home as home_of
 from tests.harness import request
 
@@ -49,20 +51,39 @@ def test_a_daemon_that_is_killed_while_it_changes_its_keys_loses_nothing(home: P
     with home_of(home, **SETTINGS) as made, made.connect() as client:
         client.call(InitVault(password=PASSWORD))
         client.batch([StoreSecret(name=f"n{number}", value=number) for number in range(ENTRIES)])
-        password = PASSWORD
-        for number in range(ROUNDS):
-            former, new = password, OTHER if password == PASSWORD else PASSWORD
-            call: ChangePassword | RotateKey = RotateKey(password=former)
-            if number % 3 < 2:
-                call = ChangePassword(password=former, new_password=new)
-            with closing(socket.socket(socket.AF_UNIX)) as doomed:
-                doomed.connect(made.paths.socket)
-                doomed.sendall(request(1, call.method, **msgspec.structs.asdict(call)) + b"\n")
-                # So that it is at another step each time.
-                for _ in range(number * 7 % 40):
-                    client.call(Ping())
-                made.end(signal.SIGKILL)
-            password = unlocked(client, former, new)
-            assert client.call(StatusOfVault()).entries == ENTRIES
-            for entry in client.call(ListSecrets(limit=100)).items:
-                assert client.call(RetrieveSecret(id=entry.id)).value == int(entry.name[1:])
+        password, new = PASSWORD, OTHER
+        for method in (ChangePassword, RotateKey):
+            whole, password, new = _changed(made, client, method, password, new, None)
+            for number in range(ROUNDS):
+                # From the first moment to the last, as far as what else the daemon serves meanwhile is a measure.
+                _, password, new = _changed(made, client, method, password, new, whole * number // ROUNDS)
+                assert client.call(StatusOfVault()).entries == ENTRIES
+                for entry in client.call(ListSecrets(limit=100)).items:
+                    assert client.call(RetrieveSecret(id=entry.id)).value == int(entry.name[1:])
+
+
+def _changed(
+    made: Home, client: Client, method: type[ChangePassword | RotateKey], password: str, new: str, most: int | None
+) -> tuple[int, str, str]:
+    """Begin to change the key or the password, and kill the daemon after so many pings, or after the reply where that
+    comes before. How many pings there were, the password that works, and the other."""
+    call: ChangePassword | RotateKey
+    call = RotateKey(password=password) if method is RotateKey else ChangePassword(password=password, new_password=new)
+    version = client.call(StatusOfVault()).key_version
+    with closing(socket.socket(socket.AF_UNIX)) as doomed:
+        doomed.connect(made.paths.socket)
+        doomed.sendall(request(1, call.method, **msgspec.structs.asdict(call)) + b"\n")
+        pings, told = 0, b""
+        while not (is_done := b'"result"' in told) and pings != most:
+            if select.select([doomed], [], [], 0)[0]:
+                told += doomed.recv(65_536)
+            client.call(Ping())
+            pings += 1
+        made.end(signal.SIGKILL)
+    works = unlocked(client, password, new)
+    if is_done:
+        # What was acknowledged outlasts the kill.
+        assert (works, client.call(StatusOfVault()).key_version) == (
+            (password, version + 1) if method is RotateKey else (new, version)
+        )
+    return pings, works, new if works == password else password
