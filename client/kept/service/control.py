@@ -242,6 +242,9 @@ class Service:
         ]
         own = [path for unit in units if files and os.path.isdir(path := os.path.join(place, f"{unit.name}.d"))]
         notes += [f"{path} holds settings of yours (systemctl --user edit), and is left" for path in own]
+        if files and linger.lingers():
+            # Other services may need it, and kept may not have been who enabled it.
+            notes.append(f"your services still run from boot on; {linger.UNDO} ends that")
         return Change(
             service=self.name,
             supervised=not obstacle,
@@ -325,6 +328,10 @@ class Service:
     def enable_linger(self, *, dry_run: bool) -> Change:
         """Have logind keep the user's manager from boot on. Raises `Conflict` where it refuses, or there is none."""
         return linger.enable(self.name, self._environ, dry_run=dry_run)
+
+    def disable_linger(self, *, dry_run: bool) -> Change:
+        """Have logind keep the user's manager no longer than a session. Raises as `enable_linger` does."""
+        return linger.disable(self.name, self._environ, dry_run=dry_run)
 
     def end(self, pid: int) -> str:
         """End the daemon `pid` of the home, which does not answer, as `kept.holding.end` does."""
