@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 from ..agent import named
+from ..calls import Keys, plan
 from ..client import Client
-from ..faults import Fault, NoDaemon, NoReply
+from ..faults import ConnectionLost, Fault, NoDaemon, NoReply
 from ..frames import MESSAGE_BYTES
 from ..holder import has_home
 from ..paths import BadPlace, Paths, find
 from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
-from ..thin import REFUSED, Refusal
+from ..thin import REFUSED, UNKNOWN, Refusal
 from ..trust import Untrusted
 from ..version import VERSION, differing
 from ..wire import Call
@@ -61,8 +62,9 @@ OF_DAEMON_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
+def main(argv: Sequence[str], key: str | None = None) -> int:
+    """Run a command line; the exit code. Ctrl-C and a closed pipe pass through. With a `key` it is run again, as
+    `kept.cli.main` has it."""
     surface = _surface(argv)
     if is_private(argv):
         from .guarded import guard  # noqa: PLC0415 - only for what is secret
@@ -74,9 +76,10 @@ def main(argv: Sequence[str]) -> int:
         _may_start(argv),
         surface.err if draws else None,
         of_daemon=in_order(argv)[:1] == ["daemon"],
+        again=None if key is None else Keys(key),
     )
     try:
-        return run(argv, process, surface.at_home(process))
+        code = run(argv, process, surface.at_home(process))
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
@@ -84,8 +87,16 @@ def main(argv: Sequence[str]) -> int:
         tell(surface, str(refusal), "", {"type": "output"})
         return refusal.code
     except (Fault, Untrusted) as fault:
-        tell(surface, str(fault), _step(fault, process), {"type": "no_daemon"})
+        step = _step(fault, process)
+        if key is not None:
+            step = " ".join(filter(None, (step, f"{UNKNOWN.capitalize()}.")))
+        tell(surface, str(fault), step, {"type": "no_daemon"})
         return NO_DAEMON
+    else:
+        if key is not None and code == REFUSED:
+            # It may have met what the first try has left: what is to be deleted is gone.
+            surface.note(f"note: this was a second try, as the first got no answer: {UNKNOWN}")
+        return code
     finally:
         process.close()
 
@@ -125,11 +136,14 @@ class Process:
         draw: Callable[[str], object] | None = None,
         *,
         of_daemon: bool = False,
+        again: Keys | None = None,
     ) -> None:
         """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
         there is none. On it the first call says where the daemon is of another version, unless the command is
-        `of_daemon`: such a one asks for nothing that takes its time, and is no cure if it waits."""
+        `of_daemon`: such a one asks for nothing that takes its time, and is no cure if it waits. `again` has the keys
+        under which the command was sent before."""
         self._draw = draw
+        self._again = again
         self._tells_version = not of_daemon
         self._reply_seconds = OF_DAEMON_SECONDS if of_daemon else REPLY_SECONDS
         # What is asked of a daemon that runs is not asked of the next.
@@ -158,7 +172,11 @@ class Process:
         return None if name is None else Hello(client=name)
 
     def __call__(self, call: Call[R], /) -> R:
-        """Ask the daemon."""
+        """Ask the daemon. Raises `ConnectionLost` for what may have been done before and can't be repeated."""
+        if self._again is not None:
+            if not plan(type(call)).repeatable:
+                raise ConnectionLost(f"the connection ended before the answer, and {call.method} can't be repeated")
+            call = self._again.put_on(call)
         with _reaching():
             self._open()
             if self._draw is None:

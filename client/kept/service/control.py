@@ -33,6 +33,9 @@ _ITS_OWN = "Keep what you need of it elsewhere; --force then removes it."
 _EXITED = "1"
 """CLD_EXITED of waitid(2): it ended by itself, and by no signal."""
 
+_NO_REFUSAL = ("", "success", "signal", "core-dump", "watchdog")
+"""Results of a run that did not end by itself, and whose last words are no reason."""
+
 _WITH_MANAGER = ("active", "activating", "reloading", "deactivating")
 """States of a service that the manager has a process of, or is about to."""
 
@@ -321,7 +324,7 @@ class Service:
             state = self.state() if self.is_installed() else None
         except (BadPlace, Conflict):
             return ""
-        if state is None or state.result in ("", "success"):
+        if state is None or state.result in _NO_REFUSAL:
             return ""
         return state.told or (_TOO_OFTEN if state.result == "start-limit-hit" else "")
 
