@@ -103,3 +103,12 @@ async def test_a_key_of_the_callers_own_counts_before_that_of_its_command(loaded
     await loaded.result("cli.run", argv=argv, key="one")
     await loaded.result("cli.run", argv=argv, key="two")
     assert len((await loaded.result("action.list"))["items"]) == 1
+
+
+async def test_an_agent_that_may_not_is_told_kindly_whom_to_ask(loaded: Peer) -> None:
+    backup = await loaded.result("backup.create")
+    await loaded.result("daemon.hello", client="claude", kind="agent")
+    for verb, what in (("restore", "go back to a backup"), ("delete", "delete backups")):
+        refused = await loaded.result("cli.run", argv=["backup", verb, backup["id"]])
+        assert refused["code"] == 1
+        assert refused["err"] == f"kept: an agent doesn't {what}\nhint: Ask a person to do it.\n"
