@@ -1,22 +1,19 @@
-"""The command line in a process of its own: its streams, its connection, and what becomes of a daemon that isn't
-there."""
+"""The command line in a process of its own: its connection, and what becomes of a daemon that isn't there."""
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from ..agent import named
 from ..calls import Keys, plan
 from ..client import Client
 from ..faults import ConnectionLost, Fault, NoDaemon, NoReply
-from ..frames import MESSAGE_BYTES
 from ..holder import has_home
 from ..paths import BadPlace, Paths, find
 from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
@@ -29,7 +26,8 @@ from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
 from .run import before_arguments, in_order, run, tell, tell_refusal
-from .surface import NO_DAEMON, USAGE, WITHOUT_END, Asked, Caller, Surface, UsageError
+from .streams import error_columns, surface_of, writer
+from .surface import NO_DAEMON, USAGE, Asked, Caller, UsageError
 from .text import clean
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ _LOOK_SECONDS = 0.02
 def main(argv: Sequence[str], key: str | None = None) -> int:
     """Run a command line; the exit code. Ctrl-C and a closed pipe pass through. With a `key` it is run again, as
     `kept.cli.main` has it."""
-    surface = _surface(argv)
+    surface = surface_of(argv)
     if is_private(argv):
         from .guarded import guard  # noqa: PLC0415 - only for what is secret
 
@@ -109,20 +107,7 @@ def is_private(argv: Sequence[str]) -> bool:
 
 def refused(argv: Sequence[str], error: dict[str, Any]) -> int:
     """Tell the error object with which the daemon answered a whole command line; the exit code."""
-    return tell_refusal(_surface(argv), from_wire(error), in_order(argv))
-
-
-def _surface(argv: Sequence[str]) -> Surface:
-    """This process's streams."""
-    return Surface(
-        _writer(sys.stdout),
-        _writer(sys.stderr),
-        columns=_columns() or WITHOUT_END,
-        terminal=sys.stdout.isatty(),
-        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
-        stdin=_read_stdin,
-        json="--json" in before_arguments(argv),
-    )
+    return tell_refusal(surface_of(argv), from_wire(error), in_order(argv))
 
 
 class Process:
@@ -195,7 +180,7 @@ class Process:
             return
         from ..bar import Bar  # noqa: PLC0415 - only for people
 
-        bar = Bar(self._draw, _error_columns)
+        bar = Bar(self._draw, error_columns)
         try:
             yield bar.show
         finally:
@@ -208,7 +193,7 @@ class Process:
 
         words = words_of(self._environ) if sys.stdout.isatty() else []
         if not words:
-            yield _writer(sys.stdout)
+            yield writer(sys.stdout)
             return
         draw, self._draw = self._draw, None
         try:
@@ -409,56 +394,3 @@ def _environment(argv: Sequence[str]) -> dict[str, str]:
         if name == "--socket" and (has_value or options[at + 1 :]):
             environment["KEPT_SOCKET"] = os.path.abspath(value if has_value else options[at + 1])
     return environment
-
-
-def _writer(stream: TextIO) -> _Writer:
-    if isinstance(stream, io.TextIOWrapper):
-        # As the thin script does: UTF-8, whatever the terminal's declared encoding.
-        stream.reconfigure(encoding="utf-8", errors="replace")
-    return _Writer(stream)
-
-
-class _Writer:
-    """Writes through, so that a program that reads `kept watch` sees each line when it comes. Raises `Refusal` where
-    standard output takes nothing, as on a full disk."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __call__(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as fault:
-            if self._stream is not sys.stdout:
-                return
-            # What the stream still holds would be written again at the end.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lasts to the end
-            raise Refusal(f"the output can't be written: {fault.strerror}", REFUSED) from None
-
-
-def _columns(stream: TextIO | None = None) -> int:
-    """The terminal's width; 0 where the output goes to none."""
-    try:
-        return os.get_terminal_size((stream or sys.stdout).fileno()).columns
-    except (OSError, ValueError):
-        return 0
-
-
-def _error_columns() -> int:
-    return _columns(sys.stderr) or 80
-
-
-def _read_stdin() -> str:
-    # The type has no None, yet that is what Python sets where the descriptor is closed.
-    if not sys.stdin:
-        raise UsageError("there is no standard input to read")
-    whole = sys.stdin.buffer.read(MESSAGE_BYTES + 1)
-    if len(whole) > MESSAGE_BYTES:
-        raise UsageError(f"standard input is longer than {MESSAGE_BYTES} bytes")
-    try:
-        return whole.decode()
-    except UnicodeDecodeError as fault:
-        raise UsageError(f"standard input is not UTF-8 (at byte {fault.start})") from None
