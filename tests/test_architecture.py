@@ -52,7 +52,8 @@ LAYERS = (
 """The daemon from the bottom to the top; the rooms belong to the sixth."""
 
 CLIENT_ONLY = (
-    *("kept.cli.process", "kept.cli.tour", "kept.cli.moments", "kept.cli.transfer", "kept.cli.session_files"),
+    *("kept.cli.process", "kept.cli.streams", "kept.cli.tour", "kept.cli.moments"),
+    *("kept.cli.transfer", "kept.cli.session_files"),
     *("kept.cli.pager", "kept.cli.logs", "kept.cli.asking", "kept.cli.unseen", "kept.cli.vault_folder"),
     *("kept.cli.consent", "kept.cli.guarded"),
     *("kept.cli.live", "kept.cli.screen", "kept.cli.dashboard", "kept.cli.grid", "kept.cli.samples"),

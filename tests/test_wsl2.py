@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -166,7 +167,77 @@ def test_a_login_without_a_home_folder_or_a_path_is_none_the_worse(login: Login)
     assert (done.returncode, done.stdout, done.stderr) == (0, "in\n", "")
 
 
+def at_a_terminal(login: Login, shell: str, *options: str) -> str:
+    """What a login says on the standard error of an interactive shell, which is a terminal."""
+    ours, theirs = pty.openpty()
+    words = [shell, "sh"] if shell == "busybox" else [shell]
+    done = subprocess.run(
+        [*words, *options, "-c", f". '{FOLDER}/login.sh'; . '{FOLDER}/login.sh'; echo in"],
+        env=login.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"in\n")
+    # Behind what the shell has said, so that reading it comes to an end.
+    os.write(theirs, b"end")
+    said = b""
+    while not said.endswith(b"end"):
+        said += os.read(ours, 65_536)
+    os.close(ours)
+    os.close(theirs)
+    return said.decode()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_person_at_a_terminal_is_told_once_that_kept_is_not_in_the_path(login: Login, shell: str) -> None:
+    (login.home / ".config" / "kept").mkdir(parents=True)
+    assert at_a_terminal(login, shell, "-i").count("kept: keptd was not started at login") == 1
+    assert "kept:" not in at_a_terminal(login, shell, "-i")
+    # It is there, and then gone again.
+    login.has("kept", "#!/bin/sh\n")
+    assert "kept:" not in at_a_terminal(login, shell, "-i")
+    login.until_settled()
+    (login.bin / "kept").unlink()
+    assert at_a_terminal(login, shell, "-i").count("kept: keptd was not started at login") == 1
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_that_no_person_types_into_says_nothing_of_a_missing_kept(login: Login, shell: str) -> None:
+    assert at_a_terminal(login, shell) == "end"
+    words = [shell, "sh"] if shell == "busybox" else [shell]
+    piped = login.run(*words, "-i", "-c", f". '{FOLDER}/login.sh'; echo in")
+    assert (piped.stdout, "kept:" in piped.stderr) == ("in\n", False)
+
+
 SET_UP = FOLDER / "without-systemd.sh"
+
+
+@pytest.mark.parametrize("added", ["", "umask 022\n"])
+def test_a_profile_that_was_made_for_the_line_goes_with_it_unless_something_else_is_in_it(
+    login: Login, added: str
+) -> None:
+    assert login.run("sh", SET_UP).returncode == 0
+    profile = login.home / ".profile"
+    profile.write_text(profile.read_text() + added)
+    assert login.run("sh", SET_UP, "--remove").returncode == 0
+    assert profile.exists() == bool(added)
+    assert not added or profile.read_text() == added
+    assert not (login.home / ".config" / "kept").exists()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_empty_profile_of_somebody_elses_stays(login: Login, *, link: bool) -> None:
+    profile = login.home / ".profile"
+    if link:
+        profile.symlink_to(login.home / "dotfiles")
+    else:
+        profile.touch()
+    assert login.run("sh", SET_UP).returncode == 0
+    assert login.run("sh", SET_UP, "--remove").returncode == 0
+    assert (profile.is_symlink(), profile.read_text()) == (link, "")
 
 
 def test_the_line_is_added_once_and_removed_without_a_trace(login: Login) -> None:

@@ -69,7 +69,7 @@ def main() -> NoReturn:
         try:
             code = _remote(sys.argv[1:])
         except Handover as handover:
-            _local(sys.argv[1:], handover.stdin)
+            _local(sys.argv[1:], handover)
         except Refusal as refusal:
             write(2, f"kept: {refusal}\n")
             code = refusal.code
@@ -101,16 +101,16 @@ def _fill_descriptors() -> None:
             os.set_inheritable(os.open(os.devnull, mode), True)
 
 
-def _local(argv: list[str], stdin: bytes | None) -> NoReturn:
-    """Run the command line here; `stdin` is what has been read of standard input."""
+def _local(argv: list[str], handover: Handover) -> NoReturn:
+    """Run the command line here."""
     from kept.cli import main as run  # noqa: PLC0415 - loads what the common path does without
 
     # Python has None for a stream that was closed when it began.
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lasts to the end
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
-    if stdin is not None:
-        sys.stdin = TextIOWrapper(BytesIO(stdin), encoding="utf-8")
-    code = run(argv)
+    if handover.stdin is not None:
+        sys.stdin = TextIOWrapper(BytesIO(handover.stdin), encoding="utf-8")
+    code = run(argv, handover.key)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -131,7 +131,8 @@ def _remote(argv: list[str]) -> int:
     if os.environ.get("KEPT_AGENT"):
         _introduce(connection)
     stdin = _read_stdin() if "-" in argv else None
-    reply = exchange(connection, request(argv, stdin), stdin)
+    key = os.urandom(16).hex()
+    reply = exchange(connection, request(argv, stdin, key), stdin, key)
     error = reply.get("error")
     if isinstance(error, dict):
         if reply.get("id") is None or error.get("code") in NOT_RUN:
@@ -168,7 +169,7 @@ def _introduce(connection: socket) -> None:
     from kept.agent import greeting, named  # noqa: PLC0415 - not for people
 
     name = named(os.environ)
-    if name and "error" in exchange(connection, greeting(name, GREETING), None):
+    if name and "error" in exchange(connection, greeting(name, GREETING)):
         connection.close()
         raise Handover
 

@@ -78,11 +78,31 @@ def new_key() -> str:
     return f"{time.time_ns() // 1000:016x}{os.urandom(10).hex()}"
 
 
-def with_key(call: Call[R]) -> Call[R]:
+def with_key(call: Call[R], make: Callable[[], str] = new_key) -> Call[R]:
     """A call that can have an idempotency key and has none, with one; any other as it is."""
     if plan(type(call)).is_keyed and getattr(call, _KEY) is None:
-        return msgspec.structs.replace(call, **{_KEY: new_key()})
+        return msgspec.structs.replace(call, **{_KEY: make()})
     return call
+
+
+class Keys:
+    """The idempotency keys of a command line, made from one: run again, it counts once.
+
+    They go by order and not by content. Where the second run goes another way than the first, since it finds what that
+    has left, a key meets another request than before, which is refused; by content, a change could be made twice.
+    """
+
+    def __init__(self, first: str) -> None:
+        self._first = first
+        self._number = 0
+
+    def put_on(self, call: Call[R]) -> Call[R]:
+        """As `with_key`, with the next of them."""
+        return with_key(call, self._next)
+
+    def _next(self) -> str:
+        self._number += 1
+        return f"{self._first}-{self._number}"
 
 
 def request(number: int, call: Call[Any], head: bytes) -> bytes:

@@ -58,11 +58,19 @@ class Refusal(Exception):
 
 
 class Handover(Exception):
-    """`kept.cli` has to run here, as nothing was done yet; what was read of standard input is in `stdin`."""
+    """`kept.cli` has to run here; what was read of standard input is in `stdin`.
 
-    def __init__(self, stdin: bytes | None = None) -> None:
+    Nothing was done yet, unless there is a `key`: then the request with that key was sent, and never answered.
+    """
+
+    def __init__(self, stdin: bytes | None = None, key: str | None = None) -> None:
         super().__init__()
         self.stdin = stdin
+        self.key = key
+
+
+class _Ended(Exception):
+    """The connection, before there was an answer."""
 
 
 def reach() -> socket:
@@ -89,10 +97,13 @@ def _connect_to(path: str) -> socket:
     return connection
 
 
-def request(argv: list[str], stdin: bytes | None) -> bytes:
-    """The line that has the daemon run `argv`, with what this terminal is like; `stdin` is what `-` reads."""
+def request(argv: list[str], stdin: bytes | None, key: str | None = None) -> bytes:
+    """The line that has the daemon run `argv`, with what this terminal is like; `stdin` is what `-` reads. `key`, of
+    hexadecimal digits, has it know what it has done already when it is asked again."""
     quote = encode_basestring_ascii
     params = [f'"argv":[{",".join(map(quote, argv))}]']
+    if key is not None:
+        params.append(f'"key":"{key}"')
     if os.isatty(1):
         params.append(f'"columns":{columns()}')
         if not os.environ.get("NO_COLOR"):
@@ -153,22 +164,15 @@ class _Wait:
             raise Refusal(f"the daemon has not answered for {QUIET_SECONDS * QUIET_MOST} seconds; {UNKNOWN}", NO_DAEMON)
 
 
-def exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[str, Any]:
+def exchange(connection: socket, request: bytes, stdin: bytes | None = None, key: str | None = None) -> dict[str, Any]:
     """Send the request and return the reply.
 
     A request that could not be sent whole was not carried out, so `kept.cli` may run it. One that was sent and never
-    answered may have been, so it is not repeated: that could store something twice.
+    answered may have been: `kept.cli` repeats of it what can be repeated, with the keys that are made from its `key`.
     """
     wait = _Wait()
-    rest = memoryview(request)
-    while rest:
-        try:
-            rest = rest[connection.send(rest) :]
-            wait.times = 0
-        except TimeoutError:
-            wait.again()
-        except OSError:
-            raise Handover(stdin) from None
+    if not _send(connection, request, wait):
+        raise Handover(stdin)
     try:
         while True:
             for line in _receive(connection, wait).split(b"\n")[:-1]:
@@ -179,13 +183,33 @@ def exchange(connection: socket, request: bytes, stdin: bytes | None) -> dict[st
                         wait.draw(message.get("params"))
                 elif message.get("id") != PING:
                     return message
+    except _Ended:
+        why = _why()
+        if why:
+            raise Refusal(f"the connection ended before the answer; {why}{UNKNOWN}", NO_DAEMON) from None
+        connection.close()
+        raise Handover(stdin, key) from None
     finally:
         # Ctrl-C too comes this way: what it closes, the connection, has the daemon give up what it can.
         wait.clear()
 
 
+def _send(connection: socket, request: bytes, wait: _Wait) -> bool:
+    """Whether it could be sent whole."""
+    rest = memoryview(request)
+    while rest:
+        try:
+            rest = rest[connection.send(rest) :]
+            wait.times = 0
+        except TimeoutError:
+            wait.again()
+        except OSError:
+            return False
+    return True
+
+
 def _receive(connection: socket, wait: _Wait) -> bytes:
-    """One or more whole lines. While none comes, the daemon is asked now and then whether it lives."""
+    """One or more whole lines. While none comes, the daemon is asked now and then whether it lives. Raises `_Ended`."""
     parts: list[bytes] = []
     size = 0
     while not parts or not parts[-1].endswith(b"\n"):
@@ -199,9 +223,10 @@ def _receive(connection: socket, wait: _Wait) -> bytes:
             part = b""
         wait.times = 0
         size += len(part)
-        if not part or size > REPLY_BYTES:
-            what = "its answer is too long" if part else "the connection ended before the answer"
-            raise Refusal(f"{what}; {'' if part else _why()}{UNKNOWN}", NO_DAEMON)
+        if not part:
+            raise _Ended
+        if size > REPLY_BYTES:
+            raise Refusal(f"its answer is too long; {UNKNOWN}", NO_DAEMON)
         parts.append(part)
     return b"".join(parts)
 

@@ -11,6 +11,8 @@ mark='# kept at login'
 # What is in the path is quoted for the shell that reads it: ' becomes '\''.
 quoted=$(printf '%s\n' "$script" | sed "s/'/'\\\\''/g")
 line="[ ! -r '$quoted' ] || . '$quoted' $mark"
+# Behind the line in a profile that was made for it, which then goes with it.
+made=', which made this file'
 
 # The files that login shells read: bash the first of the three that is there, zsh a file of its own.
 profiles() {
@@ -39,7 +41,12 @@ set_up() {
             if [ -s "$profile" ] && [ -n "$(tail -c 1 "$profile")" ]; then
                 echo >>"$profile"
             fi
-            printf '%s\n' "$line" >>"$profile"
+            # Behind a symbolic link that leads nowhere yet, the file is somebody else's.
+            if [ -e "$profile" ] || [ -L "$profile" ]; then
+                printf '%s\n' "$line" >>"$profile"
+            else
+                printf '%s\n' "$line$made" >"$profile"
+            fi
             echo "$profile: added a line that reads $script"
         fi
     done
@@ -49,14 +56,21 @@ set_up() {
 remove() {
     profiles | while IFS= read -r profile; do
         if [ -f "$profile" ] && grep -qF "$mark" "$profile"; then
-            # Written into the file that is there, which keeps its mode and whatever links to it.
             rest=$(grep -vF "$mark" "$profile" || :)
-            printf '%s' "${rest:+$rest
+            if [ -z "$rest" ] && [ ! -L "$profile" ] && grep -qF "$mark$made" "$profile"; then
+                rm "$profile"
+                echo "$profile: removed, since it held nothing but the line"
+            else
+                # Written into the file that is there, which keeps its mode and whatever links to it.
+                printf '%s' "${rest:+$rest
 }" >"$profile"
-            echo "$profile: removed the line"
+                echo "$profile: removed the line"
+            fi
         fi
     done
-    rm -f "$script"
+    rm -f "$script" "$folder/login.told"
+    # Where it holds nothing else.
+    rmdir "$folder" 2>/dev/null || :
     echo "keptd no longer starts at login; every command starts it when it is needed."
 }
 

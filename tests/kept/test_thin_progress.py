@@ -161,12 +161,12 @@ def test_ctrl_c_leaves_a_clean_line_and_ends_the_connection(start: Start, enviro
 
 
 def test_a_refusal_is_told_on_a_clean_line(start: Start, environment: dict[str, str]) -> None:
-    start(sends(COPYING))  # and ends the connection
+    start(sends(COPYING, b"no answer of kept's\n"))
     with terminal(environment, "backup", "create") as (script, shown):
         script.communicate(timeout=SECONDS)
         shown.until("never")
     assert script.returncode == 69
-    assert shown.frames[1].startswith("kept: the connection ended")
+    assert shown.frames[1].startswith("kept: what listens on the socket")
 
 
 def test_absurd_progress_harms_no_terminal(start: Start, environment: dict[str, str]) -> None:

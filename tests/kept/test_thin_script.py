@@ -211,14 +211,6 @@ def test_a_daemon_that_stays_silent_is_given_up(run: Run, tmp_path: Path, stdin:
     assert b"has not answered" in done.stderr
 
 
-def test_a_command_whose_answer_is_lost_is_not_run_again(start: Start, run: Run) -> None:
-    server = start(lambda connection: None)
-    done = run("remember", "this")
-    assert (done.returncode, done.stdout) == (69, b"")
-    assert b"may have been carried out" in done.stderr
-    assert len(server.received) == 1
-
-
 @pytest.mark.parametrize(
     "reply", [b"HTTP/1.1 400 Bad Request\n", b"[1]\n", b"\xff\n", b"[" * 100_000 + b"\n"], ids=range(4)
 )

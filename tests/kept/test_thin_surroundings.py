@@ -83,7 +83,7 @@ def test_bare_kept_on_a_new_home_is_a_usage_error_with_help(run: Run, tmp_path: 
 BROKEN = """
 import sys, types
 cli = types.ModuleType("kept.cli")
-def run(argv):
+def run(argv, key):
     raise ValueError("private")
 cli.main = run
 sys.modules["kept.cli"] = cli

@@ -16,8 +16,10 @@ SECONDS = 20
 SCRIPT = """
 import sys, types
 cli = types.ModuleType("kept.cli")
-def run(argv):
+def run(argv, key):
     sys.stdout.write("local " + " ".join(argv))
+    if key is not None:
+        sys.stdout.write(" key=" + key)
     if "-" in argv:
         sys.stdout.write(" stdin=" + sys.stdin.read())
     return 7
@@ -50,10 +52,19 @@ class Server:
 
     @property
     def params(self) -> Any:
+        """What the one request asks for, but for its key."""
+        return {name: value for name, value in self._asked().items() if name != "key"}
+
+    @property
+    def key(self) -> str:
+        """The key of the one request."""
+        return str(self._asked()["key"])
+
+    def _asked(self) -> dict[str, Any]:
         (line,) = self.received
         request = json.loads(line)
         assert (request["jsonrpc"], request["method"]) == ("2.0", "cli.run")
-        return request["params"]
+        return dict(request["params"])
 
     def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)

@@ -43,11 +43,12 @@ def answer(request: RunCommand, call: Caller) -> CommandResult:
     return CommandResult(code=code, out="".join(out), err="".join(err))
 
 
-def main(argv: list[str]) -> int:
-    """Run a command line in this process, with a connection of its own; the exit code."""
+def main(argv: list[str], key: str | None = None) -> int:
+    """Run a command line in this process, with a connection of its own; the exit code. `key` is that of a request by
+    which the daemon was asked to run it, and which was never answered: what can't be repeated is not done then."""
     from .process import main as run_here  # noqa: PLC0415 - the daemon has no use for it
 
-    return run_here(argv)
+    return run_here(argv, key)
 
 
 def refused(argv: list[str], error: dict[str, Any]) -> int:

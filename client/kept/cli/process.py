@@ -1,26 +1,24 @@
-"""The command line in a process of its own: its streams, its connection, and what becomes of a daemon that isn't
-there."""
+"""The command line in a process of its own: its connection, and what becomes of a daemon that isn't there."""
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from ..agent import named
+from ..calls import Keys, plan
 from ..client import Client
-from ..faults import Fault, NoDaemon, NoReply
-from ..frames import MESSAGE_BYTES
+from ..faults import ConnectionLost, Fault, NoDaemon, NoReply
 from ..holder import has_home
 from ..introduced import BadAgent, hello_of, introducing
 from ..paths import BadPlace, Paths, find
 from ..settings import PATIENCE_SECONDS, REPLY_SECONDS, Settings
-from ..thin import REFUSED, Refusal
+from ..thin import REFUSED, UNKNOWN, Refusal
 from ..trust import Untrusted
 from ..version import VERSION, differing
 from ..wire import Call
@@ -29,7 +27,8 @@ from ..wire.errors import KeptError, from_wire
 from ..wire.event import Event, Lost
 from .registry import find as find_command
 from .run import before_arguments, in_order, run, tell, tell_refusal
-from .surface import NO_DAEMON, USAGE, WITHOUT_END, Asked, Caller, Surface, UsageError
+from .streams import error_columns, surface_of, writer
+from .surface import NO_DAEMON, USAGE, Asked, Caller, UsageError
 from .text import clean
 
 if TYPE_CHECKING:
@@ -62,9 +61,10 @@ OF_DAEMON_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run a command line; the exit code. Ctrl-C and a closed pipe pass through."""
-    surface = _surface(argv)
+def main(argv: Sequence[str], key: str | None = None) -> int:
+    """Run a command line; the exit code. Ctrl-C and a closed pipe pass through. With a `key` it is run again, as
+    `kept.cli.main` has it."""
+    surface = surface_of(argv)
     if is_private(argv):
         from .guarded import guard  # noqa: PLC0415 - only for what is secret
 
@@ -75,9 +75,10 @@ def main(argv: Sequence[str]) -> int:
         _may_start(argv),
         surface.err if draws else None,
         of_daemon=in_order(argv)[:1] == ["daemon"],
+        again=None if key is None else Keys(key),
     )
     try:
-        return run(argv, process, surface.at_home(process))
+        code = run(argv, process, surface.at_home(process))
     except BadPlace as fault:
         tell(surface, str(fault), "", {"type": "usage"})
         return USAGE
@@ -88,8 +89,16 @@ def main(argv: Sequence[str]) -> int:
         tell(surface, str(refusal), "", {"type": "output"})
         return refusal.code
     except (Fault, Untrusted) as fault:
-        tell(surface, str(fault), _step(fault, process), {"type": "no_daemon"})
+        step = _step(fault, process)
+        if key is not None:
+            step = " ".join(filter(None, (step, f"{UNKNOWN.capitalize()}.")))
+        tell(surface, str(fault), step, {"type": "no_daemon"})
         return NO_DAEMON
+    else:
+        if key is not None and code == REFUSED:
+            # It may have met what the first try has left: what is to be deleted is gone.
+            surface.note(f"note: this was a second try, as the first got no answer: {UNKNOWN}")
+        return code
     finally:
         process.close()
 
@@ -102,20 +111,7 @@ def is_private(argv: Sequence[str]) -> bool:
 
 def refused(argv: Sequence[str], error: dict[str, Any]) -> int:
     """Tell the error object with which the daemon answered a whole command line; the exit code."""
-    return tell_refusal(_surface(argv), from_wire(error), in_order(argv))
-
-
-def _surface(argv: Sequence[str]) -> Surface:
-    """This process's streams."""
-    return Surface(
-        _writer(sys.stdout),
-        _writer(sys.stderr),
-        columns=_columns() or WITHOUT_END,
-        terminal=sys.stdout.isatty(),
-        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
-        stdin=_read_stdin,
-        json="--json" in before_arguments(argv),
-    )
+    return tell_refusal(surface_of(argv), from_wire(error), in_order(argv))
 
 
 class Process:
@@ -129,11 +125,14 @@ class Process:
         draw: Callable[[str], object] | None = None,
         *,
         of_daemon: bool = False,
+        again: Keys | None = None,
     ) -> None:
         """A daemon that is started gets `environ`. `draw` writes to the terminal that progress is shown on; None where
         there is none. On it the first call says where the daemon is of another version, unless the command is
-        `of_daemon`: such a one asks for nothing that takes its time, and is no cure if it waits."""
+        `of_daemon`: such a one asks for nothing that takes its time, and is no cure if it waits. `again` has the keys
+        under which the command was sent before."""
         self._draw = draw
+        self._again = again
         self._tells_version = not of_daemon
         self._reply_seconds = OF_DAEMON_SECONDS if of_daemon else REPLY_SECONDS
         # What is asked of a daemon that runs is not asked of the next.
@@ -162,7 +161,11 @@ class Process:
         return None if name is None else Hello(client=name)
 
     def __call__(self, call: Call[R], /) -> R:
-        """Ask the daemon."""
+        """Ask the daemon. Raises `ConnectionLost` for what may have been done before and can't be repeated."""
+        if self._again is not None:
+            if not plan(type(call)).repeatable:
+                raise ConnectionLost(f"the connection ended before the answer, and {call.method} can't be repeated")
+            call = self._again.put_on(call)
         with _reaching(), introducing(self._environ):
             self._open()
             if self._draw is None:
@@ -181,7 +184,7 @@ class Process:
             return
         from ..bar import Bar  # noqa: PLC0415 - only for people
 
-        bar = Bar(self._draw, _error_columns)
+        bar = Bar(self._draw, error_columns)
         try:
             yield bar.show
         finally:
@@ -194,7 +197,7 @@ class Process:
 
         words = words_of(self._environ) if sys.stdout.isatty() else []
         if not words:
-            yield _writer(sys.stdout)
+            yield writer(sys.stdout)
             return
         draw, self._draw = self._draw, None
         try:
@@ -395,56 +398,3 @@ def _environment(argv: Sequence[str]) -> dict[str, str]:
         if name == "--socket" and (has_value or options[at + 1 :]):
             environment["KEPT_SOCKET"] = os.path.abspath(value if has_value else options[at + 1])
     return environment
-
-
-def _writer(stream: TextIO) -> _Writer:
-    if isinstance(stream, io.TextIOWrapper):
-        # As the thin script does: UTF-8, whatever the terminal's declared encoding.
-        stream.reconfigure(encoding="utf-8", errors="replace")
-    return _Writer(stream)
-
-
-class _Writer:
-    """Writes through, so that a program that reads `kept watch` sees each line when it comes. Raises `Refusal` where
-    standard output takes nothing, as on a full disk."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __call__(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as fault:
-            if self._stream is not sys.stdout:
-                return
-            # What the stream still holds would be written again at the end.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lasts to the end
-            raise Refusal(f"the output can't be written: {fault.strerror}", REFUSED) from None
-
-
-def _columns(stream: TextIO | None = None) -> int:
-    """The terminal's width; 0 where the output goes to none."""
-    try:
-        return os.get_terminal_size((stream or sys.stdout).fileno()).columns
-    except (OSError, ValueError):
-        return 0
-
-
-def _error_columns() -> int:
-    return _columns(sys.stderr) or 80
-
-
-def _read_stdin() -> str:
-    # The type has no None, yet that is what Python sets where the descriptor is closed.
-    if not sys.stdin:
-        raise UsageError("there is no standard input to read")
-    whole = sys.stdin.buffer.read(MESSAGE_BYTES + 1)
-    if len(whole) > MESSAGE_BYTES:
-        raise UsageError(f"standard input is longer than {MESSAGE_BYTES} bytes")
-    try:
-        return whole.decode()
-    except UnicodeDecodeError as fault:
-        raise UsageError(f"standard input is not UTF-8 (at byte {fault.start})") from None

@@ -350,7 +350,7 @@ def _service_lines(state: State) -> list[str]:
 
 def _lingering(*, lingers: bool) -> str:
     if lingers:
-        return "from boot on (lingering)"
+        return "from boot on (lingering; kept daemon disable-linger ends that)"
     return "while you are logged in (kept daemon enable-linger: from boot on)"
 
 

@@ -53,7 +53,16 @@ class EnableLinger(Struct, frozen=True, kw_only=True):
     """Have your services run from boot on, and after you have logged out.
 
     Without it your user manager, and the daemon with it, ends with your last session and begins with the next. Nothing
-    is lost by that; agents that work on without you would be without a daemon.
+    is lost by that; agents that work on without you would be without a daemon. `kept daemon disable-linger` undoes it.
+    """
+
+    dry_run: DryRun = False
+
+
+class DisableLinger(Struct, frozen=True, kw_only=True):
+    """Have your services end with your last session, and begin with the next: what is usual.
+
+    It is about all services of your user manager, not kept's alone, which is why `kept daemon uninstall` leaves it.
     """
 
     dry_run: DryRun = False
@@ -109,6 +118,12 @@ def enable_linger(wanted: EnableLinger, _: Caller, surface: Surface) -> int:
     )
 
 
+def disable_linger(wanted: DisableLinger, _: Caller, surface: Surface) -> int:
+    """Have the user manager end with its user's sessions."""
+    change = the_caller(surface).service().disable_linger(dry_run=wanted.dry_run)
+    return tell_change(change, surface, "your services end with your last session, as is usual")
+
+
 SERVICE = (
     Command(
         ("daemon", "install"),
@@ -128,4 +143,5 @@ SERVICE = (
         starts=False,
     ),
     Command(("daemon", "enable-linger"), EnableLinger, enable_linger, starts=False),
+    Command(("daemon", "disable-linger"), DisableLinger, disable_linger, starts=False),
 )

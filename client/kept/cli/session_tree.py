@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
+from msgspec import Struct
 
+from ..wire import Limit
 from ..wire.session import Branch, SessionTree, TreeOfSession
 from .markdown import STRONG, styled
 from .parse import Command
 from .render import show_json
 from .sessions import LEAST, title_of
 from .surface import FINE, Caller, Surface
-from .talk import session_id
+from .talk import SessionOrLast, session_id
 from .text import cells_of, clean, clip, counted
 
 
-def tree(wanted: TreeOfSession, call: Caller, surface: Surface) -> int:
+class DrawTree(Struct, frozen=True, kw_only=True):
+    """What a session came from, and what came of it.
+
+    At most `limit` ancestors and as many descendants; it says where there are more. Ask for one of the descendants to
+    see what is below it.
+    """
+
+    id: SessionOrLast
+    limit: Limit = 1000
+
+
+def tree(wanted: DrawTree, call: Caller, surface: Surface) -> int:
     """Draw where a session comes from, and what continues it."""
-    found = call(msgspec.structs.replace(wanted, id=session_id(wanted.id, call)))
+    found = call(TreeOfSession(id=session_id(wanted.id, call), limit=wanted.limit))
     if surface.json:
         show_json(found, surface)
         return FINE
@@ -72,7 +84,7 @@ def _show_branch(branch: Branch, lead: str, is_asked_for: bool, surface: Surface
 
 SESSION_TREE = Command(
     ("session", "tree"),
-    TreeOfSession,
+    DrawTree,
     tree,
     by_position=("id",),
     examples=("kept session tree last",),

@@ -21,7 +21,7 @@ from .parse import Command
 from .render import show_entity, show_json
 from .surface import FINE, Caller, Surface
 from .table import Row, table
-from .talk import session_id
+from .talk import SessionOrLast, session_id
 from .text import clean, clip, counted, duration, one_line, size
 
 _ROOMY = 120
@@ -40,7 +40,9 @@ class ListThem(Struct, frozen=True, kw_only=True):
 
     status: Annotated[Status, Meta(description="Only those with this status.")] | None = None
     project: Project | None = None
-    parent: Annotated[Id, Meta(description="Only those that continue this session.")] | None = None
+    parent: (
+        Annotated[Id, Meta(description="Only those that continue this session; `last`: the one active last.")] | None
+    ) = None
     tag: Annotated[Tag, Meta(description="Only those with this tag.")] | None = None
     limit: Limit = 20
     cursor: Cursor | None = None
@@ -120,9 +122,15 @@ class _Stats(Struct, frozen=True, kw_only=True):
     warning: str
 
 
-def stats(wanted: StatsOfSession, call: Caller, surface: Surface) -> int:
+class CountSession(Struct, frozen=True, kw_only=True):
+    """How much is in a session, who spoke how often, and how near it is to its limits; at the same cost at any size."""
+
+    id: SessionOrLast
+
+
+def stats(wanted: CountSession, call: Caller, surface: Surface) -> int:
     """Tell how large a session is."""
-    found = call(msgspec.structs.replace(wanted, id=session_id(wanted.id, call)))
+    found = call(StatsOfSession(id=session_id(wanted.id, call)))
     if surface.json:
         show_json(found, surface)
     else:
@@ -159,7 +167,7 @@ SESSIONS = (
     ),
     Command(
         ("session", "stats"),
-        StatsOfSession,
+        CountSession,
         stats,
         by_position=("id",),
         examples=("kept session stats last",),

@@ -116,10 +116,12 @@ def is_mask(path: str) -> bool:
 
 
 def write(units: Iterable[Unit], place: str) -> None:
-    """Put the units there, all or none, each in one step and on the disk. Raises `OSError`."""
-    os.makedirs(place, mode=0o755, exist_ok=True)
+    """Put the units there, all or none, each in one step and on the disk. Raises `OSError`, and leaves no folder then
+    that it has made."""
+    missing = _missing(place)
     written: list[tuple[str, str]] = []
     try:
+        os.makedirs(place, mode=0o755, exist_ok=True)
         for unit in units:
             aside = os.path.join(place, f".{unit.name}.new")
             with suppress(FileNotFoundError):
@@ -135,6 +137,18 @@ def write(units: Iterable[Unit], place: str) -> None:
         for aside, _ in written:
             with suppress(FileNotFoundError):
                 os.unlink(aside)
+        for folder in missing:
+            with suppress(OSError):  # It holds the units, or was not made.
+                os.rmdir(folder)
+
+
+def _missing(folder: str) -> list[str]:
+    """The folders that have to be made so that this one is there, the last first."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
 
 
 def remove(units: Iterable[Unit], place: str) -> None:
@@ -173,7 +187,7 @@ def _link(path: str) -> str:
 
 def _check_folder(folder: str) -> None:
     """Raise `NotADirectoryError` with the name of what stands in the folder's way."""
-    while not os.path.lexists(folder):
-        folder = os.path.dirname(folder)
+    missing = _missing(folder)
+    folder = os.path.dirname(missing[-1]) if missing else folder
     if not os.path.isdir(folder):
         raise NotADirectoryError(errno.ENOTDIR, "it is not a folder", folder)

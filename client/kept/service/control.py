@@ -33,6 +33,9 @@ _ITS_OWN = "Keep what you need of it elsewhere; --force then removes it."
 _EXITED = "1"
 """CLD_EXITED of waitid(2): it ended by itself, and by no signal."""
 
+_NO_REFUSAL = ("", "success", "signal", "core-dump", "watchdog")
+"""Results of a run that did not end by itself, and whose last words are no reason."""
+
 _WITH_MANAGER = ("active", "activating", "reloading", "deactivating")
 """States of a service that the manager has a process of, or is about to."""
 
@@ -242,6 +245,9 @@ class Service:
         ]
         own = [path for unit in units if files and os.path.isdir(path := os.path.join(place, f"{unit.name}.d"))]
         notes += [f"{path} holds settings of yours (systemctl --user edit), and is left" for path in own]
+        if files and linger.lingers():
+            # Other services may need it, and kept may not have been who enabled it.
+            notes.append(f"your services still run from boot on; {linger.UNDO} ends that")
         return Change(
             service=self.name,
             supervised=not obstacle,
@@ -318,13 +324,17 @@ class Service:
             state = self.state() if self.is_installed() else None
         except (BadPlace, Conflict):
             return ""
-        if state is None or state.result in ("", "success"):
+        if state is None or state.result in _NO_REFUSAL:
             return ""
         return state.told or (_TOO_OFTEN if state.result == "start-limit-hit" else "")
 
     def enable_linger(self, *, dry_run: bool) -> Change:
         """Have logind keep the user's manager from boot on. Raises `Conflict` where it refuses, or there is none."""
         return linger.enable(self.name, self._environ, dry_run=dry_run)
+
+    def disable_linger(self, *, dry_run: bool) -> Change:
+        """Have logind keep the user's manager no longer than a session. Raises as `enable_linger` does."""
+        return linger.disable(self.name, self._environ, dry_run=dry_run)
 
     def end(self, pid: int) -> str:
         """End the daemon `pid` of the home, which does not answer, as `kept.holding.end` does."""

@@ -1,4 +1,5 @@
-"""logind, asked to keep a user's manager from boot on. Refuses where there is none, also when it is only to be told."""
+"""logind, asked to keep a user's manager from boot on, or no longer. Refuses where there is none, also when it is only
+to be told."""
 
 from __future__ import annotations
 
@@ -17,31 +18,42 @@ SECONDS = 60.0
 BOOTED = "/run/systemd/system"
 """There where systemd is the system's manager (sd_booted(3))."""
 
+UNDO = "kept daemon disable-linger"
+"""What ends it."""
+
 _LINGERING = "/var/lib/systemd/linger"
 """Where logind notes, by name, for whom it keeps a manager (systemd's `logind-user.c`)."""
 
-_NO_LOGIND = "Without it a daemon that a client starts stays until the machine ends; nothing needs to be enabled."
+_NO_LOGIND = "Without it a daemon that a client starts stays until the machine ends; nothing needs to be changed."
 
 
 def enable(service: str, environ: Mapping[str, str], *, dry_run: bool) -> Change:
     """Have logind keep the user's manager, and `service` with it. Raises `Conflict` with its own words where it
     refuses, and where there is no logind."""
-    name = user()
-    command = ["loginctl", "enable-linger", name]
     if lingers():
         return Change(service=service, supervised=True, dry_run=dry_run)
+    means = "your user manager, and keptd with it, runs from boot on and after you have logged out"
+    return _have("enable-linger", f"{means}; {UNDO} undoes it", service, environ, dry_run=dry_run)
+
+
+def disable(service: str, environ: Mapping[str, str], *, dry_run: bool) -> Change:
+    """Have logind keep the user's manager, and `service` with it, no longer than a session. Raises as `enable` does."""
+    if not lingers():
+        return Change(service=service, supervised=True, dry_run=dry_run)
+    means = "your user manager, and all services in it, ends with your last session and begins with the next"
+    return _have("disable-linger", f"{means}; nothing that is kept is lost by that", service, environ, dry_run=dry_run)
+
+
+def _have(verb: str, means: str, service: str, environ: Mapping[str, str], *, dry_run: bool) -> Change:
+    """Have logind do it, or tell what it would be asked for."""
     if not os.path.isdir(BOOTED):
         raise Conflict("this system was not started by systemd, so it has no logind", hint=_NO_LOGIND)
+    command = ["loginctl", verb, user()]
     if not dry_run:
         _run(command, environ)
-    means = "your user manager, and keptd with it, runs from boot on and after you have logged out"
     asks = ("logind decides whether you may; it may ask for a password",) if dry_run and os.geteuid() else ()
     return Change(
-        service=service,
-        supervised=True,
-        dry_run=dry_run,
-        commands=(" ".join(command),),
-        notes=(f"{means}; loginctl disable-linger {name} undoes it", *asks),
+        service=service, supervised=True, dry_run=dry_run, commands=(" ".join(command),), notes=(means, *asks)
     )
 
 

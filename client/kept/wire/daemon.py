@@ -240,3 +240,10 @@ class RunCommand(Control[CommandResult], frozen=True, kw_only=True):
     stdin: Annotated[str, Meta(description="What `-` reads.")] | None = None
     progress: Annotated[bool, Meta(description="Tell with `$/progress` how far long work is.")] = False
     version: Annotated[Name | None, Meta(description="The caller's, where a person is to be told of another.")] = None
+    key: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=100)] | None,
+        Meta(
+            description="What the idempotency keys of its writes are made from, in their order: KEY-1, KEY-2. Whoever "
+            "gets no answer makes the same calls with them, and nothing is done twice."
+        ),
+    ] = None

@@ -12,7 +12,7 @@ import anyio
 import structlog
 from anyio.lowlevel import RunVar
 
-from kept.calls import plan
+from kept.calls import Keys, plan
 from kept.calls import request as line_for
 from kept.frames import encode_failure
 from kept.wire import Call
@@ -50,15 +50,18 @@ class Ask(Protocol):
 class Errand:
     """One command line at work: its thread asks, the loop carries out. Cancelled, it asks for nothing more."""
 
-    def __init__(self, ctx: ControlCtx, progress: Tell) -> None:
+    def __init__(self, ctx: ControlCtx, progress: Tell, key: str | None) -> None:
         self._ctx = ctx
         self._progress = progress
+        self._keys = None if key is None else Keys(key)
         self._inner: Peer | None = None
         self._cancelled = False
 
     def ask(self, request: Call[R]) -> R:
         """The result of a call; on the thread. Raises what the daemon refuses with."""
         prepared = plan(type(request))
+        if self._keys is not None:
+            request = self._keys.put_on(request)
         # Read and checked here in the thread: a large request would hold up the loop.
         work = self._ctx.prepare(line_for(1, request, prepared.head))
         given = Reply(self._progress)
@@ -115,7 +118,7 @@ def _load() -> None:
 @serves
 async def run_command(ctx: ControlCtx, call: RunCommand) -> CommandResult:
     """Each call of the command goes the way of any other request of this peer."""
-    errand = Errand(ctx, ctx.progress if call.progress else to_nobody)
+    errand = Errand(ctx, ctx.progress if call.progress else to_nobody, call.key)
     ctx.on_cancel(errand.cancel)
     return await anyio.to_thread.run_sync(_answer, call, errand.ask, limiter=_limiter())
 

@@ -53,6 +53,18 @@ def test_help_tells_how_a_value_stays_out_of_the_list_of_processes(recorder: Rec
     assert "- reads it from standard input, and so keeps it out of the list of processes." in out
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        one.name
+        for one in everything().values()
+        if any("last" in each.replace("|", " ").split() for each in one.examples)
+    ],
+)
+def test_help_says_what_last_stands_for_wherever_an_example_has_it(recorder: Recorder, name: str) -> None:
+    assert "`last`: the one" in " ".join(type_in(f"{name} --help", recorder, columns=200).out.split())
+
+
 def test_a_required_option_is_in_the_usage_line(recorder: Recorder) -> None:
     assert type_in("decide --help", recorder).out.startswith("usage: kept decide TEXT... --why TEXT [OPTIONS]\n")
 

@@ -14,6 +14,8 @@ from kept.cli.methods import reachable
 from kept.cli.parse import EVERYWHERE
 from kept.cli.registry import everything
 from kept.cli.running import RestartDaemon, ShowDaemon, StopDaemon
+from kept.cli.session_tree import DrawTree
+from kept.cli.sessions import CountSession
 from kept.cli.vault import Delete, Retrieve, Store, Update
 from kept.wire.component import SetComponent
 from kept.wire.daemon import Restart, RunCommand, Status, Stop
@@ -21,7 +23,7 @@ from kept.wire.errors import InvalidParams
 from kept.wire.event import ListEvents
 from kept.wire.journal import AddDecision, ListActions
 from kept.wire.memory import DeleteMemory, GetMemory, SetMemory
-from kept.wire.session import SearchSessions
+from kept.wire.session import SearchSessions, StatsOfSession, TreeOfSession
 from kept.wire.vault import DeleteSecret, RetrieveSecret, StoreSecret, UpdateSecret
 
 from .typing_at import Recorder, type_in
@@ -58,6 +60,9 @@ OF_THE_VAULT: dict[type, type] = {
 OF_THE_SERVICE: dict[type, type] = {Stop: StopDaemon, Restart: RestartDaemon, Status: ShowDaemon}
 """Methods whose command speaks with the service manager as well."""
 
+OF_SESSIONS: dict[type, type] = {TreeOfSession: DrawTree, StatsOfSession: CountSession}
+"""Methods whose command takes `last` for an id."""
+
 
 def test_every_method_has_a_command_with_an_option_for_every_field() -> None:
     for name, call in reachable().items():
@@ -68,7 +73,7 @@ def test_every_method_has_a_command_with_an_option_for_every_field() -> None:
         if name in MORE:
             assert {field.name for field in command.fields} > MORE[name]
             continue
-        assert command.params is {**OF_THE_SERVICE, **OF_THE_VAULT}.get(call, call)
+        assert command.params is {**OF_THE_SERVICE, **OF_THE_VAULT, **OF_SESSIONS}.get(call, call)
         assert {field.name for field in command.fields} >= set(call.__struct_fields__)
 
 

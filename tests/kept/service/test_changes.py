@@ -10,6 +10,7 @@ import pytest
 from kept.paths import find
 from kept.service import changes
 from kept.service.units import Unit, rendered
+from tests.small_disk import small_disk
 from tests.sources import ROOT
 
 
@@ -65,6 +66,18 @@ def test_both_units_are_written_or_none(units: tuple[Unit, Unit], place: Path) -
     with pytest.raises(OSError, match="Is a directory"):
         changes.write(units, str(place))
     assert os.listdir(place) == [f".{units[1].name}.new"]
+
+
+def test_on_a_full_disk_no_folder_is_left_that_was_made_for_the_units(units: tuple[Unit, Unit], tmp_path: Path) -> None:
+    with small_disk(tmp_path, "256k") as disk:
+        (tmp_path / "systemd").mkdir()
+        disk.fill()
+        with pytest.raises(OSError, match="No space left"):
+            changes.write(units, str(tmp_path / "systemd" / "user" / "deeper"))
+        assert os.listdir(tmp_path / "systemd") == []
+        disk.clear()
+        changes.write(units, str(tmp_path / "systemd" / "user" / "deeper"))
+        assert len(os.listdir(tmp_path / "systemd" / "user" / "deeper")) == 2
 
 
 def test_what_stands_in_the_way_is_named_and_a_pipe_is_not_waited_for(units: tuple[Unit, Unit], place: Path) -> None:

@@ -85,3 +85,30 @@ async def test_what_a_command_asks_for_is_checked_in_its_own_thread(
     await loaded.result("cli.run", argv=["memory", "get", "k"])
     assert checked
     assert home not in checked
+
+
+async def test_a_command_that_is_asked_again_under_its_key_writes_nothing_twice(loaded: Peer) -> None:
+    first = await loaded.result("cli.run", argv=["log", "words"], key="once")
+    assert await loaded.result("cli.run", argv=["log", "words"], key="once") == first
+    assert len((await loaded.result("action.list"))["items"]) == 1
+    await loaded.result("cli.run", argv=["log", "words"], key="another")
+    await loaded.result("cli.run", argv=["log", "words"])
+    assert len((await loaded.result("action.list"))["items"]) == 3
+    refused = await loaded.result("cli.run", argv=["log", "other words"], key="once")
+    assert (refused["code"], "used for another request" in refused["err"]) == (1, True)
+
+
+async def test_a_key_of_the_callers_own_counts_before_that_of_its_command(loaded: Peer) -> None:
+    argv = ["rpc", "action.log", json.dumps({"action": "words", "idempotency_key": "mine"})]
+    await loaded.result("cli.run", argv=argv, key="one")
+    await loaded.result("cli.run", argv=argv, key="two")
+    assert len((await loaded.result("action.list"))["items"]) == 1
+
+
+async def test_an_agent_that_may_not_is_told_kindly_whom_to_ask(loaded: Peer) -> None:
+    backup = await loaded.result("backup.create")
+    await loaded.result("daemon.hello", client="claude", kind="agent")
+    for verb, what in (("restore", "go back to a backup"), ("delete", "delete backups")):
+        refused = await loaded.result("cli.run", argv=["backup", verb, backup["id"]])
+        assert refused["code"] == 1
+        assert refused["err"] == f"kept: an agent doesn't {what}\nhint: Ask a person to do it.\n"
