@@ -82,7 +82,8 @@ class RestoreBackup(Control[Restored], frozen=True, kw_only=True):
     """Go back to a backup: it is checked first, the present state is kept as a backup, and the change is one step.
 
     Connections stay; subscribers see a change of the entity `database`. The vault is locked, and of the entries that
-    were changed since the backup agents have no rights until a person gives them again. Not for agents.
+    were changed since the backup agents have no rights until a person gives them again. Its password and its recovery
+    code are those of then: where one of them leaked, change it once more. Not for agents.
     """
 
     method = "backup.restore"

@@ -396,7 +396,8 @@ class RecoverVault(Control[VaultStatus], frozen=True, kw_only=True):
 
 
 class AuditVault(Control[Page[Access]], frozen=True, kw_only=True):
-    """Who used the vault, newest first: every access, every refusal, every change. It can be read while locked."""
+    """Who used the vault, newest first: each change, refusal and unlock, and looks, but for those of the last moment
+    before a daemon was killed, or on a full disk. It can be read while locked."""
 
     method = "vault.audit"
     is_repeatable = True
