@@ -18,18 +18,18 @@ A new password wraps the same data key anew. Who had the old password and an old
 What lies in memory: while the vault is unlocked, the four keys and the data key, as `bytearray`s that are overwritten
 when it is locked; none of them is found in the daemon's memory then. Not everything can be overwritten: the password
 came as a `str` in a message, and so did values and names, and a copy that nothing refers to any more stays until its
-memory is used again. So the daemon leaves no dump of its memory, and keys live for ten minutes after the last use, two hours at most, where
-the settings leave it at that. What can read the memory of
-a running daemon, as root can, reads an unlocked vault.
+memory is used again. So the daemon leaves no dump of its memory, and keys live no longer than an unlocked vault does:
+ten minutes after its last use, two hours at most, where the settings leave it at that. What can read the memory of a
+running daemon, as root can, reads an unlocked vault.
 
 Nor is this memory locked against being swapped out (mlock(2)), since that would promise more than it keeps. Locks are
 of pages and don't nest, and a `bytearray` shares its page with other objects; the ciphers expand each key into memory
 of their own, out of reach; and what keys open, values and passwords, lies all over the heap. Locking the whole process
 (mlockall) would hold it, with the 64 MiB and more that a password takes, against a limit that is 8 MiB on most systems,
-and make the allocation fail that passes it. So while a vault is unlocked its keys may reach the swap, and stay there
-after they were wiped in memory. The unit of systemd keeps the daemon out of the swap (MemorySwapMax=0, where the user
-manager has the memory controller); elsewhere encrypted swap, or none, is the way out. An image of the sleeping machine has no keys
-where the vault was told in time: `sleep` locks it before.
+and make the allocation fail that passes it. The unit of systemd keeps the daemon out of the swap (MemorySwapMax=0), as
+far as the user's manager may limit memory; elsewhere keys of an unlocked vault may reach the swap, and stay there after
+they were wiped in memory: encrypted swap, or none, is the way out. An image of the sleeping machine has no keys where
+the vault was told in time: `sleep` locks it before.
 
 Refuses to store anything: `store` does.
 """
