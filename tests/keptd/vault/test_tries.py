@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ async def test_a_wrong_password_that_the_disk_doesnt_take_slows_down_as_any_othe
     with disk(daemon, apsw.FullError):
         await wrong(peer)
         assert (await peer.result("vault.unlock", password=PASSWORD))["failures"] == 0
+
+
+async def test_a_wrong_password_is_told_and_counted_while_another_program_has_the_database(
+    daemon: Daemon, peer: Peer
+) -> None:
+    await peer.result("vault.lock")
+    writer: Any = daemon.supervisor._store.writer
+    writer._db.set_busy_timeout(1)
+    with closing(apsw.Connection(daemon.paths.database, vfs="cksmvfs")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = [await wrong(peer) for _ in range(4)]
+        assert [one["type"] for one in told] == ["denied", "denied", "denied", "busy"]
+        assert told[3]["retry_after_ms"] == 1000
+        # The right one tells nothing else, and is not tried either.
+        assert await peer.refusal("vault.rotate", password=PASSWORD) == (-32007, "busy")
+        other.execute("ROLLBACK")
+    daemon.clock.advance(1)
+    assert (await wrong(peer))["failures"] == counted(daemon) == 4
 
 
 async def test_a_full_disk_keeps_nobody_from_reading_their_secrets(home: Path, anyio_backend: object) -> None:
