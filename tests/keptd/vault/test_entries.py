@@ -212,6 +212,7 @@ async def test_a_full_disk_refuses_what_takes_room_and_lets_secrets_be_read_and_
             fields = {"name": "b"} if method == "vault.store" else {"id": "a"}
             assert await peer.refusal(method, **fields, value=2) == (-32008, "storage_full")
         assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+        assert await peer.refusal("vault.retrieve", id="no such entry") == (-32001, "not_found")
     assert (await peer.result("vault.list"))["items"][0]["version"] == 1
     await peer.result("vault.store", name="b", value=2)
     assert await accesses(peer, action="store") == [("store", "ok"), ("store", "ok")]
