@@ -79,6 +79,8 @@ def cleaned(name: str) -> str:
 
 def as_seen(name: str) -> str:
     """The same for all names that may look alike, whatever is in them that may not show."""
+    if name.isascii():
+        return name
     # Letters that had a joiner between them may be one then.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).translate(_AS_SEEN))
 
