@@ -54,14 +54,15 @@ async def import_vault(ctx: ControlCtx, call: ImportVault) -> ImportedVault:
         await visit.note(Note("import", outcome="wrong_password"))
         raise
     async with visit.turn() as opened:
-        # A lock meanwhile takes nothing from under it.
+        # A lock meanwhile takes nothing from under it: neither the key, nor the number of entries that are there.
+        contents = opened.contents
         key = DataKey(opened.key.vault_id, opened.key.version, bytearray(opened.key.secret))
         try:
-            seal = partial(_sealed, visit, key, opened.contents, found, rename=call.on_conflict == "rename")
+            seal = partial(_sealed, visit, key, contents, found, rename=call.on_conflict == "rename")
             sealed = await in_thread(seal, ctx.progress)
             if sealed.rows:
                 ctx.progress(0, 0, "writing")
-                await _put(visit, opened, key, sealed)
+                await _put(visit, opened, contents, key, sealed)
         finally:
             key.wipe()
     left = [ImportedSecret(file=one.file, action="unread", why=one.why) for one in unread]
@@ -160,9 +161,8 @@ def _value(db: apsw.Connection, key: DataKey, entry_id: str) -> bytes | None:
         return None
 
 
-async def _put(visit: Visit, opened: Opened, key: DataKey, sealed: _Sealed) -> None:
+async def _put(visit: Visit, opened: Opened, contents: Contents, key: DataKey, sealed: _Sealed) -> None:
     """Store them, and remember them unless the vault was locked meanwhile."""
-    contents = opened.contents
     _check_room(visit, contents, sealed)
     total = head.added(opened.total, *(one.leaf for one in sealed.known))
     header = following(key, opened.header, len(contents) + len(sealed.rows), total)

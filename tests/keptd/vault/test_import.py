@@ -196,6 +196,8 @@ async def test_a_lock_meanwhile_lets_it_end_and_leaves_nothing_open(
 ) -> None:
     seal = entries.seal
 
+    await peer.result("vault.store", name="own", value=1)
+
     def locked_meanwhile(*given: Any) -> EntryRow:
         anyio.from_thread.run_sync(keyring(daemon).lock)
         return seal(*given)
@@ -205,7 +207,7 @@ async def test_a_lock_meanwhile_lets_it_end_and_leaves_nothing_open(
     monkeypatch.undo()
     assert (await peer.result("vault.status"))["state"] == "locked"
     status = await peer.result("vault.unlock", password=OWN)
-    assert (status["state"], status["entries"]) == ("unlocked", 1)
+    assert (status["state"], status["entries"]) == ("unlocked", 2)
 
 
 async def test_a_full_disk_leaves_everything_as_it_was(daemon: Daemon, peer: Peer) -> None:
