@@ -84,6 +84,11 @@ async def test_a_change_that_is_repeated_with_its_key_is_made_once(peer: Peer) -
     gone = await peer.result("vault.delete", id="a", idempotency_key="k3")
     assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
     assert await peer.refusal("vault.store", name="a", value=1, idempotency_key="k1") == (-32002, "conflict")
+    await peer.result("vault.store", name="other", value=1)
+    await peer.result("vault.rotate", password=PASSWORD)
+    assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
+    # What was asked for then can't be told any more, but this it was not.
+    assert await peer.refusal("vault.delete", id="other", idempotency_key="k3") == (-32002, "conflict")
 
 
 async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object) -> None:
