@@ -1,10 +1,11 @@
 """Looks that are not in the audit list yet: handed to the writer, many in one write.
 
 A look after a quiet moment is handed over at once. Those that come within `PACE_SECONDS` of it wait for the end of that
-time and go together, since a commit for each would take the interpreter from who reads on: it made a busy reader's
-look eleven times as long as a read of memory, and this makes it three. So a killed daemon leaves out what came within
-its last twentieth of a second, and what its writer had not come to, as during a restore. Whatever changes the vault, or asks for the audit list, hands over what waits before
-it, so that the list is whole and in the order of what happened. Where everything is deleted, so is what waits.
+time and go together, since a commit for each would take the interpreter from who reads on: it made a busy reader's look
+eleven times as long as a read of memory, and this makes it three. So a killed daemon leaves out what came within its
+last twentieth of a second, and what its writer had not come to, as during a restore. Whatever changes the vault, or
+asks for the audit list, hands over what waits before it, so that the list is whole and in the order of what happened.
+Where everything is deleted, so is what waits.
 """
 
 from __future__ import annotations
