@@ -99,8 +99,12 @@ class SystemClock:
 
 
 def to_time(micros: int) -> datetime:
-    """The wire's datetime for a table's microseconds (exact: no floating point in between)."""
-    return _EPOCH + timedelta(microseconds=micros)
+    """The wire's datetime for a table's microseconds (exact: no floating point in between). What no calendar has, as
+    something else may have written it, is the nearest that one has: it must not keep anybody from the rest."""
+    try:
+        return _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if micros > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 def to_micros(moment: datetime) -> int:

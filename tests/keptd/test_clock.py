@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -45,3 +45,8 @@ def test_local_time_is_that_of_the_machine(tmp_path: Path, monkeypatch: pytest.M
 
 def test_micros_and_datetimes_are_the_same_time() -> None:
     assert to_micros(to_time(1_767_225_600_123_456)) == 1_767_225_600_123_456
+
+
+def test_a_time_that_no_calendar_has_is_the_nearest_that_one_has() -> None:
+    assert to_time(1 << 62) == datetime.max.replace(tzinfo=UTC)
+    assert to_time(-(1 << 62)) == datetime.min.replace(tzinfo=UTC)

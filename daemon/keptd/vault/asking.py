@@ -21,6 +21,12 @@ from ..store.ids import new_id
 
 MOST = 32
 
+
+def gone() -> NotFound:
+    """Whoever asked has an answer, or asks no more."""
+    return NotFound("nobody waits with this id", hint="vault.requests shows who waits; it may have been too late.")
+
+
 Answer = Literal["allow", "deny", "late", "locked"]
 
 
@@ -38,11 +44,13 @@ class Waiting:
     answer: Answer | None = None
     _answered: anyio.Event = field(default_factory=anyio.Event)
 
-    def give(self, answer: Answer) -> None:
-        """The first answer counts."""
-        if self.answer is None:
-            self.answer = answer
-            self._answered.set()
+    def give(self, answer: Answer) -> bool:
+        """The first answer counts; whether this is the one."""
+        if self.answer is not None:
+            return False
+        self.answer = answer
+        self._answered.set()
+        return True
 
     async def wait(self, clock: Clock) -> Answer:
         """The answer, or `late` where none came in time."""
@@ -85,9 +93,7 @@ class Asking:
         """One of them. Raises `NotFound`."""
         found = self._waiting.get(request_id)
         if found is None:
-            raise NotFound(
-                "nobody waits with this id", hint="vault.requests shows who waits; it may have been too late."
-            )
+            raise gone()
         return found
 
     @contextmanager

@@ -1,10 +1,11 @@
 """Looks that are not in the audit list yet: handed to the writer, many in one write.
 
 A look after a quiet moment is handed over at once. Those that come within `PACE_SECONDS` of it wait for the end of that
-time and go together, since a commit for each would take the interpreter from who reads on: it made a busy reader's
-look eleven times as long as a read of memory, and this makes it three. So a killed daemon leaves out what came within
-its last twentieth of a second. Whatever changes the vault, or asks for the audit list, hands over what waits before
-it, so that the list is whole and in the order of what happened.
+time and go together, since a commit for each would take the interpreter from who reads on: it made a busy reader's look
+eleven times as long as a read of memory, and this makes it three. So a killed daemon leaves out what came within its
+last twentieth of a second, and what its writer had not come to, as during a restore. Whatever changes the vault, or
+asks for the audit list, hands over what waits before it, so that the list is whole and in the order of what happened.
+Where everything is deleted, so is what waits.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..clock import Clock
 from ..store import Store
 from ..store.background import PATIENCE_SECONDS
 from ..store.writer import Outcome, WriteJob, Written
-from . import audit
+from . import audit, store
 from .audit import Note
 
 log = structlog.get_logger(__name__)
@@ -49,9 +50,9 @@ class Diary:
         self._settled = anyio.Event()
         """Nothing is being written."""
 
-    def add(self, store: Store, clock: Clock, caller: Actor, note: Note) -> None:
+    def add(self, kept: Store, clock: Clock, caller: Actor, note: Note) -> None:
         """Write it down soon."""
-        self._place = store, clock
+        self._place = kept, clock
         self._waiting.append((clock.now(), caller, note))
         is_quiet = self._handed is None or clock.monotonic() - self._handed >= PACE_SECONDS
         if is_quiet or len(self._waiting) >= MOST:
@@ -77,7 +78,7 @@ class Diary:
         """Give the writer all that waits."""
         if not self._waiting or self._place is None:
             return
-        store, clock = self._place
+        kept, clock = self._place
         notes, self._waiting = self._waiting, []
         self._handed = clock.monotonic()
         if not self._writing:
@@ -85,7 +86,8 @@ class Diary:
         self._writing += 1
 
         def run(db: apsw.Connection) -> Written:
-            for at, caller, note in notes:
+            # Where everything was deleted meanwhile, nothing tells of it.
+            for at, caller, note in notes if store.head(db) is not None else ():
                 audit.add(db, at, caller, note)
             return Written(b"", 0)
 
@@ -96,7 +98,7 @@ class Diary:
                 self._settled.set()
 
         deadline = clock.monotonic() + PATIENCE_SECONDS
-        store.writer.submit(WriteJob(run, done, deadline, size=0, name="vault.audit"))
+        kept.writer.submit(WriteJob(run, done, deadline, size=0, name="vault.audit"))
 
 
 def _warn(outcome: Outcome, notes: Sequence[object]) -> None:

@@ -218,12 +218,15 @@ def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | De
 
 def _is_its(opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, done: Receipt) -> bool:
     """Whether a receipt is this request's. One of before a rotation was marked with another key: of that, the entry
-    tells, which must be the one that the request names, or gone where that was to be deleted."""
+    tells, which must be the one that the request names, or gone where that was to be deleted, with nothing by now that
+    is called so."""
     if done.key_version == opened.key.version:
         return done.request == _request(opened, call, done.entry_id)
     known = opened.contents.get(done.entry_id)
-    if isinstance(call, DeleteSecret) or known is None:
-        return known is None
+    if isinstance(call, DeleteSecret):
+        return known is None and opened.contents.find(call.id) is None
+    if known is None:
+        return True
     named = (call.name,) if isinstance(call, StoreSecret) else (call.id, call.name)
     return any(name is not None and opened.contents.find(name) is known for name in named)
 

@@ -1,7 +1,9 @@
 """vault.import: entries out of another vault's files (`file_vault` reads them), sealed and stored in one write.
 
 An entry is known by its name and value: what is there already is left alone, so that an import may be repeated, and
-ends what a former one had left out. Each new entry is written down like one that was stored.
+ends what a former one had left out. An agent that may not read an entry isn't told whether its value is the same, since
+ten thousand guesses fit into one import: for it, the name stands for something else. Each new entry is written down
+like one that was stored, and an import that brought nothing like a look.
 """
 
 from __future__ import annotations
@@ -54,14 +56,17 @@ async def import_vault(ctx: ControlCtx, call: ImportVault) -> ImportedVault:
         await visit.note(Note("import", outcome="wrong_password"))
         raise
     async with visit.turn() as opened:
-        # A lock meanwhile takes nothing from under it.
+        # A lock meanwhile takes nothing from under it: neither the key, nor the number of entries that are there.
+        contents = opened.contents
         key = DataKey(opened.key.vault_id, opened.key.version, bytearray(opened.key.secret))
         try:
-            seal = partial(_sealed, visit, key, opened.contents, found, rename=call.on_conflict == "rename")
+            seal = partial(_sealed, visit, key, contents, found, rename=call.on_conflict == "rename")
             sealed = await in_thread(seal, ctx.progress)
             if sealed.rows:
                 ctx.progress(0, 0, "writing")
-                await _put(visit, opened, key, sealed)
+                await _put(visit, opened, contents, key, sealed)
+            else:
+                visit.looked("import")
         finally:
             key.wipe()
     left = [ImportedSecret(file=one.file, action="unread", why=one.why) for one in unread]
@@ -102,11 +107,14 @@ def _sealed(
 
         def present(name: str) -> tuple[str, bytes | None] | None:
             """The id and the value of what has the name by now, or one that looks like it; no value where it doesn't
-            open."""
+            open, or is none of the caller's."""
             if one := new.get(as_seen(name)):
                 return one
             known = contents.find(name) or next(contents.alike(name), None)
-            return None if known is None else (known.id, _value(db, key, known.id))
+            if known is None:
+                return None
+            is_told = not visit.is_agent or known.about.agent_readable
+            return known.id, _value(db, key, known.id) if is_told else None
 
         for done, one in enumerate(found):
             tell(done, len(found), "sealing")
@@ -160,9 +168,8 @@ def _value(db: apsw.Connection, key: DataKey, entry_id: str) -> bytes | None:
         return None
 
 
-async def _put(visit: Visit, opened: Opened, key: DataKey, sealed: _Sealed) -> None:
+async def _put(visit: Visit, opened: Opened, contents: Contents, key: DataKey, sealed: _Sealed) -> None:
     """Store them, and remember them unless the vault was locked meanwhile."""
-    contents = opened.contents
     _check_room(visit, contents, sealed)
     total = head.added(opened.total, *(one.leaf for one in sealed.known))
     header = following(key, opened.header, len(contents) + len(sealed.rows), total)

@@ -14,10 +14,11 @@ from itertools import islice
 from typing import NamedTuple
 
 import msgspec
+import structlog
 from msgspec import Raw
 
 from kept.wire import Page
-from kept.wire.errors import Denied, InvalidParams, Locked, StorageFailed
+from kept.wire.errors import Denied, InvalidParams, KeptError, Locked, StorageFailed
 from kept.wire.vault import (
     Access,
     AuditVault,
@@ -36,7 +37,7 @@ from kept.wire.vault import (
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store.pages import Order, fit, page
-from . import audit, entries, head, search, store
+from . import asking, audit, entries, head, search, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import About
@@ -44,6 +45,8 @@ from .keys import DataKey
 from .search import Contents, Known
 from .store import EntryRow
 from .visit import IS_ID, Visit, missing
+
+log = structlog.get_logger(__name__)
 
 BY_NAME = Order("vault.list name", str)
 
@@ -141,7 +144,9 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
         await visit.note(Note("confirm", waiting.entry_id, "denied"))
         raise Denied("an agent can't confirm for a person", hint="Confirm it in a terminal: kept vault confirm.")
     await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
-    waiting.give(call.answer)
+    if not waiting.give(call.answer):
+        # Meanwhile its time was over, the vault was locked, or somebody else was quicker.
+        raise asking.gone()
     return waiting.shown()
 
 
@@ -186,13 +191,21 @@ async def _awaited(visit: Visit, ref: str) -> _Read:
         return read
     if known is not None:
         raise await _damaged(visit, known.id)
-    await visit.note(Note("retrieve", outcome="not_found"))
+    await _looked_in_vain(visit, Note("retrieve", outcome="not_found"))
     raise missing()
+
+
+async def _looked_in_vain(visit: Visit, note: Note) -> None:
+    """Write it down and wait for that; what the disk doesn't take leaves a line in the log, as for any other look."""
+    try:
+        await visit.note(note)
+    except KeptError as fault:
+        log.warning("the vault's audit list misses something", looks=1, reason=fault.type)
 
 
 async def _damaged(visit: Visit, entry_id: str) -> StorageFailed:
     """What is stored of an entry isn't what was stored; that is written down."""
-    await visit.note(Note("retrieve", entry_id, "damaged"))
+    await _looked_in_vain(visit, Note("retrieve", entry_id, "damaged"))
     return StorageFailed(
         "what is stored of this entry doesn't open: it is damaged",
         hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",

@@ -9,8 +9,8 @@ Two of them are part of how words and emoji are written, and change what is seen
 between letters that join from right to left (RFC 5892, A.1 and A.2), or between the parts of an emoji (UTS #51, 2.3);
 and the variation selectors that make an emoji of a symbol, or text. They are taken there, and nowhere else. Whether
 they change anything there is up to the font, so of two names that are the same without them (`as_seen`) the second is
-taken for the first; so is it where one has a hyphen that doesn't break. The flags of England, Scotland and Wales are
-spelled in tags, and so are refused.
+taken for the first; so is it where they differ only in which hyphen it is, or in a wide space for two plain ones. The
+flags of England, Scotland and Wales are spelled in tags, and so are refused.
 
 What an entry is called that is there already is never refused: it must be found, and may keep its name. Other rooms
 refuse control characters only (`kept.wire.Name`): a memory's key is written by programs and looked up, not picked.
@@ -55,7 +55,14 @@ _BLANK = frozenset(
 )
 """Letters, marks, selectors and code points without a character that show nothing."""
 
-_AS_SEEN = str.maketrans({0x200C: None, 0x200D: None, 0xFE0E: None, 0xFE0F: None, 0x2011: 0x2010, 0x0F0C: 0x0F0B})
+_AS_SEEN = str.maketrans(
+    {
+        **dict.fromkeys((_NOT_JOINED, _JOINED, _AS_TEXT, _AS_EMOJI)),
+        **dict.fromkeys("\u2010\u2011", "-"),
+        "\u0f0c": "\u0f0b",
+        "\u3000": "  ",
+    }
+)
 
 
 def check(name: str) -> None:
@@ -79,6 +86,8 @@ def cleaned(name: str) -> str:
 
 def as_seen(name: str) -> str:
     """The same for all names that may look alike, whatever is in them that may not show."""
+    if name.isascii():
+        return name
     # Letters that had a joiner between them may be one then.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).translate(_AS_SEEN))
 

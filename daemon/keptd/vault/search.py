@@ -116,9 +116,11 @@ class Contents:
     def search(self, query: str, category: str | None, limit: int) -> list[tuple[float, Known]]:
         """Up to `limit` entries in which every word of the query is found, best first, each with how well it fits:
         words in the name count more, and whole names most."""
-        words = _folded(query).split()
+        said = _folded(query).split()
+        # A word that comes twice would only take twice as long, and hundreds hold everybody up.
+        words = list(dict.fromkeys(said))
         found = [
-            (_score(entry, words), entry)
+            (_score(entry, words, " ".join(said)), entry)
             for entry in self._by_id.values()
             if (category is None or entry.about.category == category) and all(word in entry.folded for word in words)
         ]
@@ -140,10 +142,10 @@ def snippet(entry: Known, query: str) -> str:
     return f"{'…' if start else ''}{piece}{'…' if start + SNIPPET_LENGTH < len(text) else ''}"
 
 
-def _score(entry: Known, words: list[str]) -> float:
+def _score(entry: Known, words: list[str], said: str) -> float:
     name = _folded(entry.about.name)
     in_name = sum(word in name for word in words)
-    return 1.0 * len(words) + 2.0 * in_name + (4.0 if name == " ".join(words) else 0.0)
+    return 1.0 * len(words) + 2.0 * in_name + (4.0 if name == said else 0.0)
 
 
 def _rank(hit: tuple[float, Known]) -> tuple[float, int, str]:

@@ -31,6 +31,8 @@ _UPDATE = (
     "WHERE id = ?"
 )
 
+_MOST_FAILURES = 1_000_000
+
 
 class Header(NamedTuple):
     """The row of `vault`."""
@@ -184,11 +186,11 @@ def failures(db: apsw.Connection, of_agents: bool) -> Failures:
 
 
 def count_failures(db: apsw.Connection, of_agents: bool, more: int, now: int) -> None:
-    """So many more."""
+    """So many more, up to `_MOST_FAILURES`: no wait depends on more."""
     db.execute(
         "INSERT INTO vault_guard (of_agents, failures, failed_at) VALUES (?1, ?2, ?3) "
-        "ON CONFLICT (of_agents) DO UPDATE SET failures = failures + ?2, failed_at = ?3",
-        (of_agents, more, now),
+        "ON CONFLICT (of_agents) DO UPDATE SET failures = min(max(failures, 0) + ?2, ?4), failed_at = ?3",
+        (of_agents, more, now, _MOST_FAILURES),
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import apsw
 import structlog
 
-from kept.wire.errors import StorageFailed, StorageFull
+from kept.wire.errors import KeptError
 
 from ..clock import SECOND
 from ..store.changes import ChangeLog
@@ -68,7 +68,8 @@ async def count(visit: Visit, action: str, header: Header) -> int:
     try:
         await visit.write(step, frees_space=True)
         wrong.uncounted = 0
-    except (StorageFull, StorageFailed) as fault:
+    except KeptError as fault:
+        # Be it a full disk, or another program that has the database: what can't be counted there costs as much.
         wrong.uncounted += 1
         log.warning("a wrong password is counted in memory alone", reason=fault.type)
     wrong.last = visit.clock.boot()

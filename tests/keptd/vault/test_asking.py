@@ -68,6 +68,27 @@ async def test_a_refused_a_late_and_a_locked_out_request_get_nothing(daemon: Dae
     assert await peer.refusal("vault.confirm", id=asked["id"], answer="allow") == (-32003, "locked")
 
 
+@pytest.mark.parametrize("what", ["late", "locked", "refused"])
+async def test_who_confirms_what_is_over_by_then_is_not_told_that_it_counted(
+    daemon: Daemon, peer: Peer, bot: Peer, what: str
+) -> None:
+    async with waiting(daemon, peer, bot) as asked:
+        (found,) = keyring(daemon).asking.all()
+        other = await daemon.connect()
+        with daemon.clock.holding("writer"):
+            await peer.send(request("c", "vault.confirm", id=asked["id"], answer="allow"))
+            await daemon.clock.reached()
+            if what == "late":
+                daemon.clock.advance(60)
+            elif what == "locked":
+                await other.send(request("l", "vault.lock"))
+            else:
+                found.give("deny")
+            await daemon.until("it is over", lambda: found.answer is not None)
+        assert await peer.error() == ("c", -32001, "not_found")
+    assert (await bot.receive())["error"]["data"]["type"] in ("denied", "locked")
+
+
 async def test_who_hangs_up_waits_no_more(daemon: Daemon, peer: Peer, bot: Peer) -> None:
     async with waiting(daemon, peer, bot):
         await bot.close()

@@ -84,6 +84,11 @@ async def test_a_change_that_is_repeated_with_its_key_is_made_once(peer: Peer) -
     gone = await peer.result("vault.delete", id="a", idempotency_key="k3")
     assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
     assert await peer.refusal("vault.store", name="a", value=1, idempotency_key="k1") == (-32002, "conflict")
+    await peer.result("vault.store", name="other", value=1)
+    await peer.result("vault.rotate", password=PASSWORD)
+    assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
+    # What was asked for then can't be told any more, but this it was not.
+    assert await peer.refusal("vault.delete", id="other", idempotency_key="k3") == (-32002, "conflict")
 
 
 async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object) -> None:
@@ -212,6 +217,7 @@ async def test_a_full_disk_refuses_what_takes_room_and_lets_secrets_be_read_and_
             fields = {"name": "b"} if method == "vault.store" else {"id": "a"}
             assert await peer.refusal(method, **fields, value=2) == (-32008, "storage_full")
         assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+        assert await peer.refusal("vault.retrieve", id="no such entry") == (-32001, "not_found")
     assert (await peer.result("vault.list"))["items"][0]["version"] == 1
     await peer.result("vault.store", name="b", value=2)
     assert await accesses(peer, action="store") == [("store", "ok"), ("store", "ok")]

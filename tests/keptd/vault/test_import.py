@@ -15,7 +15,7 @@ from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer
 
 from .room import PASSWORD as OWN
-from .room import disk, guarded, keyring, made, progress_of, tampered
+from .room import accesses, agent, disk, guarded, keyring, made, progress_of, tampered
 from .test_file_vault import PASSWORD, as_javascript, vault
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
@@ -196,6 +196,8 @@ async def test_a_lock_meanwhile_lets_it_end_and_leaves_nothing_open(
 ) -> None:
     seal = entries.seal
 
+    await peer.result("vault.store", name="own", value=1)
+
     def locked_meanwhile(*given: Any) -> EntryRow:
         anyio.from_thread.run_sync(keyring(daemon).lock)
         return seal(*given)
@@ -205,7 +207,7 @@ async def test_a_lock_meanwhile_lets_it_end_and_leaves_nothing_open(
     monkeypatch.undo()
     assert (await peer.result("vault.status"))["state"] == "locked"
     status = await peer.result("vault.unlock", password=OWN)
-    assert (status["state"], status["entries"]) == ("unlocked", 1)
+    assert (status["state"], status["entries"]) == ("unlocked", 2)
 
 
 async def test_a_full_disk_leaves_everything_as_it_was(daemon: Daemon, peer: Peer) -> None:
@@ -239,3 +241,21 @@ async def test_a_long_name_that_is_numbered_is_one_that_may_be_stored(peer: Peer
     )
     assert (action, given is not None and given.endswith(" (2)")) == ("renamed", True)
     names.check(str(given))
+
+
+async def test_an_agent_is_not_told_whether_it_guessed_a_value_that_it_may_not_read(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    await peer.result("vault.store", name="pin", value=3)
+    await peer.result("vault.store", name="open", value=3, agent_readable=True)
+    for name, actions in (("pin", {"taken"}), ("open", {"taken", "same"})):
+        files = [
+            {"name": f"{guess}.vault", "data": base64.b64encode(data).decode()}
+            for guess in range(5)
+            for file, data in vault(as_javascript, {"key": name, "value": guess}).items()
+            if file.endswith(".vault")
+        ]
+        for each, told_it in ((bot, actions), (peer, {"taken", "same"})):
+            imported = await each.result("vault.import", password=PASSWORD, files=files)
+            assert {item["action"] for item in imported["items"]} == told_it
+    # What only looked is written down as well.
+    assert await accesses(peer, action="import") == [("import", "ok")] * 4

@@ -184,8 +184,12 @@ async def test_deleting_everything_deletes_the_vault_and_its_keys(daemon: Daemon
     await peer.result("vault.store", name="a", value=1)
     opened = keyring(daemon).opened
     assert opened is not None
+    for _ in range(3):
+        await peer.result("vault.retrieve", id="a")
     await peer.result("data.delete_all", confirm=f"delete everything in {Path(daemon.paths.data_dir).name}")
     assert opened.key.is_wiped
+    # Not even by what was still to be written down.
+    assert await accesses(peer) == []
     assert (await peer.result("vault.status"))["state"] == "absent"
     assert rows(daemon) == []
     assert (await peer.result("vault.init", password=OTHER))["entries"] == 0

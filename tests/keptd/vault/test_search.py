@@ -71,6 +71,13 @@ def test_whole_names_come_before_words_in_names_and_those_before_other_words() -
     assert contents.search("mail", "own", 9) == []
 
 
+def test_a_word_counts_once_however_often_it_is_said() -> None:
+    contents = Contents([entry(1, "mail mail"), entry(2, "a mail"), entry(3, "other", tags=("mail",))])
+    hits = contents.search("mail mail", None, 9)
+    assert [hit.about.name for _, hit in hits] == ["mail mail", "a mail", "other"]
+    assert contents.search("mail " * 100, None, 9) == contents.search("mail", None, 9)
+
+
 def test_a_snippet_shows_the_word_in_its_place() -> None:
     long = entry(1, "x" * 100 + " needle " + "y" * 100)
     told = search.snippet(long, "needle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from keptd.vault import store
 from tests.harness import Daemon, Peer
 from tests.small_disk import small_disk
 
-from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, made
+from .room import OTHER, PASSWORD, accesses, agent, disk, guarded, made, tampered
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +54,39 @@ async def test_a_wrong_password_that_the_disk_doesnt_take_slows_down_as_any_othe
     with disk(daemon, apsw.FullError):
         await wrong(peer)
         assert (await peer.result("vault.unlock", password=PASSWORD))["failures"] == 0
+
+
+async def test_a_wrong_password_is_told_and_counted_while_another_program_has_the_database(
+    daemon: Daemon, peer: Peer
+) -> None:
+    await peer.result("vault.lock")
+    writer: Any = daemon.supervisor._store.writer
+    writer._db.set_busy_timeout(1)
+    with closing(apsw.Connection(daemon.paths.database, vfs="cksmvfs")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = [await wrong(peer) for _ in range(4)]
+        assert [one["type"] for one in told] == ["denied", "denied", "denied", "busy"]
+        assert told[3]["retry_after_ms"] == 1000
+        # The right one tells nothing else, and is not tried either.
+        assert await peer.refusal("vault.rotate", password=PASSWORD) == (-32007, "busy")
+        other.execute("ROLLBACK")
+    daemon.clock.advance(1)
+    assert (await wrong(peer))["failures"] == counted(daemon) == 4
+
+
+@pytest.mark.parametrize(("stored", "then"), [((1 << 63) - 1, 1_000_000), (-5, 1)])
+async def test_a_count_that_something_else_wrote_goes_on_within_bounds(
+    home: Path, anyio_backend: object, stored: int, then: int
+) -> None:
+    async with guarded(home) as daemon:
+        await made(daemon)
+    tampered(home, lambda db: db.execute("INSERT INTO vault_guard VALUES (0, ?, 0)", (stored,)))
+    tampered(home, lambda db: db.execute("UPDATE vault SET created_at = ?", (stored,)))
+    async with guarded(home, daemon.clock) as daemon:
+        peer = await daemon.connect()
+        assert (await peer.result("vault.status"))["state"] == "locked"
+        daemon.clock.advance(900)
+        assert (await wrong(peer))["failures"] == counted(daemon) == then
 
 
 async def test_a_full_disk_keeps_nobody_from_reading_their_secrets(home: Path, anyio_backend: object) -> None:
