@@ -100,7 +100,7 @@ class VaultStatus(Struct, frozen=True, kw_only=True):
     """How long the next password has to wait."""
     unlocked_at: Time | None = None
     locks_at: Time | None = None
-    """When it locks by itself, if nothing asks for it until then."""
+    """When it locks by itself, if nothing of it is shown or changed until then. A request that is refused is no use."""
     locks_by: Time | None = None
     """When it locks whatever happens."""
     rights_withheld: int = 0

@@ -207,6 +207,37 @@ async def test_it_falls_shut_when_nobody_uses_it_and_when_its_longest_time_is_ov
     assert await peer.refusal("vault.list") == (-32003, "locked")
 
 
+async def test_only_what_is_given_or_changed_keeps_it_open(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    await peer.result("vault.store", name="mine", value=1)
+    await peer.result("vault.store", name="readable", value=2, agent_readable=True)
+    uses: list[tuple[Peer, str, dict[str, Any]]] = [
+        (bot, "vault.retrieve", {"id": "readable"}),
+        (bot, "vault.list", {}),
+        (peer, "vault.search", {"query": "mine"}),
+        (peer, "vault.update", {"id": "mine", "value": 3}),
+    ]
+    for by, method, params in uses:
+        daemon.clock.advance(599)
+        await by.result(method, **params)
+    daemon.clock.advance(599)
+    refused: list[tuple[Peer, str, dict[str, Any]]] = [
+        (bot, "vault.retrieve", {"id": "mine"}),
+        (bot, "vault.update", {"id": "mine", "value": 4}),
+        (bot, "vault.delete", {"id": "readable"}),
+        (peer, "vault.retrieve", {"id": "nothing"}),
+        (peer, "vault.store", {"name": "mine", "value": 5}),
+        (peer, "vault.confirm", {"id": "nobody", "answer": "allow"}),
+    ]
+    for by, method, params in refused:
+        await by.refusal(method, **params)
+    await peer.result("vault.requests")
+    await peer.result("vault.audit", id="mine")
+    assert await state(peer) == "unlocked"
+    daemon.clock.advance(2)
+    assert await state(peer) == "locked"
+
+
 async def test_the_job_locks_it_in_time(daemon: Daemon, peer: Peer) -> None:
     assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "nothing to lock"
     daemon.clock.advance(601)
