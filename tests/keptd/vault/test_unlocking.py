@@ -11,11 +11,17 @@ import apsw
 import msgspec
 import pytest
 
+from kept.wire.vault import InitVault
+from keptd import vault
+from keptd.config import Vault
+from keptd.domain import JobCtx, to_nobody
 from keptd.vault import opening, tries
 from keptd.vault.keys import DataKey
 from tests.harness import Daemon, Peer, request
+from tests.rooms import ACTOR
 
 from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
+from .strongbox import strongbox
 
 pytestmark = pytest.mark.anyio
 
@@ -238,12 +244,34 @@ async def test_only_what_is_given_or_changed_keeps_it_open(daemon: Daemon, peer:
     assert await state(peer) == "locked"
 
 
-async def test_the_job_locks_it_in_time(daemon: Daemon, peer: Peer) -> None:
+async def test_it_locks_itself_in_time_also_where_an_agent_has_paused_the_job(daemon: Daemon, peer: Peer) -> None:
+    bot, ring = await agent(daemon), keyring(daemon)
+    assert (await bot.result("job.pause", name="vault.auto_lock"))["paused"]
+    daemon.clock.advance(599)
+    await peer.result("vault.list")
+    # What waited for the former moment looks again.
+    daemon.clock.advance(2)
+    await peer.result("daemon.ping")
+    assert ring.opened is not None
+    daemon.clock.advance(599)
+    await daemon.until("it is locked, though nobody calls", lambda: ring.opened is None)
+    assert (await accesses(peer))[-1] == ("lock", "ok")
     assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "nothing to lock"
-    daemon.clock.advance(601)
-    assert keyring(daemon).opened is not None
-    assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "locked"
-    assert keyring(daemon).opened is None
+
+    await peer.result("vault.unlock", password=PASSWORD)
+    daemon.clock.suspend(7201)
+    await daemon.until("it is locked after each unlock", lambda: ring.opened is None)
+
+
+async def test_the_job_finds_it_unlocked_too_long(tmp_path: Path) -> None:
+    async with strongbox(tmp_path, settings=Vault(memory_kib=19456, passes=2, lanes=1)) as box:
+        await box(InitVault(password=PASSWORD))
+        job = next(one for one in vault.DOMAIN.jobs if one.name == "vault.auto_lock")
+        ctx = JobCtx(box.store, box.clock, box.config, ACTOR, to_nobody)
+        assert await job.run(ctx) == "nothing to lock"
+        box.clock.advance(601)
+        assert await job.run(ctx) == "locked"
+        assert box.keyring.opened is None
 
 
 async def test_after_a_lock_no_key_is_left(daemon: Daemon, peer: Peer) -> None:
