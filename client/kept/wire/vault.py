@@ -68,6 +68,9 @@ AgentUsable = Annotated[
     bool, Meta(description="Whether such a client may lend it to a command, unread: kept vault run.")
 ]
 
+Purpose = Literal["read", "lend"]
+"""What an agent wants a secret for: to see it, or to lend it to a command whose output is kept free of it."""
+
 CHANGES: tuple[type[KeptError], ...] = (Locked, NotFound, Conflict, StorageFull)
 """What can refuse whatever changes the vault."""
 
@@ -183,6 +186,8 @@ class Request(Struct, frozen=True, kw_only=True):
     id: RequestId
     entry_id: EntryId
     name: str
+    purpose: Purpose
+    """`read`: it will see the value. `lend`: it says that it lends it to a command whose output is kept free of it."""
     client: str
     pid: int
     asked_at: Time
@@ -271,7 +276,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
 
     id: EntryRef
     purpose: Annotated[
-        Literal["read", "lend"],
+        Purpose,
         Meta(description="`lend`: for a command whose output is kept free of it; the audit list says so."),
     ] = "read"
     wait_seconds: Annotated[
@@ -423,10 +428,11 @@ class ListRequests(Control[Requests], frozen=True, kw_only=True):
 
 
 class Confirm(Control[Request], frozen=True, kw_only=True):
-    """Say whether an agent may have the secret that it waits for, this once. Not for agents."""
+    """Say whether an agent may have the secret that it waits for, this once. Not for agents. Of two answers the first
+    counts, and the other is refused."""
 
     method = "vault.confirm"
-    errors = (Locked, NotFound, Denied)
+    errors = (Locked, NotFound, Denied, Conflict, StorageFull)
 
     id: Annotated[RequestId, Meta(description="The request, as vault.requests shows it.")]
     answer: Annotated[Literal["allow", "deny"], Meta(description="Whether it may.")]

@@ -52,6 +52,9 @@ ASKED = "vault.asked"
 _ACTIONS = {"read": "retrieve", "lend": "lend"}
 """What the audit list says for each purpose."""
 
+_ASKS = {"read": "ask", "lend": "ask_lend"}
+"""The same of an agent that waits for a person."""
+
 
 def retrieve_now(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry | None:
     """The secret, where nothing has to be waited for: it is there, it opens, and the caller may have it."""
@@ -140,8 +143,8 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     if visit.is_agent:
         await visit.note(Note("confirm", waiting.entry_id, "denied"))
         raise Denied("an agent can't confirm for a person", hint="Confirm it in a terminal: kept vault confirm.")
-    await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
-    waiting.give(call.answer)
+    with waiting.giving(call.answer):
+        await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
     return waiting.shown()
 
 
@@ -220,8 +223,10 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
     """Wait until a person says yes. Raises `Denied`, and `Locked` where the vault is locked meanwhile."""
     answer, seconds = "deny", call.wait_seconds
     if seconds:
-        with visit.keyring.asking.request(read.row.id, read.about.name, visit.caller, visit.clock, seconds) as waiting:
-            await visit.note(Note("ask", read.row.id), notice=ASKED)
+        with visit.keyring.asking.request(
+            read.row.id, read.about.name, call.purpose, visit.caller, visit.clock, seconds
+        ) as waiting:
+            await visit.note(Note(_ASKS[call.purpose], read.row.id), notice=ASKED)
             answer = await waiting.wait(visit.clock)
     if answer == "allow":
         return

@@ -35,7 +35,7 @@ async def bot(daemon: Daemon, peer: Peer) -> Peer:
 
 async def test_a_confirmed_request_gets_the_value_this_once(daemon: Daemon, peer: Peer, bot: Peer) -> None:
     async with waiting(daemon, peer, bot) as asked:
-        assert (asked["name"], asked["client"]) == ("mine", "bot")
+        assert (asked["name"], asked["client"], asked["purpose"]) == ("mine", "bot", "read")
         told = (await peer.result("event.list", topics=["vault.asked"]))["items"]
         assert [event["entity_id"] for event in told] == [asked["entry_id"]]
         other = await agent(daemon)
@@ -47,6 +47,17 @@ async def test_a_confirmed_request_gets_the_value_this_once(daemon: Daemon, peer
         *[("store", "ok"), ("ask", "ok"), ("confirm", "denied"), ("confirm", "ok"), ("retrieve", "ok")],
         ("retrieve", "denied"),
     ]
+
+
+async def test_who_is_asked_learns_whether_the_agent_will_see_it(daemon: Daemon, peer: Peer, bot: Peer) -> None:
+    await bot.send(request("r", "vault.retrieve", id="mine", purpose="lend", wait_seconds=60))
+    await daemon.until("it waits", keyring(daemon).asking.all)
+    (asked,) = (await peer.result("vault.requests"))["items"]
+    assert asked["purpose"] == "lend"
+    assert (await peer.result("vault.confirm", id=asked["id"], answer="allow"))["purpose"] == "lend"
+    while (await bot.receive()).get("id") != "r":
+        pass
+    assert ("ask_lend", "ok") in await accesses(peer, id=asked["entry_id"])
 
 
 async def test_a_refused_a_late_and_a_locked_out_request_get_nothing(daemon: Daemon, peer: Peer, bot: Peer) -> None:
