@@ -266,7 +266,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
 
     A client that said it is an agent (`daemon.hello {kind: "agent"}`) gets only what is `agent_readable`, or what is
     `agent_usable` where it lends it to a command, unless a person confirms it within `wait_seconds`: `vault.requests`
-    shows who asks, `vault.confirm` answers.
+    shows who asks, `vault.confirm` answers, and `$/progress` tells the agent what the person has to type.
     """
 
     method = "vault.retrieve"

@@ -33,6 +33,7 @@ from kept.wire.vault import (
     SearchSecrets,
 )
 
+from ..domain import Tell
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store.pages import Order, fit, page
@@ -70,7 +71,7 @@ async def retrieve_secret(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry:
     visit = Visit.of(ctx, call.method)
     read = await _awaited(visit, call.id)
     if not _may_have(visit, read.about, call):
-        await _confirmed(visit, read, call)
+        await _confirmed(visit, read, call, ctx.progress)
         read = await _awaited(visit, read.row.id)
     found = _told(visit, read, call)
     if found is None:
@@ -219,14 +220,16 @@ def _told(visit: Visit, read: _Read, call: RetrieveSecret) -> OpenEntry | None:
     return found
 
 
-async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
-    """Wait until a person says yes. Raises `Denied`, and `Locked` where the vault is locked meanwhile."""
+async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret, tell: Tell) -> None:
+    """Wait until a person says yes; the agent is told what that person has to type. Raises `Denied`, and `Locked` where
+    the vault is locked meanwhile."""
     answer, seconds = "deny", call.wait_seconds
     if seconds:
         with visit.keyring.asking.request(
             read.row.id, read.about.name, call.purpose, visit.caller, visit.clock, seconds
         ) as waiting:
             await visit.note(Note(_ASKS[call.purpose], read.row.id), notice=ASKED)
+            tell(0, 0, f"to consent, in a terminal: kept vault confirm {waiting.id} allow")
             answer = await waiting.wait(visit.clock)
     if answer == "allow":
         return

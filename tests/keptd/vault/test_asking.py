@@ -23,7 +23,8 @@ async def waiting(daemon: Daemon, peer: Peer, bot: Peer) -> AsyncIterator[dict[s
     await bot.send(request("r", "vault.retrieve", id="mine", wait_seconds=60))
     await daemon.until("it waits", keyring(daemon).asking.all)
     (asked,) = (await peer.result("vault.requests"))["items"]
-    await peer.result("memory.set", key="after the event was written", value=0)
+    told = (await bot.receive())["params"]
+    assert (told["id"], told["text"].split()[-4:]) == ("r", ["vault", "confirm", asked["id"], "allow"])
     yield asked
 
 
@@ -55,8 +56,8 @@ async def test_who_is_asked_learns_whether_the_agent_will_see_it(daemon: Daemon,
     (asked,) = (await peer.result("vault.requests"))["items"]
     assert asked["purpose"] == "lend"
     assert (await peer.result("vault.confirm", id=asked["id"], answer="allow"))["purpose"] == "lend"
-    while (await bot.receive()).get("id") != "r":
-        pass
+    assert (await bot.receive())["method"] == "$/progress"
+    assert (await bot.receive())["result"]["value"] == "sesame"
     assert ("ask_lend", "ok") in await accesses(peer, id=asked["entry_id"])
 
 
@@ -104,7 +105,7 @@ async def test_what_was_changed_while_the_agent_waited_is_what_it_gets(daemon: D
     assert (await bot.receive())["result"]["value"] == "new"
 
     await bot.send(request("r", "vault.retrieve", id="renamed", wait_seconds=60))
-    await daemon.until("it waits", keyring(daemon).asking.all)
+    assert (await bot.receive())["method"] == "$/progress"
     await peer.result("vault.delete", id="renamed")
     (asked,) = (await peer.result("vault.requests"))["items"]
     async with anyio.create_task_group() as tasks:
