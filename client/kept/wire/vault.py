@@ -62,7 +62,13 @@ Category = Annotated[
         description="What kind of secret it is: private, knowledge, credential, health, finance, general, or your own."
     ),
 ]
-Metadata = Annotated[dict[str, Any], Meta(description="What belongs to it, such as a user name; found by search.")]
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What belongs to it, such as a user name; found by search. An agent is told it only where it may "
+        "read or lend the entry."
+    ),
+]
 AgentReadable = Annotated[bool, Meta(description="Whether a client that said it is an agent may read the value.")]
 AgentUsable = Annotated[
     bool, Meta(description="Whether such a client may lend it to a command, unread: kept vault run.")
@@ -122,6 +128,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     category: str
     tags: tuple[str, ...]
     metadata: dict[str, Any]
+    """Empty for an agent where it is neither `agent_readable` nor `agent_usable`, unless a person confirmed that it
+    gets the secret."""
     agent_readable: bool
     agent_usable: bool
     rights_withheld: bool
@@ -299,7 +307,8 @@ class ListSecrets(Control[Page[Entry]], frozen=True, kw_only=True):
 
 
 class SearchSecrets(Control[Page[FoundEntry]], frozen=True, kw_only=True):
-    """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched."""
+    """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched, nor,
+    for an agent, metadata that it isn't told."""
 
     method = "vault.search"
     is_repeatable = True

@@ -1,7 +1,8 @@
 """Handlers that show entries, listed, searched and opened, and those of requests and the audit list.
 
 Who said that it is an agent gets a value only where the entry is `agent_readable`, where it is `agent_usable` and to be
-lent to a command, or where a connection that didn't say so confirms it, this once. It changes no value that it may not
+lent to a command, or where a connection that didn't say so confirms it, this once. Of an entry that is neither, it
+isn't told the metadata either. It changes no value that it may not
 read, deletes nothing, and doesn't say what agents may. An agent that said nothing passes for a person, and one that
 borrows for a command could read as well: this guards against accidents and against text that talks an agent into
 something, not against a hostile program of the same user.
@@ -90,16 +91,19 @@ def list_secrets(ctx: ControlCtx, call: ListSecrets) -> Page[Entry]:
         if call.category in (None, known.about.category) and (call.tag is None or call.tag in known.about.tags)
     )
     visit.looked("list")
-    return page(
-        islice(fitting, call.limit + 1), call.limit, _entry, lambda known: BY_NAME.cursor(search.name_of(known))
-    )
+
+    def shown(known: Known) -> Entry:
+        return entries.entry(known.id, known.revision, known.about, to_agent=visit.is_agent)
+
+    return page(islice(fitting, call.limit + 1), call.limit, shown, lambda known: BY_NAME.cursor(search.name_of(known)))
 
 
 @serves
 def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntry]:
     visit = Visit.of(ctx, call.method)
     opened = visit.opened()
-    hits = opened.contents.search(call.query, call.category, call.offset + call.limit)[call.offset :]
+    most = call.offset + call.limit
+    hits = opened.contents.search(call.query, call.category, most, by_agent=visit.is_agent)[call.offset :]
     visit.looked("search")
     return Page(
         items=fit(
@@ -245,7 +249,3 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret, tell: Tell
         hint="Ask with wait_seconds, and the person answers with `kept vault confirm`. What is agent_usable can be "
         "lent to a command unread, with `kept vault run`.",
     )
-
-
-def _entry(known: Known) -> Entry:
-    return entries.entry(known.id, known.revision, known.about)
