@@ -221,7 +221,13 @@ class Vault(Struct, frozen=True, kw_only=True):
         365
     )
     audit_rows: Annotated[
-        int, _range(100, 10_000_000, "Accesses that it tells of; older ones are forgotten.", reload=True)
+        int,
+        _range(
+            100,
+            10_000_000,
+            "Accesses of each kind (retrieve, list, unlock, ...) that it tells of; older ones are forgotten.",
+            reload=True,
+        ),
     ] = 100_000
 
 
