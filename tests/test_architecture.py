@@ -55,7 +55,7 @@ CLIENT_ONLY = (
     *("kept.cli.process", "kept.cli.streams", "kept.cli.tour", "kept.cli.moments"),
     *("kept.cli.transfer", "kept.cli.session_files"),
     *("kept.cli.pager", "kept.cli.logs", "kept.cli.asking", "kept.cli.unseen", "kept.cli.vault_folder"),
-    *("kept.cli.consent", "kept.cli.guarded"),
+    "kept.cli.guarded",
     *("kept.cli.live", "kept.cli.screen", "kept.cli.dashboard", "kept.cli.grid", "kept.cli.samples"),
 )
 """The command line's modules that belong to the caller's process, and never run in the daemon."""

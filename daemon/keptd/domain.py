@@ -175,7 +175,7 @@ class Domain:
     damaged; `salvage_file` takes a damaged one, a sound copy from a backup or None, and the path where to write what
     can be read of both, and gives what is lost, in words. `at_start` is run once before anything is served, and then
     `settle` is awaited, which may write: it ends what a killed daemon left unfinished. `beside` runs from then on as
-    long as the daemon serves.
+    long as the daemon serves, and asks for the settings when it needs them: a reload changes them.
 
     Where a backup or an import takes the place of what is kept, `local_tables` stay as they are. A room whose local
     tables name rows of others has `succession` instead: it reads what is so now, and gives what writes the same into
@@ -205,7 +205,7 @@ class Domain:
     salvage_file: Callable[[Path, Path | None, Path], str] | None = None
     at_start: Callable[[Store], None] | None = None
     settle: Callable[[Store, Clock], Awaitable[None]] | None = None
-    beside: Callable[[Store, Clock], Coroutine[Any, Any, None]] | None = None
+    beside: Callable[[Store, Clock, Callable[[], Config]], Coroutine[Any, Any, None]] | None = None
     succession: Callable[[apsw.Connection], Carry] | None = None
     going_on: Callable[[apsw.Connection], Carry] | None = None
     entities: frozenset[str] = frozenset()

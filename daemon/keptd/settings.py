@@ -139,7 +139,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     ] = "24h"
     data_tidy: Annotated[str, _schedule("Remove exports that nobody fetched within a day.")] = "1h"
     vault_auto_lock: Annotated[
-        str, _schedule("Lock the vault where its time is over. A call finds it locked in time, job or not.")
+        str, _schedule("See that the vault is locked where its time is over. It locks itself in time, job or not.")
     ] = "15s"
     vault_tidy: Annotated[str, _schedule("Forget old entries of the vault's audit list.")] = "24h"
 
@@ -221,7 +221,13 @@ class Vault(Struct, frozen=True, kw_only=True):
         365
     )
     audit_rows: Annotated[
-        int, _range(100, 10_000_000, "Accesses that it tells of; older ones are forgotten.", reload=True)
+        int,
+        _range(
+            100,
+            10_000_000,
+            "Accesses of each kind (retrieve, list, unlock, ...) that it tells of; older ones are forgotten.",
+            reload=True,
+        ),
     ] = 100_000
 
 

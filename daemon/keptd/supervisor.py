@@ -262,7 +262,7 @@ class Supervisor:
                 tasks.start_soon(self._mirror.follow)
                 tasks.start_soon(self.jobs.run)
                 for beside in filter(None, (domain.beside for domain in DOMAINS)):
-                    tasks.start_soon(beside, self._store, self._clock)
+                    tasks.start_soon(beside, self._store, self._clock, lambda: self._config)
                 tasks.start_soon(self._server.serve)
                 logger.info("ready", pid=os.getpid(), version=VERSION, last_seq=self._bus.seq)
                 self._starting.close()

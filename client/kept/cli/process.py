@@ -300,12 +300,10 @@ class Process:
 
     def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
         """As `Here` has it."""
-        from .consent import wait  # noqa: PLC0415 - only for agents
-
         seconds = request.wait_seconds + CONSENT_SPARE_SECONDS
         settings = Settings(environ=self._environ, start=self._start, reply_seconds=seconds)
         with Client(self._paths, self._hello(), settings) as waiting:
-            return wait(request, waiting.call, self._client.call, told)
+            return waiting.call(request, progress=lambda progress: told(progress.text))
 
     def launch(self, launch: Launch) -> int:
         """As `Here` has it."""

@@ -97,8 +97,8 @@ class Here(Protocol):
         ...
 
     def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
-        """Ask for a secret that an agent may not read, and wait for a person's consent; `told` gets the id that the
-        person needs, once it is known. Raises what the daemon refuses."""
+        """Ask for a secret that an agent may not read, and wait for a person's consent; `told` gets what the person
+        has to do, once the daemon says it. Raises what the daemon refuses."""
         ...
 
     def launch(self, launch: Launch) -> int:

@@ -9,7 +9,7 @@ from ..wire.errors import Denied, Locked
 from ..wire.vault import OpenEntry, RetrieveSecret, UnlockVault
 from .fields import fields_of
 from .surface import Caller, Surface, the_caller
-from .text import clean, one_line
+from .text import one_line
 from .withheld import asked
 
 
@@ -40,5 +40,5 @@ def _confirmed(request: RetrieveSecret, call: Caller, surface: Surface, wait_sec
     )
     return the_caller(surface).await_consent(
         replace(request, wait_seconds=wait_seconds),
-        lambda known: surface.err(f"to consent, in a terminal: kept vault confirm {clean(known)} allow\n"),
+        lambda told: surface.err(f"{one_line(told)}\n"),
     )

@@ -69,6 +69,7 @@ class _RequestRow(Row, frozen=True, kw_only=True):
 
     id: str
     name: str
+    wants: str
     agent: str
     asked: str
     time_left: str
@@ -200,6 +201,7 @@ def show_requests(requests: Requests, surface: Surface) -> None:
         _RequestRow(
             id=clean(request.id),
             name=one_line(request.name),
+            wants="to read it" if request.purpose == "read" else "to lend it",
             agent=one_line(request.client),
             asked=surface.when(request.asked_at),
             time_left=surface.how_far(request.ends_at),
@@ -208,7 +210,10 @@ def show_requests(requests: Requests, surface: Surface) -> None:
         for request in requests.items
     ]
     show_rows(
-        rows, surface, nothing="no agent waits for a secret", below="to answer: kept vault confirm ID allow, or deny"
+        rows,
+        surface,
+        nothing="no agent waits for a secret",
+        below="to lend is to have a command use it, unread; to answer: kept vault confirm ID allow, or deny",
     )
 
 

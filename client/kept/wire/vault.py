@@ -62,11 +62,20 @@ Category = Annotated[
         description="What kind of secret it is: private, knowledge, credential, health, finance, general, or your own."
     ),
 ]
-Metadata = Annotated[dict[str, Any], Meta(description="What belongs to it, such as a user name; found by search.")]
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What belongs to it, such as a user name; found by search. An agent is told it only where it may "
+        "read or lend the entry."
+    ),
+]
 AgentReadable = Annotated[bool, Meta(description="Whether a client that said it is an agent may read the value.")]
 AgentUsable = Annotated[
     bool, Meta(description="Whether such a client may lend it to a command, unread: kept vault run.")
 ]
+
+Purpose = Literal["read", "lend"]
+"""What an agent wants a secret for: to see it, or to lend it to a command whose output is kept free of it."""
 
 CHANGES: tuple[type[KeptError], ...] = (Locked, NotFound, Conflict, StorageFull)
 """What can refuse whatever changes the vault."""
@@ -100,7 +109,7 @@ class VaultStatus(Struct, frozen=True, kw_only=True):
     """How long the next password has to wait."""
     unlocked_at: Time | None = None
     locks_at: Time | None = None
-    """When it locks by itself, if nothing asks for it until then."""
+    """When it locks by itself, if nothing of it is shown or changed until then. A request that is refused is no use."""
     locks_by: Time | None = None
     """When it locks whatever happens."""
     rights_withheld: int = 0
@@ -119,6 +128,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     category: str
     tags: tuple[str, ...]
     metadata: dict[str, Any]
+    """Empty for an agent where it is neither `agent_readable` nor `agent_usable`, unless a person confirmed that it
+    gets the secret."""
     agent_readable: bool
     agent_usable: bool
     rights_withheld: bool = False
@@ -183,6 +194,8 @@ class Request(Struct, frozen=True, kw_only=True):
     id: RequestId
     entry_id: EntryId
     name: str
+    purpose: Purpose
+    """`read`: it will see the value. `lend`: it says that it lends it to a command whose output is kept free of it."""
     client: str
     pid: int
     asked_at: Time
@@ -261,7 +274,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
 
     A client that said it is an agent (`daemon.hello {kind: "agent"}`) gets only what is `agent_readable`, or what is
     `agent_usable` where it lends it to a command, unless a person confirms it within `wait_seconds`: `vault.requests`
-    shows who asks, `vault.confirm` answers.
+    shows who asks, `vault.confirm` answers, and `$/progress` tells the agent what the person has to type.
     """
 
     method = "vault.retrieve"
@@ -271,7 +284,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
 
     id: EntryRef
     purpose: Annotated[
-        Literal["read", "lend"],
+        Purpose,
         Meta(description="`lend`: for a command whose output is kept free of it; the audit list says so."),
     ] = "read"
     wait_seconds: Annotated[
@@ -294,7 +307,8 @@ class ListSecrets(Control[Page[Entry]], frozen=True, kw_only=True):
 
 
 class SearchSecrets(Control[Page[FoundEntry]], frozen=True, kw_only=True):
-    """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched."""
+    """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched, nor,
+    for an agent, metadata that it isn't told."""
 
     method = "vault.search"
     is_repeatable = True
@@ -424,10 +438,11 @@ class ListRequests(Control[Requests], frozen=True, kw_only=True):
 
 
 class Confirm(Control[Request], frozen=True, kw_only=True):
-    """Say whether an agent may have the secret that it waits for, this once. Not for agents."""
+    """Say whether an agent may have the secret that it waits for, this once. Not for agents. Of two answers the first
+    counts, and the other is refused."""
 
     method = "vault.confirm"
-    errors = (Locked, NotFound, Denied)
+    errors = (Locked, NotFound, Denied, Conflict, StorageFull)
 
     id: Annotated[RequestId, Meta(description="The request, as vault.requests shows it.")]
     answer: Annotated[Literal["allow", "deny"], Meta(description="Whether it may.")]

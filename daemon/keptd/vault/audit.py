@@ -4,6 +4,9 @@ It holds ids, never a name or a value, and can be read while the vault is locked
 in it when they are answered. The answer to a mere look waits for no commit (`diary`): what a killed daemon leaves out
 is the looks of its last moments. On a full disk looks go on and leave nothing but a line in the log; so does an unlock
 that not even the room that is held back for a full disk can take.
+
+It is bounded for each action by itself: who lists or searches without end pushes out older lists and searches, and
+neither a secret that was told nor a wrong password.
 """
 
 from __future__ import annotations
@@ -23,6 +26,22 @@ from ..store.pages import Order, page
 ORDER = Order("vault.audit", int)
 
 _COLUMNS = "seq, at, action, entry_id, outcome, client, kind, uid, pid"
+
+_ACTIONS = """
+    WITH RECURSIVE each(action) AS (
+        SELECT min(action) FROM vault_audit
+        UNION ALL
+        SELECT (SELECT min(action) FROM vault_audit WHERE action > each.action) FROM each WHERE each.action IS NOT NULL
+    )
+    SELECT action FROM each WHERE action IS NOT NULL
+"""
+"""Each once, with one look at the index for each."""
+
+_FIRST_BEHIND = "SELECT seq FROM vault_audit WHERE action = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
+_FORGET = (
+    "DELETE FROM vault_audit WHERE seq IN "
+    "(SELECT seq FROM vault_audit WHERE action = ? AND seq <= ? ORDER BY seq LIMIT ?)"
+)
 
 
 class Note(NamedTuple):
@@ -102,15 +121,21 @@ def _lines(db: apsw.Connection) -> dict[int, tuple[Any, ...]]:
 
 
 def trim(db: apsw.Connection, before: int, rows: int, limit: int) -> int:
-    """Forget up to `limit` of what is from before a time (microseconds since 1970), or behind the newest `rows`; how
-    many. It ends at the first that stays, so that the clock's having been set keeps some longer."""
+    """Forget up to `limit` of what is from before a time (microseconds since 1970), or behind the newest `rows` of its
+    action; how many. Of what is too old it ends at the first that isn't, so that the clock's having been set keeps some
+    longer."""
     db.execute(
         "DELETE FROM vault_audit WHERE seq IN "
-        "(SELECT seq FROM (SELECT seq, at FROM vault_audit ORDER BY seq LIMIT ?1) "
-        "WHERE at < ?2 OR seq <= (SELECT max(seq) FROM vault_audit) - ?3)",
-        (limit, before, rows),
+        "(SELECT seq FROM (SELECT seq, at FROM vault_audit ORDER BY seq LIMIT ?1) WHERE at < ?2)",
+        (limit, before),
     )
-    return db.changes()
+    gone = db.changes()
+    for (action,) in db.execute(_ACTIONS).fetchall():
+        newest = db.execute(_FIRST_BEHIND, (action, rows)).fetchone()
+        if newest is not None:
+            db.execute(_FORGET, (action, newest[0], limit - gone))
+            gone += db.changes()
+    return gone
 
 
 def _access(row: Sequence[Any]) -> Access:

@@ -78,9 +78,17 @@ def open_value(key: DataKey, row: EntryRow) -> bytearray:
     return _open(key, row, "value", b"".join((nonce, row.value, tag)))
 
 
-def entry(entry_id: str, revision: int, about: About) -> Entry:
+def for_agents(about: About) -> About:
+    """What an agent is told of an entry. By its name, category and tags it asks for it; the metadata, which people fill
+    with what belongs to the secret, is for those who may have that."""
+    if about.agent_readable or about.agent_usable or not about.metadata:
+        return about
+    return msgspec.structs.replace(about, metadata={})
+
+
+def entry(entry_id: str, revision: int, about: About, *, to_agent: bool) -> Entry:
     """The wire's entry."""
-    return Entry(**shown(entry_id, revision, about))
+    return Entry(**shown(entry_id, revision, for_agents(about) if to_agent else about))
 
 
 def shown(entry_id: str, revision: int, about: About) -> dict[str, Any]:

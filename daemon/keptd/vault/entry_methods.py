@@ -43,7 +43,7 @@ async def store_secret(ctx: ControlCtx, call: StoreSecret) -> Entry:
     metadata = _metadata(call.metadata or {})
     async with visit.turn() as opened:
         if call.idempotency_key is not None and (done := _receipt(visit, opened, call, call.idempotency_key)):
-            return _as_it_is(opened, done)
+            return _as_it_is(visit, opened, done)
         _check_name(opened, call.name, None)
         now = visit.clock.now()
         about = About(
@@ -58,7 +58,7 @@ async def store_secret(ctx: ControlCtx, call: StoreSecret) -> Entry:
         )
         row = entries.seal(opened.key, new_id(), 1, about, value)
         await _put(visit, opened, row, about, None, Note("store", row.id, revision=1), call)
-    return entries.entry(row.id, row.revision, about)
+    return entries.entry(row.id, row.revision, about, to_agent=visit.is_agent)
 
 
 @serves
@@ -69,7 +69,7 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
     metadata = None if call.metadata is None else _metadata(call.metadata)
     async with visit.turn() as opened:
         if call.idempotency_key is not None and (done := _receipt(visit, opened, call, call.idempotency_key)):
-            return _as_it_is(opened, done)
+            return _as_it_is(visit, opened, done)
         known = _find(opened, call.id)
         rights = (call.agent_readable, call.agent_usable)
         if visit.is_agent and (not known.about.agent_readable or rights != (None, None)):
@@ -95,7 +95,7 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
         row = entries.seal(opened.key, known.id, known.revision + 1, about, plain)
         wipe(plain)
         await _put(visit, opened, row, about, known, Note("update", row.id, revision=row.revision), call)
-    return entries.entry(row.id, row.revision, about)
+    return entries.entry(row.id, row.revision, about, to_agent=visit.is_agent)
 
 
 @serves
@@ -236,7 +236,7 @@ def _request(opened: Opened, call: Any, entry_id: str) -> bytes:
     return opened.key.request_hash(f"{entry_id} {call.method} ".encode() + _encode(call))
 
 
-def _as_it_is(opened: Opened, done: Receipt) -> Entry:
+def _as_it_is(visit: Visit, opened: Opened, done: Receipt) -> Entry:
     known = opened.contents.get(done.entry_id)
     if known is None:
         raise Conflict(
@@ -244,7 +244,7 @@ def _as_it_is(opened: Opened, done: Receipt) -> Entry:
             hint="Do not repeat it; to do it anew, use another idempotency_key.",
             field="idempotency_key",
         )
-    return entries.entry(known.id, known.revision, known.about)
+    return entries.entry(known.id, known.revision, known.about, to_agent=visit.is_agent)
 
 
 def _find(opened: Opened, ref: str) -> Known:

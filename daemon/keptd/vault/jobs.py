@@ -1,4 +1,7 @@
-"""What the vault does from time to time: lock itself, and forget what its audit list need not tell any more."""
+"""What the vault does from time to time: see that it is locked, and forget what its audit list need not tell any more.
+
+It is locked in time whether the job runs or is paused: `beside` waits for that moment.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _HOUR = 3600 * SECOND
 
 @job("vault.auto_lock", setting="vault_auto_lock", timeout=60)
 async def auto_lock(ctx: JobCtx) -> str:
-    """Lock the vault where its time is over."""
+    """See that the vault is locked where its time is over. It locks itself in time without this job as well."""
     return "locked" if Visit.of_job(ctx, "vault.auto_lock").lock_if_due() else "nothing to lock"
 
 

@@ -83,6 +83,7 @@ class Keyring:
         """How often it was locked, also where it was locked already: whoever unlocks it meanwhile comes too late."""
         self.asking = Asking()
         self.diary = Diary()
+        self._unlocked = anyio.Event()
         self.turn = anyio.Lock()
         """Held while the vault is changed or unlocked, from the first look to the commit."""
         self.deriving = anyio.Lock()
@@ -93,6 +94,13 @@ class Keyring:
         self._drop()
         self.opened = opened
         self.trouble = opened.trouble
+        self._unlocked.set()
+
+    async def until_open(self) -> Opened:
+        """Wait until it is unlocked; as it is then."""
+        while self.opened is None:
+            await self._unlocked.wait()
+        return self.opened
 
     def lock(self) -> bool:
         """Wipe the keys and drop what was read; whether it was unlocked. Who waits for a confirmation is refused."""
@@ -121,3 +129,4 @@ class Keyring:
             self.opened.key.wipe()
             self.opened.contents = Contents()
             self.opened = None
+            self._unlocked = anyio.Event()

@@ -1,7 +1,8 @@
 """Handlers that show entries, listed, searched and opened, and those of requests and the audit list.
 
 Who said that it is an agent gets a value only where the entry is `agent_readable`, where it is `agent_usable` and to be
-lent to a command, or where a connection that didn't say so confirms it, this once. It changes no value that it may not
+lent to a command, or where a connection that didn't say so confirms it, this once. Of an entry that is neither, it
+isn't told the metadata either. It changes no value that it may not
 read, deletes nothing, and doesn't say what agents may. An agent that said nothing passes for a person, and one that
 borrows for a command could read as well: this guards against accidents and against text that talks an agent into
 something, not against a hostile program of the same user.
@@ -34,10 +35,11 @@ from kept.wire.vault import (
     SearchSecrets,
 )
 
+from ..domain import Tell
 from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store.pages import Order, fit, page
-from . import asking, audit, entries, head, search, store
+from . import audit, entries, head, search, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import About
@@ -55,6 +57,9 @@ ASKED = "vault.asked"
 _ACTIONS = {"read": "retrieve", "lend": "lend"}
 """What the audit list says for each purpose."""
 
+_ASKS = {"read": "ask", "lend": "ask_lend"}
+"""The same of an agent that waits for a person."""
+
 
 def retrieve_now(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry | None:
     """The secret, where nothing has to be waited for: it is there, it opens, and the caller may have it."""
@@ -70,7 +75,7 @@ async def retrieve_secret(ctx: ControlCtx, call: RetrieveSecret) -> OpenEntry:
     visit = Visit.of(ctx, call.method)
     read = await _awaited(visit, call.id)
     if not _may_have(visit, read.about, call):
-        await _confirmed(visit, read, call)
+        await _confirmed(visit, read, call, ctx.progress)
         read = await _awaited(visit, read.row.id)
     found = _told(visit, read, call)
     if found is None:
@@ -89,16 +94,19 @@ def list_secrets(ctx: ControlCtx, call: ListSecrets) -> Page[Entry]:
         if call.category in (None, known.about.category) and (call.tag is None or call.tag in known.about.tags)
     )
     visit.looked("list")
-    return page(
-        islice(fitting, call.limit + 1), call.limit, _entry, lambda known: BY_NAME.cursor(search.name_of(known))
-    )
+
+    def shown(known: Known) -> Entry:
+        return entries.entry(known.id, known.revision, known.about, to_agent=visit.is_agent)
+
+    return page(islice(fitting, call.limit + 1), call.limit, shown, lambda known: BY_NAME.cursor(search.name_of(known)))
 
 
 @serves
 def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntry]:
     visit = Visit.of(ctx, call.method)
     opened = visit.opened()
-    hits = opened.contents.search(call.query, call.category, call.offset + call.limit)[call.offset :]
+    most = call.offset + call.limit
+    hits = opened.contents.search(call.query, call.category, most, by_agent=visit.is_agent)[call.offset :]
     visit.looked("search")
     return Page(
         items=fit(
@@ -143,10 +151,8 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     if visit.is_agent:
         await visit.note(Note("confirm", waiting.entry_id, "denied"))
         raise Denied("an agent can't confirm for a person", hint="Confirm it in a terminal: kept vault confirm.")
-    await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
-    if not waiting.give(call.answer):
-        # Meanwhile its time was over, the vault was locked, or somebody else was quicker.
-        raise asking.gone()
+    with waiting.giving(call.answer):
+        await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
     return waiting.shown()
 
 
@@ -229,12 +235,16 @@ def _told(visit: Visit, read: _Read, call: RetrieveSecret) -> OpenEntry | None:
     return found
 
 
-async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
-    """Wait until a person says yes. Raises `Denied`, and `Locked` where the vault is locked meanwhile."""
+async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret, tell: Tell) -> None:
+    """Wait until a person says yes; the agent is told what that person has to type. Raises `Denied`, and `Locked` where
+    the vault is locked meanwhile."""
     answer, seconds = "deny", call.wait_seconds
     if seconds:
-        with visit.keyring.asking.request(read.row.id, read.about.name, visit.caller, visit.clock, seconds) as waiting:
-            await visit.note(Note("ask", read.row.id), notice=ASKED)
+        with visit.keyring.asking.request(
+            read.row.id, read.about.name, call.purpose, visit.caller, visit.clock, seconds
+        ) as waiting:
+            await visit.note(Note(_ASKS[call.purpose], read.row.id), notice=ASKED)
+            tell(0, 0, f"to consent, in a terminal: kept vault confirm {waiting.id} allow")
             answer = await waiting.wait(visit.clock)
     if answer == "allow":
         return
@@ -250,7 +260,3 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
         hint="Ask with wait_seconds, and the person answers with `kept vault confirm`. What is agent_usable can be "
         "lent to a command unread, with `kept vault run`.",
     )
-
-
-def _entry(known: Known) -> Entry:
-    return entries.entry(known.id, known.revision, known.about)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nlargest
 
-from . import names
+from . import entries, names
 from .entries import About, words_of
 
 SNIPPET_LENGTH = 120
@@ -37,11 +37,17 @@ def known(entry_id: str, revision: int, about: About, leaf: int, size: int) -> K
     return Known(entry_id, revision, about, leaf, size, _folded(words_of(about)))
 
 
+def for_agents(entry: Known) -> Known:
+    """The same as agents know it."""
+    about = entries.for_agents(entry.about)
+    return entry if about is entry.about else known(entry.id, entry.revision, about, entry.leaf, entry.bytes)
+
+
 class Contents:
     """All entries that opened."""
 
-    def __init__(self, entries: Iterable[Known] = ()) -> None:
-        self._by_id = {entry.id: entry for entry in entries}
+    def __init__(self, known: Iterable[Known] = ()) -> None:
+        self._by_id = {entry.id: entry for entry in known}
         self._ids = {_name(entry): entry.id for entry in self._by_id.values()}
         self._names = sorted(self._ids)
         self._hidden: dict[str, set[str]] = {}
@@ -113,15 +119,18 @@ class Contents:
         if not hidden:
             self._hidden.pop(names.as_seen(name), None)
 
-    def search(self, query: str, category: str | None, limit: int) -> list[tuple[float, Known]]:
+    def search(
+        self, query: str, category: str | None, limit: int, *, by_agent: bool = False
+    ) -> list[tuple[float, Known]]:
         """Up to `limit` entries in which every word of the query is found, best first, each with how well it fits:
         words in the name count more, and whole names most."""
         said = _folded(query).split()
         # A word that comes twice would only take twice as long, and hundreds hold everybody up.
         words = list(dict.fromkeys(said))
+        known = self._by_id.values()
         found = [
             (_score(entry, words, " ".join(said)), entry)
-            for entry in self._by_id.values()
+            for entry in (map(for_agents, known) if by_agent else known)
             if (category is None or entry.about.category == category) and all(word in entry.folded for word in words)
         ]
         return nlargest(limit, found, key=_rank)

@@ -107,7 +107,8 @@ class Visit:
         return self.caller.is_agent
 
     def opened(self) -> Opened:
-        """The unlocked vault; it counts as used. Raises `NotFound` without a vault, and `Locked`."""
+        """The unlocked vault. To have looked at it is no use of it: that is what was given or changed. Raises
+        `NotFound` without a vault, and `Locked`."""
         return self.look(store.head(self.store.inline))
 
     def look(self, stored: bytes | None) -> Opened:
@@ -122,11 +123,8 @@ class Visit:
         if not opened.is_of(stored):
             keyring.replaced()
             raise Locked("the vault was locked, since another copy of it was put in its place")
-        boot = self.clock.boot()
-        if opened.seconds_left(self.settings, boot)[0] <= 0:
-            self.lock_if_due()
+        if self.lock_if_due():
             raise Locked("the vault was locked, since its time was over")
-        opened.used = boot
         return opened
 
     def lock_if_due(self) -> bool:
@@ -195,6 +193,7 @@ class Visit:
         try:
             await self.write(step, frees_space=frees_space)
             opened.header = header
+            opened.used = self.clock.boot()
         except StorageFailed:
             self.keyring.lock()
             raise
@@ -213,7 +212,9 @@ class Visit:
         await self.write(step)
 
     def looked(self, action: str, entry_id: str | None = None) -> None:
-        """Write down that somebody looked, without waiting for it."""
+        """Write down that somebody was shown something, without waiting for it; that is a use of the vault."""
+        if self.keyring.opened is not None:
+            self.keyring.opened.used = self.clock.boot()
         self.keyring.diary.add(self.store, self.clock, self.caller, Note(action, entry_id))
 
     def _fell_shut(self, vault_id: str) -> None:

@@ -91,9 +91,9 @@ def test_only_the_argument_at_the_cursor_is_looked_up() -> None:
 def test_names_of_secrets_and_requests_of_agents_are_offered() -> None:
     named: Any = {"id": "01", "name": "deploy.token", "category": "credential", "tags": (), "metadata": {}}
     times: Any = dict.fromkeys(("created_at", "updated_at"), NOW)
-    entry = Entry(agent_readable=False, agent_usable=False, version=1, **named, **times)
-    asking: Any = {"id": "r1", "entry_id": "01", "name": "deploy.token", "client": "claude", "pid": 1}
-    request = Request(asked_at=NOW, ends_at=NOW, **asking)
+    entry = Entry(agent_readable=False, agent_usable=False, rights_withheld=False, version=1, **named, **times)
+    asking: Any = {"id": "r1", "entry_id": "01", "name": "deploy.token", "purpose": "read", "client": "claude"}
+    request = Request(asked_at=NOW, ends_at=NOW, pid=1, **asking)
     recorder = Recorder({ListSecrets: Page(items=[entry]), ListRequests: Requests(items=(request,))})
     for words in (("retrieve",), ("delete",), ("run", "--secret"), ("run", "--secret-fd"), ("audit", "--id")):
         assert offered(recorder, "vault", *words, "de") == ["deploy.token"]

@@ -111,7 +111,7 @@ class Played:
 
     def await_consent(self, request: RetrieveSecret, told: Callable[[str], object]) -> OpenEntry:
         assert self.caller is not None
-        told("request-1")
+        told("type kept vault confirm request-1 allow")
         return self.caller(request)
 
     def launch(self, launch: Launch) -> int:

@@ -179,14 +179,17 @@ def test_who_waits_is_shown_with_the_way_to_answer() -> None:
         id=RequestId("r1"),
         entry_id=EntryId("01"),
         name="deploy.token",
+        purpose="read",
         client="claude",
         pid=42,
         asked_at=NOW,
         ends_at=NOW + timedelta(minutes=2),
     )
     printed = shown("vault requests", {ListRequests: Requests(items=(request,))}, columns=100)
-    for part in ("r1", "deploy.token", "claude", "2 min"):
+    for part in ("r1", "deploy.token", "to read it", "claude", "2 min"):
         assert part in printed.out
+    lent = Requests(items=(msgspec.structs.replace(request, purpose="lend"),))
+    assert "to lend it" in shown("vault requests", {ListRequests: lent}, columns=100).out
     assert "kept vault confirm ID allow" in printed.err
     assert "claude" in shown("vault confirm r1 allow", {Confirm: request}).out
     assert "no agent waits" in shown("vault requests", {ListRequests: Requests(items=())}).err

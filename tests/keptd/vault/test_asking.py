@@ -23,7 +23,8 @@ async def waiting(daemon: Daemon, peer: Peer, bot: Peer) -> AsyncIterator[dict[s
     await bot.send(request("r", "vault.retrieve", id="mine", wait_seconds=60))
     await daemon.until("it waits", keyring(daemon).asking.all)
     (asked,) = (await peer.result("vault.requests"))["items"]
-    await peer.result("memory.set", key="after the event was written", value=0)
+    told = (await bot.receive())["params"]
+    assert (told["id"], told["text"].split()[-4:]) == ("r", ["vault", "confirm", asked["id"], "allow"])
     yield asked
 
 
@@ -35,7 +36,7 @@ async def bot(daemon: Daemon, peer: Peer) -> Peer:
 
 async def test_a_confirmed_request_gets_the_value_this_once(daemon: Daemon, peer: Peer, bot: Peer) -> None:
     async with waiting(daemon, peer, bot) as asked:
-        assert (asked["name"], asked["client"]) == ("mine", "bot")
+        assert (asked["name"], asked["client"], asked["purpose"]) == ("mine", "bot", "read")
         told = (await peer.result("event.list", topics=["vault.asked"]))["items"]
         assert [event["entity_id"] for event in told] == [asked["entry_id"]]
         other = await agent(daemon)
@@ -47,6 +48,17 @@ async def test_a_confirmed_request_gets_the_value_this_once(daemon: Daemon, peer
         *[("store", "ok"), ("ask", "ok"), ("confirm", "denied"), ("confirm", "ok"), ("retrieve", "ok")],
         ("retrieve", "denied"),
     ]
+
+
+async def test_who_is_asked_learns_whether_the_agent_will_see_it(daemon: Daemon, peer: Peer, bot: Peer) -> None:
+    await bot.send(request("r", "vault.retrieve", id="mine", purpose="lend", wait_seconds=60))
+    await daemon.until("it waits", keyring(daemon).asking.all)
+    (asked,) = (await peer.result("vault.requests"))["items"]
+    assert asked["purpose"] == "lend"
+    assert (await peer.result("vault.confirm", id=asked["id"], answer="allow"))["purpose"] == "lend"
+    assert (await bot.receive())["method"] == "$/progress"
+    assert (await bot.receive())["result"]["value"] == "sesame"
+    assert ("ask_lend", "ok") in await accesses(peer, id=asked["entry_id"])
 
 
 async def test_a_refused_a_late_and_a_locked_out_request_get_nothing(daemon: Daemon, peer: Peer, bot: Peer) -> None:
@@ -66,27 +78,6 @@ async def test_a_refused_a_late_and_a_locked_out_request_get_nothing(daemon: Dae
         await peer.result("vault.lock")
     assert (await bot.error())[1:] == (-32003, "locked")
     assert await peer.refusal("vault.confirm", id=asked["id"], answer="allow") == (-32003, "locked")
-
-
-@pytest.mark.parametrize("what", ["late", "locked", "refused"])
-async def test_who_confirms_what_is_over_by_then_is_not_told_that_it_counted(
-    daemon: Daemon, peer: Peer, bot: Peer, what: str
-) -> None:
-    async with waiting(daemon, peer, bot) as asked:
-        (found,) = keyring(daemon).asking.all()
-        other = await daemon.connect()
-        with daemon.clock.holding("writer"):
-            await peer.send(request("c", "vault.confirm", id=asked["id"], answer="allow"))
-            await daemon.clock.reached()
-            if what == "late":
-                daemon.clock.advance(60)
-            elif what == "locked":
-                await other.send(request("l", "vault.lock"))
-            else:
-                found.give("deny")
-            await daemon.until("it is over", lambda: found.answer is not None)
-        assert await peer.error() == ("c", -32001, "not_found")
-    assert (await bot.receive())["error"]["data"]["type"] in ("denied", "locked")
 
 
 async def test_who_hangs_up_waits_no_more(daemon: Daemon, peer: Peer, bot: Peer) -> None:
@@ -114,7 +105,7 @@ async def test_what_was_changed_while_the_agent_waited_is_what_it_gets(daemon: D
     assert (await bot.receive())["result"]["value"] == "new"
 
     await bot.send(request("r", "vault.retrieve", id="renamed", wait_seconds=60))
-    await daemon.until("it waits", keyring(daemon).asking.all)
+    assert (await bot.receive())["method"] == "$/progress"
     await peer.result("vault.delete", id="renamed")
     (asked,) = (await peer.result("vault.requests"))["items"]
     async with anyio.create_task_group() as tasks:

@@ -160,7 +160,7 @@ def _late(watch: Watch) -> Iterator[None]:
     """While other things are done, an agent waits a second, in vain."""
     with _asking(watch, _kept(watch), 1) as (agent, _):
         yield
-        refusal = _lines(agent, 2)[1]
+        refusal = _lines(agent, 3)[2]
     assert b"nobody confirmed" in refusal
     assert not found(refusal)
 
@@ -170,10 +170,10 @@ def _answer(watch: Watch) -> None:
     with _asking(watch, secret) as (agent, yes):
         watch.refused(yes, watch.agent)
         watch.done(yes)
-        assert str(secret.value).encode() in _lines(agent, 2)[1]
+        assert str(secret.value).encode() in _lines(agent, 3)[2]
     with _asking(watch, secret) as (agent, yes):
         watch.done(Confirm(id=yes.id, answer="deny"))
-        assert not found(_lines(agent, 2)[1])
+        assert not found(_lines(agent, 3)[2])
     watch.refused(yes)
 
 
@@ -190,7 +190,7 @@ def _lock(watch: Watch) -> None:
     secret = _kept(watch)
     with _asking(watch, secret) as (agent, _):
         watch.locked()
-        assert not found(_lines(agent, 2)[1])
+        assert not found(_lines(agent, 3)[2])
     watch.refused(RetrieveSecret(id=secret.name))
 
 

@@ -136,6 +136,35 @@ async def test_nothing_is_told_or_changed_without_a_vault_or_while_it_is_locked(
     assert (await peer.result("vault.lock"))["state"] == "locked"
 
 
+async def test_an_agent_is_told_metadata_only_of_what_it_may_have(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    for name, rights in (("mine", {}), ("usable", {"agent_usable": True}), ("readable", {"agent_readable": True})):
+        await peer.result("vault.store", name=name, value=1, tags=["own"], metadata={"pin": "sesame"}, **rights)
+    told = {"mine": {}, "usable": {"pin": "sesame"}, "readable": {"pin": "sesame"}}
+
+    def metadata(page: dict[str, Any]) -> dict[str, Any]:
+        return {entry["name"]: entry["metadata"] for entry in page["items"]}
+
+    assert metadata(await bot.result("vault.list")) == told
+    assert metadata(await bot.result("vault.search", query="own")) == told
+    assert metadata(await peer.result("vault.list")) == {name: {"pin": "sesame"} for name in told}
+    for word in ("sesame", "pin"):
+        found = (await bot.result("vault.search", query=word))["items"]
+        assert {entry["name"] for entry in found} == {"usable", "readable"}
+        assert len((await peer.result("vault.search", query=word))["items"]) == 3
+    (found,) = (await bot.result("vault.search", query="mine"))["items"]
+    assert (found["snippet"], found["tags"]) == ("mine general own", ["own"])
+    (found,) = (await peer.result("vault.search", query="mine"))["items"]
+    assert "sesame" in found["snippet"]
+
+    # Its own, as anybody's: by the next time a person may have written more there.
+    kept = {"name": "its", "value": 1, "metadata": {"a": 1}, "idempotency_key": "k"}
+    assert (await bot.result("vault.store", **kept))["metadata"] == {}
+    await peer.result("vault.update", id="its", metadata={"pin": "sesame"})
+    assert (await bot.result("vault.store", **kept))["metadata"] == {}
+    assert (await bot.result("vault.update", id="readable", value=2))["metadata"] == {"pin": "sesame"}
+
+
 async def test_an_agent_is_lent_what_it_may_use_and_does_not_read_it(daemon: Daemon, peer: Peer) -> None:
     bot = await agent(daemon)
     await peer.result("vault.store", name="mine", value=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from keptd.vault.keys import DataKey
 from keptd.vault.visit import Visit
 from tests.harness import PATIENCE, Daemon, Peer, request
 
-from .room import OTHER, PASSWORD, accesses, guarded, keyring, made, rows, tampered
+from .room import OTHER, PASSWORD, accesses, agent, guarded, keyring, made, rows, tampered
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
@@ -215,17 +216,25 @@ async def test_the_list_of_accesses_is_kept_for_so_many_rows_and_days(home: Path
     async with guarded(home, vault__audit_rows="100", vault__audit_days="2") as daemon:
         peer = await made(daemon)
 
-        async def left() -> int:
+        async def left() -> Counter[str]:
             await peer.result("job.run", name="vault.tidy")
             found: list[Any] = (await peer.result("vault.audit", limit=1000))["items"]
-            return len(found)
+            return Counter(item["action"] for item in found)
 
-        for _ in range(120):
-            await peer.result("vault.list")
         await peer.result("vault.store", name="a", value=1, idempotency_key="k")
-        assert await left() == 100
+        assert await peer.refusal("vault.unlock", password="wrong") == (-32004, "denied")
+        await peer.result("vault.retrieve", id="a")
+        bot = await agent(daemon)
+        for _ in range(120):
+            await bot.result("vault.list")
+            await bot.result("vault.search", query="a")
+        newest = (await peer.result("vault.audit", action="list", limit=100))["items"]
+        # Who looks without end pushes out nothing but looks.
+        assert await left() == {"init": 1, "store": 1, "unlock": 1, "retrieve": 1, "list": 100, "search": 100}
+        assert (await peer.result("vault.audit", action="list", limit=1000))["items"] == newest
         daemon.clock.advance(3 * 86_400)
-        assert await left() == 0
+        # Of this moment: nobody has used it since.
+        assert await left() == {"lock": 1}
         await peer.result("vault.unlock", password=PASSWORD)
         # The key is forgotten as well: it would be done again, were the name free.
         assert await peer.refusal("vault.store", name="a", value=1, idempotency_key="k") == (-32002, "conflict")

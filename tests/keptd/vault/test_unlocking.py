@@ -11,10 +11,16 @@ import apsw
 import msgspec
 import pytest
 
+from kept.wire.vault import InitVault
+from keptd import vault
+from keptd.config import Vault
+from keptd.domain import JobCtx, to_nobody
 from keptd.vault import opening, tries
 from tests.harness import Daemon, Peer, request
+from tests.rooms import ACTOR
 
 from .room import PASSWORD, accesses, agent, disk, guarded, keyring, made
+from .strongbox import strongbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
@@ -197,12 +203,65 @@ async def test_it_falls_shut_when_nobody_uses_it_and_when_its_longest_time_is_ov
     assert await peer.refusal("vault.list") == (-32003, "locked")
 
 
-async def test_the_job_locks_it_in_time(daemon: Daemon, peer: Peer) -> None:
+async def test_only_what_is_given_or_changed_keeps_it_open(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    await peer.result("vault.store", name="mine", value=1)
+    await peer.result("vault.store", name="readable", value=2, agent_readable=True)
+    uses: list[tuple[Peer, str, dict[str, Any]]] = [
+        (bot, "vault.retrieve", {"id": "readable"}),
+        (bot, "vault.list", {}),
+        (peer, "vault.search", {"query": "mine"}),
+        (peer, "vault.update", {"id": "mine", "value": 3}),
+    ]
+    for by, method, params in uses:
+        daemon.clock.advance(599)
+        await by.result(method, **params)
+    daemon.clock.advance(599)
+    refused: list[tuple[Peer, str, dict[str, Any]]] = [
+        (bot, "vault.retrieve", {"id": "mine"}),
+        (bot, "vault.update", {"id": "mine", "value": 4}),
+        (bot, "vault.delete", {"id": "readable"}),
+        (peer, "vault.retrieve", {"id": "nothing"}),
+        (peer, "vault.store", {"name": "mine", "value": 5}),
+        (peer, "vault.confirm", {"id": "nobody", "answer": "allow"}),
+    ]
+    for by, method, params in refused:
+        await by.refusal(method, **params)
+    await peer.result("vault.requests")
+    await peer.result("vault.audit", id="mine")
+    assert await state(peer) == "unlocked"
+    daemon.clock.advance(2)
+    assert await state(peer) == "locked"
+
+
+async def test_it_locks_itself_in_time_also_where_an_agent_has_paused_the_job(daemon: Daemon, peer: Peer) -> None:
+    bot, ring = await agent(daemon), keyring(daemon)
+    assert (await bot.result("job.pause", name="vault.auto_lock"))["paused"]
+    daemon.clock.advance(599)
+    await peer.result("vault.list")
+    # What waited for the former moment looks again.
+    daemon.clock.advance(2)
+    await peer.result("daemon.ping")
+    assert ring.opened is not None
+    daemon.clock.advance(599)
+    await daemon.until("it is locked, though nobody calls", lambda: ring.opened is None)
+    assert (await accesses(peer))[-1] == ("lock", "ok")
     assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "nothing to lock"
-    daemon.clock.advance(601)
-    assert keyring(daemon).opened is not None
-    assert (await peer.result("job.run", name="vault.auto_lock"))["summary"] == "locked"
-    assert keyring(daemon).opened is None
+
+    await peer.result("vault.unlock", password=PASSWORD)
+    daemon.clock.suspend(7201)
+    await daemon.until("it is locked after each unlock", lambda: ring.opened is None)
+
+
+async def test_the_job_finds_it_unlocked_too_long(tmp_path: Path) -> None:
+    async with strongbox(tmp_path, settings=Vault(memory_kib=19456, passes=2, lanes=1)) as box:
+        await box(InitVault(password=PASSWORD))
+        job = next(one for one in vault.DOMAIN.jobs if one.name == "vault.auto_lock")
+        ctx = JobCtx(box.store, box.clock, box.config, ACTOR, to_nobody)
+        assert await job.run(ctx) == "nothing to lock"
+        box.clock.advance(601)
+        assert await job.run(ctx) == "locked"
+        assert box.keyring.opened is None
 
 
 async def test_requests_that_run_while_it_is_locked_finish_or_are_refused(daemon: Daemon, peer: Peer) -> None:
