@@ -24,10 +24,10 @@ from . import entries, head, keys, opening, recovery_code, rights, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .keyring import Opened
-from .keys import DataKey
+from .keys import DataKey, KdfParameters
 from .search import Contents, Known, known
 from .store import EntryRow, Header
-from .visit import Visit, absent, following
+from .visit import Visit, absent, counted, following
 
 
 async def change_password(visit: Visit, password: str, new_password: str) -> VaultStatus:
@@ -88,9 +88,14 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
         async with visit.keyring.turn:
             found = await opening.examined(visit, proven, key)
             before = found.header.head
-            found.header = await _wrapped(visit, new_password, found.header, key)
             if found.trouble is None:
-                found.header = following(key, found.header, len(found.known), found.total)
+                wrapped = await _wrapped(visit, new_password, found.header, key)
+                found.header = following(key, wrapped, len(found.known), found.total)
+            else:
+                # Its head goes on fitting nothing. What a password costs by it may be what nobody can bear, which is
+                # how the way back came to be needed.
+                changed = await _wrapped(visit, new_password, found.header, key, opening.policy(visit))
+                found.header = counted(changed)
             await opening.come_in(visit, key, found, before, "recover", locks)
     return opening.status(visit)
 
@@ -173,18 +178,22 @@ def _check_all_open(anew: _Anew) -> None:
 
 
 def _take_up(visit: Visit, opened: Opened, key: DataKey, anew: _Anew) -> None:
-    """Go on with the new key, unless the vault was locked meanwhile."""
+    """Go on with the new key, unless the vault was locked meanwhile. Either way it is whole now."""
+    visit.keyring.trouble = None
     if visit.keyring.opened is not opened:
         key.wipe()
         return
     opened.key.wipe()
     opened.key, opened.contents, opened.total = key, Contents(anew.known), anew.total
-    opened.trouble = visit.keyring.trouble = None
+    opened.trouble = None
 
 
-async def _wrapped(visit: Visit, password: str, header: Header, key: DataKey) -> Header:
-    """The header with a key wrapped under a password, at the cost that the settings ask for, or the present one."""
-    cost = header.kdf.raised_to(opening.policy(visit))
+async def _wrapped(
+    visit: Visit, password: str, header: Header, key: DataKey, cost: KdfParameters | None = None
+) -> Header:
+    """The header with a key wrapped under a password; without a `cost`, at that of the settings, or the present one
+    where it is higher."""
+    cost = cost or header.kdf.raised_to(opening.policy(visit))
     async with visit.keyring.deriving:
         return await anyio.to_thread.run_sync(partial(opening.wrapped_by, password, header, key.secret, cost))
 

@@ -47,6 +47,8 @@ ENTRY = "vault_entry"
 IS_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The form of an entry's id, which no name may have."""
 
+_LAST_COUNTER = (1 << 63) - 1
+
 Step = Callable[[apsw.Connection, ChangeLog, int], None]
 """What a write does: its connection, where it records changes, and the time in microseconds since 1970."""
 
@@ -62,8 +64,13 @@ def record(changes: ChangeLog, vault_id: str, entry_id: str | None, notice: str 
 def following(key: DataKey, header: Header, entries: int, total: int) -> Header:
     """A header as it is stored next: with the next counter, and the head over so many entries and their sum. Raises
     `Wiped`."""
-    counted = header._replace(counter=header.counter + 1)
-    return counted._replace(head=head.tag(key, counted, entries, total))
+    next_one = counted(header)
+    return next_one._replace(head=head.tag(key, next_one, entries, total))
+
+
+def counted(header: Header) -> Header:
+    """The header with the next counter. One that somebody set to the last number that fits stays there."""
+    return header._replace(counter=min(header.counter + 1, _LAST_COUNTER))
 
 
 def absent() -> NotFound:

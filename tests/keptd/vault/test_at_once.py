@@ -31,7 +31,7 @@ from keptd.vault.keys import DataKey
 from tests.harness import PATIENCE
 from tests.reachable import reachable
 
-from .strongbox import OTHER, PASSWORD, Strongbox, cheap, furnish, strongbox
+from .strongbox import OTHER, PASSWORD, Strongbox, beside, cheap, furnish, strongbox
 
 pytestmark = pytest.mark.anyio
 
@@ -181,6 +181,25 @@ async def test_a_lock_while_keys_are_worked_on_leaves_none(
         del result
         await box(UnlockVault(password=OTHER if is_changed else PASSWORD))
         assert await box.value("name 1") == {"n": 1}
+
+
+async def test_a_vault_that_is_locked_while_a_rotation_mends_it_is_said_to_be_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with strongbox(tmp_path) as box:
+        await furnish(box)
+    with beside(tmp_path) as db:
+        db.execute("DELETE FROM vault_entry WHERE seq = 1")
+    async with strongbox(tmp_path) as box:
+        await box(UnlockVault(password=PASSWORD, despite_damage=True))
+        gate = Gate(monkeypatch, changing, "_sealed_anew")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(box, RotateKey(password=PASSWORD, drop_damaged=True))
+            await gate.reached()
+            await box(LockVault())
+            gate.open()
+        status = await box(StatusOfVault())
+        assert (status.state, status.problem, status.damaged) == ("locked", None, ())
 
 
 async def test_a_lock_that_falls_shut_while_an_agent_waits_refuses_it(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from kept.wire.vault import (
     DeleteSecret,
     ExportKey,
     InitVault,
+    Kdf,
     ListSecrets,
+    RecoverVault,
     RetrieveSecret,
     RotateKey,
     StatusOfVault,
@@ -139,6 +141,7 @@ DAMAGING: dict[str, Change] = {
     "the counter lowered": sql("UPDATE vault SET counter = counter - 1"),
     "the counter raised": sql("UPDATE vault SET counter = counter + 1"),
     "no head": sql("UPDATE vault SET head = x''"),
+    "the counter at its end": sql("UPDATE vault SET counter = 9223372036854775807"),
     "the day it was made": sql("UPDATE vault SET created_at = 0"),
     "a recovery code from nowhere": sql("UPDATE vault SET recovery = zeroblob(60), recovery_salt = zeroblob(16)"),
     "a revision raised": sql("UPDATE vault_entry SET revision = revision + 1 WHERE seq = 1"),
@@ -225,6 +228,9 @@ DENYING: dict[str, Change] = {
 }
 
 
+BEYOND_THE_CODE = {"another version", "a version below zero", "another id", "an id that is no text"}
+
+
 @pytest.mark.parametrize("what", DENYING)
 async def test_a_changed_way_from_password_to_key_opens_nothing(tmp_path: Path, what: str) -> None:
     settings = Vault(memory_kib=4 * CHEAP.memory_kib, passes=2, lanes=2)
@@ -240,6 +246,40 @@ async def test_a_changed_way_from_password_to_key_opens_nothing(tmp_path: Path, 
         assert box.audited()[-1] == ("unlock", "wrong_password")
         assert box.told()[-1] == "vault.refused"
         assert (await box(StatusOfVault())).failures == 2
+
+
+@pytest.mark.parametrize("what", sorted(DENYING.keys() - BEYOND_THE_CODE))
+async def test_where_no_password_opens_the_vault_any_more_its_code_does_at_the_cost_of_the_settings(
+    tmp_path: Path, what: str
+) -> None:
+    settings = Vault(memory_kib=4 * CHEAP.memory_kib, passes=2, lanes=2)
+    async with strongbox(tmp_path, settings=settings) as box:
+        await furnish(box, 1)
+        code = (await box(ExportKey(password=PASSWORD))).code
+        counter = (await box(StatusOfVault())).counter
+    with beside(tmp_path) as db:
+        DENYING[what](db)
+    async with strongbox(tmp_path, settings=settings) as box:
+        status = await box(RecoverVault(code=code, new_password=OTHER))
+        # Nothing tells yet whether that was all which was changed.
+        assert (status.state, status.counter) == ("read_only", counter + 1)
+        assert status.kdf == Kdf(memory_kib=4 * CHEAP.memory_kib, passes=2, lanes=2)
+        assert await box.value("name 0") == "v"
+        await box(RotateKey(password=OTHER, drop_damaged=True))
+    async with strongbox(tmp_path, settings=settings) as box:
+        assert (await box(UnlockVault(password=OTHER))).state == "unlocked"
+
+
+@pytest.mark.parametrize("what", sorted(BEYOND_THE_CODE))
+async def test_what_the_code_is_bound_to_as_well_it_opens_nothing_without(tmp_path: Path, what: str) -> None:
+    async with strongbox(tmp_path) as box:
+        await furnish(box, 1)
+        code = (await box(ExportKey(password=PASSWORD))).code
+    with beside(tmp_path) as db:
+        DENYING[what](db)
+    async with strongbox(tmp_path) as box:
+        with pytest.raises(Denied):
+            await box(RecoverVault(code=code, new_password=OTHER))
 
 
 def test_no_parameters_below_the_floor_are_ever_derived_with() -> None:
