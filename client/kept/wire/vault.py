@@ -238,7 +238,8 @@ class StoreSecret(Control[Entry], frozen=True, kw_only=True):
     """Keep a secret under a name that is free.
 
     It is neither looked through for credentials, which belong here, nor kept in a receipt. `idempotency_key` works as
-    for a write, but that a repeated one answers with the entry as it is by then.
+    for a write, but that a repeated one answers with the entry as it is by then, and is refused where the keys were
+    changed since.
     """
 
     method = "vault.store"

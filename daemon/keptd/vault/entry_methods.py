@@ -1,7 +1,8 @@
 """Handlers that change entries: stored, updated, deleted. What an agent may change is said in `methods`.
 
 Retries: a change with an idempotency key leaves a receipt in its own write, with a keyed hash of the request; the
-answer to a repeated one is the entry as it is by then.
+answer to a repeated one is the entry as it is by then. What a receipt from before a rotation was for can't be told any
+more, so that its key is refused.
 """
 
 from __future__ import annotations
@@ -205,27 +206,21 @@ def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
 
 
 def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:
-    """What was done with this idempotency key. Raises `Conflict` where that was something else."""
+    """What was done with this idempotency key. Raises `Conflict` where that was something else, or can't be told."""
     done = store.receipt(visit.store.inline, key)
-    if done is not None and not _is_its(opened, call, done):
+    if done is not None and done.key_version != opened.key.version:
+        raise Conflict(
+            "the idempotency_key was used before the vault's keys were changed, so what it was for can't be told",
+            hint="Look whether it was done; to do it, use another idempotency_key.",
+            field="idempotency_key",
+        )
+    if done is not None and done.request != _request(opened, call, done.entry_id):
         raise Conflict(
             "the idempotency_key was used for another request within the last day",
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
             field="idempotency_key",
         )
     return done
-
-
-def _is_its(opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, done: Receipt) -> bool:
-    """Whether a receipt is this request's. One of before a rotation was marked with another key: of that, the entry
-    tells, which must be the one that the request names, or gone where that was to be deleted."""
-    if done.key_version == opened.key.version:
-        return done.request == _request(opened, call, done.entry_id)
-    known = opened.contents.get(done.entry_id)
-    if isinstance(call, DeleteSecret) or known is None:
-        return known is None
-    named = (call.name,) if isinstance(call, StoreSecret) else (call.id, call.name)
-    return any(name is not None and opened.contents.find(name) is known for name in named)
 
 
 def _request(opened: Opened, call: Any, entry_id: str) -> bytes:

@@ -79,11 +79,29 @@ async def test_a_change_that_is_repeated_with_its_key_is_made_once(peer: Peer) -
     assert await peer.result("vault.update", id="a", value=2, idempotency_key="k2") == second
     assert second["version"] == 2
 
-    await peer.result("vault.rotate", password=PASSWORD)
     assert await peer.result("vault.store", name="a", value=1, idempotency_key="k1") == second
     gone = await peer.result("vault.delete", id="a", idempotency_key="k3")
     assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
     assert await peer.refusal("vault.store", name="a", value=1, idempotency_key="k1") == (-32002, "conflict")
+
+
+async def test_a_key_from_before_a_rotation_answers_for_nothing_that_was_not_done(peer: Peer) -> None:
+    await peer.result("vault.store", name="a", value="zero", idempotency_key="k1")
+    await peer.result("vault.update", id="a", value="one", idempotency_key="k2")
+    await peer.result("vault.store", name="b", value=1)
+    await peer.result("vault.delete", id="b", idempotency_key="k3")
+    await peer.result("vault.rotate", password=PASSWORD)
+
+    for method, params in (
+        ("vault.update", {"id": "a", "value": "two", "idempotency_key": "k2"}),
+        ("vault.update", {"id": "a", "value": "one", "idempotency_key": "k2"}),
+        ("vault.store", {"name": "a", "value": "zero", "idempotency_key": "k1"}),
+        ("vault.delete", {"id": "b", "idempotency_key": "k3"}),
+    ):
+        reply = await peer.ask(method, **params)
+        assert reply["error"]["data"]["field"] == "idempotency_key"
+    assert (await peer.result("vault.retrieve", id="a"))["value"] == "one"
+    assert (await peer.result("vault.update", id="a", value="two", idempotency_key="k4"))["version"] == 3
 
 
 async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object) -> None:
