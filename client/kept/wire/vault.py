@@ -168,7 +168,13 @@ class Access(Struct, frozen=True, kw_only=True):
     at: Time
     action: str
     entry_id: str | None
-    outcome: Annotated[str, Meta(description="`ok`, `denied`, `wrong_password`, `not_found` or `damaged`, so far.")]
+    outcome: Annotated[
+        str,
+        Meta(
+            description="`ok`, `denied`, `wrong_password`, `not_found`, `damaged` or `locked` (an unlock that a lock "
+            "overtook), so far."
+        ),
+    ]
     client: str
     kind: str | None
     uid: int
@@ -209,7 +215,7 @@ class UnlockVault(Control[VaultStatus], frozen=True, kw_only=True):
 
     method = "vault.unlock"
     event = "vault.unlocked"
-    notices = ("vault.refused", "vault.damaged")
+    notices = ("vault.refused", "vault.damaged", "vault.locked")
     errors = (NotFound, Denied, Busy, Conflict)
 
     password: Password
@@ -268,7 +274,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
     method = "vault.retrieve"
     notices = ("vault.asked",)
     is_repeatable = True
-    errors = (Locked, NotFound, Denied, StorageFailed)
+    errors = (Locked, NotFound, Denied, StorageFailed, StorageFull)
 
     id: EntryRef
     purpose: Annotated[
@@ -389,7 +395,7 @@ class RecoverVault(Control[VaultStatus], frozen=True, kw_only=True):
 
     method = "vault.recover"
     event = "vault.recovered"
-    notices = ("vault.refused", "vault.damaged")
+    notices = ("vault.refused", "vault.damaged", "vault.locked")
     errors = (NotFound, Denied, Busy, Conflict, InvalidParams, StorageFull)
 
     code: Code

@@ -2,8 +2,8 @@
 
 It holds ids, never a name or a value, and can be read while the vault is locked. A change, a refusal and an unlock are
 in it when they are answered. The answer to a mere look waits for no commit (`diary`): what a killed daemon leaves out
-is the looks of its last moments. On a full disk looks go on and leave nothing but a line in the log; so does an unlock
-that not even the room that is held back for a full disk can take.
+is the looks of its last moments. On a full disk looks and refusals go on and leave nothing but a line in the log; so
+does an unlock that not even the room that is held back for a full disk can take.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
         known = _find(opened, call.id)
         rights = (call.agent_readable, call.agent_usable)
         if visit.is_agent and (not known.about.agent_readable or rights != (None, None)):
-            await visit.note(Note("update", known.id, "denied"))
+            await visit.refused(Note("update", known.id, "denied"))
             raise Denied(
                 "an agent changes only what it may read, and not what agents may", hint="Ask a person to do it."
             )
@@ -108,7 +108,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
             return Done(id=done.entry_id)
         known = _find(opened, call.id)
         if visit.is_agent:
-            await visit.note(Note("delete", known.id, "denied"))
+            await visit.refused(Note("delete", known.id, "denied"))
             raise Denied("an agent deletes no secrets, since nothing brings them back", hint="Ask a person to do it.")
         check_version("entry", known.revision, call.if_version)
         total = head.removed(opened.total, known.leaf)

@@ -138,7 +138,7 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     visit.opened()
     waiting = visit.keyring.asking.find(call.id)
     if visit.is_agent:
-        await visit.note(Note("confirm", waiting.entry_id, "denied"))
+        await visit.refused(Note("confirm", waiting.entry_id, "denied"))
         raise Denied("an agent can't confirm for a person", hint="Confirm it in a terminal: kept vault confirm.")
     await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
     waiting.give(call.answer)
@@ -186,13 +186,13 @@ async def _awaited(visit: Visit, ref: str) -> _Read:
         return read
     if known is not None:
         raise await _damaged(visit, known.id)
-    await visit.note(Note("retrieve", outcome="not_found"))
+    await visit.refused(Note("retrieve", outcome="not_found"))
     raise missing()
 
 
 async def _damaged(visit: Visit, entry_id: str) -> StorageFailed:
     """What is stored of an entry isn't what was stored; that is written down."""
-    await visit.note(Note("retrieve", entry_id, "damaged"))
+    await visit.refused(Note("retrieve", entry_id, "damaged"))
     return StorageFailed(
         "what is stored of this entry doesn't open: it is damaged",
         hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
@@ -227,7 +227,7 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret) -> None:
         return
     if answer == "locked":
         raise Locked("the vault was locked before anybody confirmed it")
-    await visit.note(Note(_ACTIONS[call.purpose], read.row.id, "denied"))
+    await visit.refused(Note(_ACTIONS[call.purpose], read.row.id, "denied"))
     if answer == "late":
         raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
     if seconds:

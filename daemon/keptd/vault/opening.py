@@ -18,7 +18,7 @@ import apsw
 import structlog
 
 from kept.wire.errors import Busy, Conflict, Denied, StorageFull
-from kept.wire.vault import Kdf, VaultStatus
+from kept.wire.vault import Kdf, LockVault, VaultStatus
 
 from ..clock import SECOND, to_time
 from ..store.changes import ChangeLog
@@ -190,7 +190,7 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
             except StorageFull:
                 log.warning("the vault is unlocked on a full disk, and its audit list doesn't say so")
                 found.header = stored
-                _open_unless_locked(visit, key, found, locks)
+                _open_unless_locked(visit, key, found, locks, is_stored=False)
     return status(visit)
 
 
@@ -213,10 +213,7 @@ async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
     trouble = found.trouble
     assert trouble is not None
     visit.keyring.found(trouble.damaged, trouble.problem)
-    try:
-        await visit.note(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
-    except StorageFull:
-        log.warning("the vault is damaged, and its audit list doesn't say so: the disk is full")
+    await visit.refused(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
     raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
 
 
@@ -225,13 +222,19 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, acti
 
     `before` is the head that was found: a vault that has another one by then, as after a restore, must not get a header
     that opens nothing of it. `locks` is how often it had been locked when this was asked for: a lock since then, as
-    that of a machine which goes to sleep, is the last word. Raises `Conflict` in both cases.
+    that of a machine which goes to sleep, is the last word, and nothing else is stored than that it came too late.
+    Raises `Conflict` in both cases.
     """
-    _check_not_locked_since(visit, locks)
+    is_stored = False
 
     def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
+        nonlocal is_stored
         if store.head(db) != before:
             raise Conflict("the vault was replaced meanwhile", hint="Repeat it.")
+        is_stored = visit.keyring.locks == locks
+        if not is_stored:
+            audit.add(db, now, visit.caller, Note(action, outcome="locked"))
+            return
         store.put_header(db, found.header)
         store.forgive(db, visit.is_agent)
         audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
@@ -239,17 +242,19 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, acti
 
     with _expected(visit, found.header.head):
         await visit.write(step, frees_space=action == "unlock")
-    _open_unless_locked(visit, key, found, locks)
+    if is_stored and visit.keyring.locks != locks:
+        # The lock fell between the write and this: what was written down of it is no longer so.
+        await visit.refused(Note(action, outcome="locked"), notice=LockVault.method, about=found.header.id)
+    _open_unless_locked(visit, key, found, locks, is_stored=is_stored)
 
 
-def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int) -> None:
-    _check_not_locked_since(visit, locks)
-    _open(visit, key, found)
-
-
-def _check_not_locked_since(visit: Visit, locks: int) -> None:
+def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int, *, is_stored: bool) -> None:
     if visit.keyring.locks != locks:
-        raise Conflict("the vault was locked meanwhile", hint="Unlock it again.")
+        raise Conflict(
+            "the vault was locked meanwhile",
+            hint="Unlock it again; a new password that you gave is in place." if is_stored else "Repeat it.",
+        )
+    _open(visit, key, found)
 
 
 @contextmanager
@@ -287,13 +292,15 @@ def status(visit: Visit) -> VaultStatus:
     header = store.header(db)
     visit.lock_if_due()
     keyring = visit.keyring
+    if keyring.opened is not None and not keyring.opened.is_of(header.head if header is not None else None):
+        keyring.replaced()
     if header is None:
         lost = store.count(db)
         problem = (
             f"The vault's own row is lost, and with it the key of {lost} entries. Restore a backup." if lost else None
         )
         return VaultStatus(state="absent", entries=lost, problem=problem)
-    opened = keyring.opened if keyring.opened is not None and keyring.opened.is_of(header.head) else None
+    opened = keyring.opened
     trouble = keyring.trouble
     state, locks_at, locks_by = "locked", None, None
     if opened is not None:

@@ -122,7 +122,9 @@ class Visit:
         keyring = self.keyring
         opened = keyring.opened
         if stored is None:
-            keyring.lock()
+            # Who looks while a vault is being made locks nothing.
+            if opened is not None:
+                keyring.replaced()
             raise absent()
         if opened is None:
             raise Locked("the vault is locked")
@@ -218,6 +220,16 @@ class Visit:
                 record(changes, about, note.entry_id, notice)
 
         await self.write(step)
+
+    async def refused(self, note: Note, *, notice: str | None = None, about: str = "") -> None:
+        """As `note`, of what is refused: where it can't be written down, there is a line in the log, and the caller is
+        told why it was refused all the same."""
+        try:
+            await self.note(note, notice=notice, about=about)
+        except KeptError as fault:
+            log.warning(
+                "the vault's audit list misses a refusal", action=note.action, outcome=note.outcome, reason=fault.type
+            )
 
     def looked(self, action: str, entry_id: str | None = None) -> None:
         """Write down that somebody looked, without waiting for it."""

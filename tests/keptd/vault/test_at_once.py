@@ -136,6 +136,45 @@ async def test_a_lock_while_a_vault_is_made_leaves_no_key(tmp_path: Path, monkey
         assert not keys_left(vault_id_of(box))
 
 
+async def test_who_looks_while_a_vault_is_made_does_not_lock_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch, opening, "wrapped_by")
+    async with strongbox(tmp_path) as box:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(box, InitVault(password=PASSWORD))
+            await gate.reached()
+            with pytest.raises(NotFound):
+                await box(ListSecrets())
+            gate.open()
+        assert (await box(StatusOfVault())).state == "unlocked"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before its write", "after its write"])
+async def test_an_unlock_that_a_lock_overtook_is_not_said_to_have_been_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    """Nothing that was asked for is left open, and neither log says otherwise."""
+    gate = Gate(monkeypatch, *((inside, "look") if before else (store, "forgive")))
+
+    async def unlock(box: Strongbox) -> None:
+        with pytest.raises(Conflict):
+            await box(UnlockVault(password=PASSWORD))
+
+    async with strongbox(tmp_path) as box:
+        await furnish(box, 1)
+        await box(LockVault())
+        told = len(box.told())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(unlock, box)
+            await gate.reached()
+            await box(LockVault())
+            gate.open()
+        made = [] if before else [("unlock", "ok")]
+        assert box.audited()[-len(made) - 1 :] == [*made, ("unlock", "locked")]
+        assert box.told()[told:] == ([] if before else ["vault.unlock", "vault.lock"])
+
+
 CALLS: dict[str, tuple[Call[Any], Any, str]] = {
     "rotate, sealing": (RotateKey(password=PASSWORD), changing, "_sealed_anew"),
     "rotate, wrapping": (RotateKey(password=PASSWORD), opening, "wrapped_by"),

@@ -235,6 +235,22 @@ async def test_a_full_disk_refuses_what_takes_room_and_lets_secrets_be_read_and_
     assert await accesses(peer, action="store") == [("store", "ok"), ("store", "ok")]
 
 
+async def test_a_refusal_says_why_on_a_full_disk_as_well(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    await peer.result("vault.store", name="a", value=1)
+    with disk(daemon, apsw.FullError):
+        assert await peer.refusal("vault.retrieve", id="b") == (-32001, "not_found")
+        for method, params in (
+            ("vault.retrieve", {"id": "a"}),
+            ("vault.update", {"id": "a", "value": 2}),
+            ("vault.delete", {"id": "a"}),
+            ("vault.rotate", {"password": PASSWORD}),
+        ):
+            assert await bot.refusal(method, **params) == (-32004, "denied")
+        tampered(Path(daemon.paths.data_dir), lambda db: db.execute("UPDATE vault_entry SET value = x'00'"))
+        assert await peer.refusal("vault.retrieve", id="a") == (-32009, "storage_failed")
+
+
 async def test_a_disk_that_fails_locks_the_vault_and_the_next_unlock_finds_what_came_of_it(
     daemon: Daemon, peer: Peer
 ) -> None:
