@@ -370,7 +370,7 @@ class RotateKey(Control[Rotated], frozen=True, kw_only=True):
 
     method = "vault.rotate"
     event = "vault.rotated"
-    notices = ("vault.refused",)
+    notices = ("vault.refused", "vault.deleted")
     errors = (*CHANGES, Denied, Busy)
 
     password: Password

@@ -14,20 +14,20 @@ import anyio.to_thread
 import apsw
 
 from kept.wire.errors import Conflict
-from kept.wire.vault import RecoveryCode, Rotated, VaultStatus
+from kept.wire.vault import DeleteSecret, RecoveryCode, Rotated, VaultStatus
 
 from ..domain import Tell
 from ..offload import in_thread
 from ..store import Store
 from ..store.changes import ChangeLog
-from . import entries, head, keys, opening, recovery_code, rights, store
+from . import audit, entries, head, keys, opening, recovery_code, rights, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .keyring import Opened
 from .keys import DataKey, KdfParameters
 from .search import Contents, Known, known
 from .store import EntryRow, Header
-from .visit import Visit, absent, counted, following
+from .visit import IS_ID, Visit, absent, counted, following, record
 
 
 async def change_password(visit: Visit, password: str, new_password: str) -> VaultStatus:
@@ -116,6 +116,7 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
                 wrapped = await _wrapped(visit, password, bare, new)
                 header = following(new, wrapped, len(anew.rows), anew.total)
                 withheld = [one.id for one in anew.known if one.about.rights_withheld]
+                suspect = set(opened.trouble.damaged) if opened.trouble is not None else set()
                 had_code = opened.header.recovery is not None
 
                 def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
@@ -123,6 +124,7 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
                     store.update(db, anew.rows)
                     store.prune_withheld(db)
                     store.withhold(db, withheld)
+                    _settle(visit, db, changes, now, header, anew, suspect)
                     _forgive(db, changes, now)
 
                 tell(0, 0, "writing")
@@ -136,6 +138,20 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
         recovery_code_void=had_code,
         dropped=anew.dropped,
     )
+
+
+def _settle(
+    visit: Visit, db: apsw.Connection, changes: ChangeLog, now: int, header: Header, anew: _Anew, suspect: set[str]
+) -> None:
+    """Write down of each entry that didn't fit whether it is gone for good, or there with this revision: the next look
+    compares with that."""
+    for row in anew.rows:
+        if row.id in suspect:
+            audit.add(db, now, visit.caller, Note("rotate", row.id, revision=row.revision))
+    for one in sorted(suspect.union(anew.dropped).difference(row.id for row in anew.rows)):
+        if IS_ID.fullmatch(one):  # Else somebody changed it, and nothing was ever stored under it.
+            audit.add(db, now, visit.caller, Note("drop", one, revision=0))
+            record(changes, header.id, one, DeleteSecret.method)
 
 
 class _Anew(NamedTuple):

@@ -153,7 +153,8 @@ async def init(visit: Visit, password: str) -> VaultStatus:
                 raise Conflict("there is a vault already", hint="vault.unlock opens it.")
             store.put_header(db, header)
             store.forgive_all(db)
-            audit.add(db, now, visit.caller, Note("init"))
+            audit.begin_anew(db)
+            audit.add(db, now, visit.caller, Note("init", revision=header.counter))
             changes.add(ENTITY, header.id)
 
         with key.wiped_on_failure():
@@ -237,7 +238,9 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, acti
             return
         store.put_header(db, found.header)
         store.forgive(db, visit.is_agent)
-        audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
+        # A counter that isn't to be believed is none to compare with.
+        came = Note(action, outcome="damaged") if found.trouble else Note(action, revision=found.header.counter)
+        audit.add(db, now, visit.caller, came)
         changes.add(ENTITY, found.header.id)
 
     with _expected(visit, found.header.head):

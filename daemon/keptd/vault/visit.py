@@ -197,7 +197,7 @@ class Visit:
                 raise Conflict("the vault was replaced meanwhile", hint="Nothing was changed. Unlock it, and repeat.")
             apply(db, changes, now)
             store.put_header(db, header)
-            audit.add(db, now, self.caller, note)
+            audit.add(db, now, self.caller, note if note.entry_id else note._replace(revision=header.counter))
             record(changes, header.id, note.entry_id)
 
         opened.coming = header.head
