@@ -106,7 +106,8 @@ class VaultStatus(Struct, frozen=True, kw_only=True):
     rights_withheld: int = 0
     """Entries that lost what agents may do with them when a backup came back; `vault.list` marks them."""
     damaged: tuple[str, ...] = ()
-    """The ids of entries that don't open or don't fit together."""
+    """The ids of entries that don't open or don't fit together. An unlock reads no values: one that doesn't open is
+    among them when it was needed."""
     problem: str | None = None
     """What is wrong, and what to do."""
 

@@ -111,6 +111,7 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
             with new.wiped_on_failure():
                 anew = await in_thread(partial(_sealed_anew, visit.store, old, new, opened.trouble is None), tell)
                 if not drop_damaged:
+                    visit.keyring.unread.update(anew.dropped)
                     _check_all_open(anew)
                 bare = opened.header._replace(key_version=new.version, recovery_salt=None, recovery=None)
                 wrapped = await _wrapped(visit, password, bare, new)
@@ -196,6 +197,7 @@ def _check_all_open(anew: _Anew) -> None:
 def _take_up(visit: Visit, opened: Opened, key: DataKey, anew: _Anew) -> None:
     """Go on with the new key, unless the vault was locked meanwhile. Either way it is whole now."""
     visit.keyring.trouble = None
+    visit.keyring.unread.clear()
     if visit.keyring.opened is not opened:
         key.wipe()
         return

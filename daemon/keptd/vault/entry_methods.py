@@ -124,6 +124,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
         await visit.change(opened, header, Note("delete", known.id, revision=0), apply, frees_space=True)
         opened.total = total
         opened.contents.remove(known.id)
+        visit.keyring.unread.discard(known.id)
     return Done(id=known.id, label=known.about.name)
 
 
@@ -156,6 +157,7 @@ async def _put(
 
     await visit.change(opened, header, note, apply)
     opened.total = total
+    visit.keyring.unread.discard(row.id)
     if not opened.key.is_wiped:
         opened.contents.put(known)
 
@@ -194,15 +196,15 @@ def _check_name(opened: Opened, name: str, own: Known | None) -> None:
 
 def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
     _, row = store.found(visit.store.inline, known.id)
-    damaged = Conflict(
+    try:
+        if row is not None and head.leaf(opened.key, row) == known.leaf:
+            return entries.open_value(opened.key, row)
+    except Damaged:
+        pass
+    visit.keyring.unread.add(known.id)
+    raise Conflict(
         "the present value is damaged, so it can't be kept", hint="Send a value as well, or restore a backup."
     )
-    if row is None or head.leaf(opened.key, row) != known.leaf:
-        raise damaged
-    try:
-        return entries.open_value(opened.key, row)
-    except Damaged:
-        raise damaged from None
 
 
 def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:

@@ -191,11 +191,13 @@ async def _awaited(visit: Visit, ref: str) -> _Read:
 
 
 async def _damaged(visit: Visit, entry_id: str) -> StorageFailed:
-    """What is stored of an entry isn't what was stored; that is written down."""
+    """What is stored of an entry isn't what was stored; that is written down, and `vault.status` tells it."""
+    visit.keyring.unread.add(entry_id)
     await visit.refused(Note("retrieve", entry_id, "damaged"))
     return StorageFailed(
         "what is stored of this entry doesn't open: it is damaged",
-        hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
+        hint="A backup may have it (backup.list); vault.update gives it a new value. vault.rotate, which then changes "
+        "nothing, names all that don't open.",
     )
 
 
@@ -210,6 +212,7 @@ def _told(visit: Visit, read: _Read, call: RetrieveSecret) -> OpenEntry | None:
         value = entries.open_value(read.key, read.row)
     except Damaged:
         return None
+    visit.keyring.unread.discard(read.row.id)
     visit.looked(_ACTIONS[call.purpose], read.row.id)
     found = OpenEntry(**entries.shown(read.row.id, read.row.revision, read.about), value=Raw(bytes(value)))
     wipe(value)

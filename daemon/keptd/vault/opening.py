@@ -27,7 +27,7 @@ from . import audit, inside, keys, store, tries
 from .audit import Note
 from .cipher import Damaged, wipe
 from .inside import Inside
-from .keyring import Opened
+from .keyring import Keyring, Opened
 from .keys import DataKey, KdfParameters
 from .search import Contents
 from .store import Header
@@ -304,7 +304,7 @@ def status(visit: Visit) -> VaultStatus:
         )
         return VaultStatus(state="absent", entries=lost, problem=problem)
     opened = keyring.opened
-    trouble = keyring.trouble
+    damaged, problem = _wrong_with(keyring)
     state, locks_at, locks_by = "locked", None, None
     if opened is not None:
         state = "read_only" if opened.trouble else "unlocked"
@@ -326,6 +326,22 @@ def status(visit: Visit) -> VaultStatus:
         unlocked_at=to_time(opened.unlocked_at) if opened else None,
         locks_at=locks_at,
         locks_by=locks_by,
-        damaged=trouble.damaged if trouble else (),
-        problem=trouble.problem if trouble else None,
+        damaged=damaged,
+        problem=problem,
+    )
+
+
+def _wrong_with(keyring: Keyring) -> tuple[tuple[str, ...], str | None]:
+    """The ids of what is damaged as far as it is known, and a sentence."""
+    trouble, unread = keyring.trouble, keyring.unread
+    if trouble is not None:
+        return tuple(sorted(unread.union(trouble.damaged))), trouble.problem
+    if not unread:
+        return (), None
+    some = (
+        "The value of 1 entry doesn't open" if len(unread) == 1 else f"The values of {len(unread)} entries don't open"
+    )
+    return tuple(sorted(unread)), (
+        f"{some}. Restore a backup that has what is lost (`kept backup list`), or give new values with `kept vault "
+        "update`. `kept vault rotate` then changes nothing, and names all that don't open."
     )

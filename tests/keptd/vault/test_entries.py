@@ -272,6 +272,37 @@ async def test_a_value_that_was_damaged_is_refused_and_written_down(daemon: Daem
     assert await peer.refusal("vault.update", id="a", name="b") == (-32002, "conflict")
     assert ("retrieve", "damaged") in await accesses(peer)
     assert (await peer.result("vault.update", id="a", value="new"))["version"] == 2
+
+
+async def test_a_value_that_does_not_open_is_named_until_it_is_replaced_and_a_rotation_names_all(
+    daemon: Daemon, peer: Peer
+) -> None:
+    ids = [(await peer.result("vault.store", name=name, value="v" * 500))["id"] for name in ("a", "b", "c", "d")]
+    tampered(Path(daemon.paths.data_dir), lambda db: db.execute("UPDATE vault_entry SET value = x'00' WHERE seq < 4"))
+
+    async def damaged() -> list[str]:
+        status = await peer.result("vault.status")
+        assert (status["problem"] is not None) == bool(status["damaged"])
+        return list(status["damaged"])
+
+    assert await damaged() == []
+    reply = await peer.ask("vault.retrieve", id="a")
+    assert "vault.rotate" in reply["error"]["data"]["hint"]
+    assert await damaged() == ids[:1]
+    await peer.result("vault.lock")
+    await peer.result("vault.unlock", password=PASSWORD)
+    assert await damaged() == ids[:1]
+    assert await peer.refusal("vault.update", id="b", name="other") == (-32002, "conflict")
+    assert await damaged() == ids[:2]
+
+    reply = await peer.ask("vault.rotate", password=PASSWORD)
+    assert reply["error"]["data"]["damaged"] == ids[:3]
+    assert await damaged() == ids[:3]
+    await peer.result("vault.update", id="a", value="new")
+    await peer.result("vault.delete", id="b")
+    assert await damaged() == ids[2:3]
+    await peer.result("vault.rotate", password=PASSWORD, drop_damaged=True)
+    assert await damaged() == []
     assert (await peer.result("vault.retrieve", id="a"))["value"] == "new"
 
 
