@@ -191,7 +191,7 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
             except StorageFull:
                 log.warning("the vault is unlocked on a full disk, and its audit list doesn't say so")
                 found.header = stored
-                _open_unless_locked(visit, key, found, locks, is_stored=False)
+                _open_unless_locked(visit, key, found, locks, "Repeat it.")
     return status(visit)
 
 
@@ -248,15 +248,13 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, acti
     if is_stored and visit.keyring.locks != locks:
         # The lock fell between the write and this: what was written down of it is no longer so.
         await visit.refused(Note(action, outcome="locked"), notice=LockVault.method, about=found.header.id)
-    _open_unless_locked(visit, key, found, locks, is_stored=is_stored)
+    is_new = is_stored and action == "recover"
+    _open_unless_locked(visit, key, found, locks, "Unlock it with the new password." if is_new else "Repeat it.")
 
 
-def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int, *, is_stored: bool) -> None:
+def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int, hint: str) -> None:
     if visit.keyring.locks != locks:
-        raise Conflict(
-            "the vault was locked meanwhile",
-            hint="Unlock it again; a new password that you gave is in place." if is_stored else "Repeat it.",
-        )
+        raise Conflict("the vault was locked meanwhile", hint=hint)
     _open(visit, key, found)
 
 

@@ -19,6 +19,7 @@ from kept.wire.vault import (
     ListRequests,
     ListSecrets,
     LockVault,
+    RecoverVault,
     RetrieveSecret,
     RotateKey,
     StatusOfVault,
@@ -173,6 +174,32 @@ async def test_an_unlock_that_a_lock_overtook_is_not_said_to_have_been_made(
         made = [] if before else [("unlock", "ok")]
         assert box.audited()[-len(made) - 1 :] == [*made, ("unlock", "locked")]
         assert box.told()[told:] == ([] if before else ["vault.unlock", "vault.lock"])
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before its write", "after its write"])
+async def test_a_recovery_that_a_lock_overtook_says_which_password_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    refused: list[Conflict] = []
+
+    async def recover(box: Strongbox, code: str) -> None:
+        with pytest.raises(Conflict) as refusal:
+            await box(RecoverVault(code=code, new_password=OTHER))
+        refused.append(refusal.value)
+
+    async with strongbox(tmp_path) as box:
+        await furnish(box, 1)
+        code = (await box(ExportKey(password=PASSWORD))).code
+        await box(LockVault())
+        gate = Gate(monkeypatch, *((inside, "look") if before else (store, "forgive")))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recover, box, code)
+            await gate.reached()
+            await box(LockVault())
+            gate.open()
+        assert ("new password" in str(refused[0].hint)) == (not before)
+        await box(UnlockVault(password=PASSWORD if before else OTHER))
+        assert await box.value("name 0") == "v"
 
 
 CALLS: dict[str, tuple[Call[Any], Any, str]] = {
