@@ -115,7 +115,8 @@ class VaultStatus(Struct, frozen=True, kw_only=True):
     rights_withheld: int = 0
     """Entries that lost what agents may do with them when a backup came back; `vault.list` marks them."""
     damaged: tuple[str, ...] = ()
-    """The ids of entries that don't open or don't fit together."""
+    """The ids of entries that don't open or don't fit together. An unlock reads no values: one that doesn't open is
+    among them when it was needed."""
     problem: str | None = None
     """What is wrong, and what to do."""
 
@@ -179,7 +180,13 @@ class Access(Struct, frozen=True, kw_only=True):
     at: Time
     action: str
     entry_id: str | None
-    outcome: Annotated[str, Meta(description="`ok`, `denied`, `wrong_password`, `not_found` or `damaged`, so far.")]
+    outcome: Annotated[
+        str,
+        Meta(
+            description="`ok`, `denied`, `wrong_password`, `not_found`, `damaged` or `locked` (an unlock that a lock "
+            "overtook), so far."
+        ),
+    ]
     client: str
     kind: str | None
     uid: int
@@ -222,7 +229,7 @@ class UnlockVault(Control[VaultStatus], frozen=True, kw_only=True):
 
     method = "vault.unlock"
     event = "vault.unlocked"
-    notices = ("vault.refused", "vault.damaged")
+    notices = ("vault.refused", "vault.damaged", "vault.locked")
     errors = (NotFound, Denied, Busy, Conflict)
 
     password: Password
@@ -251,7 +258,8 @@ class StoreSecret(Control[Entry], frozen=True, kw_only=True):
     """Keep a secret under a name that is free.
 
     It is neither looked through for credentials, which belong here, nor kept in a receipt. `idempotency_key` works as
-    for a write, but that a repeated one answers with the entry as it is by then.
+    for a write, but that a repeated one answers with the entry as it is by then, and is refused where the keys were
+    changed since.
     """
 
     method = "vault.store"
@@ -280,7 +288,7 @@ class RetrieveSecret(Control[OpenEntry], frozen=True, kw_only=True):
     method = "vault.retrieve"
     notices = ("vault.asked",)
     is_repeatable = True
-    errors = (Locked, NotFound, Denied, StorageFailed)
+    errors = (Locked, NotFound, Denied, StorageFailed, StorageFull)
 
     id: EntryRef
     purpose: Annotated[
@@ -377,7 +385,7 @@ class RotateKey(Control[Rotated], frozen=True, kw_only=True):
 
     method = "vault.rotate"
     event = "vault.rotated"
-    notices = ("vault.refused",)
+    notices = ("vault.refused", "vault.deleted")
     errors = (*CHANGES, Denied, Busy)
 
     password: Password
@@ -402,7 +410,7 @@ class RecoverVault(Control[VaultStatus], frozen=True, kw_only=True):
 
     method = "vault.recover"
     event = "vault.recovered"
-    notices = ("vault.refused", "vault.damaged")
+    notices = ("vault.refused", "vault.damaged", "vault.locked")
     errors = (NotFound, Denied, Busy, Conflict, InvalidParams, StorageFull)
 
     code: Code

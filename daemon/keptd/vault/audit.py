@@ -2,8 +2,8 @@
 
 It holds ids, never a name or a value, and can be read while the vault is locked. A change, a refusal and an unlock are
 in it when they are answered. The answer to a mere look waits for no commit (`diary`): what a killed daemon leaves out
-is the looks of its last moments. On a full disk looks go on and leave nothing but a line in the log; so does an unlock
-that not even the room that is held back for a full disk can take.
+is the looks of its last moments. On a full disk looks and refusals go on and leave nothing but a line in the log; so
+does an unlock that not even the room that is held back for a full disk can take.
 
 It is bounded for each action by itself: who lists or searches without end pushes out older lists and searches, and
 neither a secret that was told nor a wrong password.
@@ -45,7 +45,8 @@ _FORGET = (
 
 
 class Note(NamedTuple):
-    """What is written down; `revision` is what a change made of the entry."""
+    """What is written down; `revision` is what a change made of the entry (0: it is gone) or, without one, the counter
+    that the vault had then."""
 
     action: str
     entry_id: str | None = None
@@ -90,14 +91,28 @@ def listed(
     return page(db.execute(sql, (*given, limit + 1)), limit, _access, _cursor)
 
 
-def last_revisions(db: apsw.Connection) -> dict[str, int]:
-    """The newest revision of each entry that a change made, as far as the list goes back; 0 for one that was
-    deleted."""
+class Last(NamedTuple):
+    """What the list tells last of what is stored, as far as it goes back: the vault's counter (0 where it tells none),
+    and each entry's revision (0 for one that is gone)."""
+
+    counter: int
+    revisions: dict[str, int]
+
+
+def last(db: apsw.Connection) -> Last:
+    """Reads the list from one end to the other: 40 ms for its most, 100,000 lines."""
     rows = db.execute(
-        "SELECT entry_id, revision FROM vault_audit "
-        "WHERE action IN ('store', 'update', 'delete') AND revision IS NOT NULL ORDER BY seq"
+        "SELECT CAST(entry_id AS BLOB), revision FROM vault_audit WHERE revision IS NOT NULL ORDER BY seq"
     )
-    return {str(entry_id): int(revision) for entry_id, revision in rows}
+    newest: dict[bytes | None, int] = dict(rows)
+    counter = newest.pop(None, 0)
+    # An id that somebody changed may be no text any more; none of these is looked up by such a one.
+    return Last(counter, {str(one, "utf-8", "backslashreplace"): at for one, at in newest.items() if one is not None})
+
+
+def begin_anew(db: apsw.Connection) -> None:
+    """There is another vault: what the list tells of revisions was about one that is lost."""
+    db.execute("UPDATE vault_audit SET revision = NULL WHERE revision IS NOT NULL")
 
 
 def going_on(db: apsw.Connection) -> Carry:

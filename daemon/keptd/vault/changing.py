@@ -14,20 +14,20 @@ import anyio.to_thread
 import apsw
 
 from kept.wire.errors import Conflict
-from kept.wire.vault import RecoveryCode, Rotated, VaultStatus
+from kept.wire.vault import DeleteSecret, RecoveryCode, Rotated, VaultStatus
 
 from ..domain import Tell
 from ..offload import in_thread
 from ..store import Store
 from ..store.changes import ChangeLog
-from . import entries, head, keys, opening, recovery_code, rights, store
+from . import audit, entries, head, keys, opening, recovery_code, rights, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .keyring import Opened
-from .keys import DataKey
+from .keys import DataKey, KdfParameters
 from .search import Contents, Known, known
 from .store import EntryRow, Header
-from .visit import Visit, absent, following
+from .visit import IS_ID, Visit, absent, counted, following, record
 
 
 async def change_password(visit: Visit, password: str, new_password: str) -> VaultStatus:
@@ -88,9 +88,14 @@ async def recover(visit: Visit, words: str, new_password: str) -> VaultStatus:
         async with visit.keyring.turn:
             found = await opening.examined(visit, proven, key)
             before = found.header.head
-            found.header = await _wrapped(visit, new_password, found.header, key)
             if found.trouble is None:
-                found.header = following(key, found.header, len(found.known), found.total)
+                wrapped = await _wrapped(visit, new_password, found.header, key)
+                found.header = following(key, wrapped, len(found.known), found.total)
+            else:
+                # Its head goes on fitting nothing. What a password costs by it may be what nobody can bear, which is
+                # how the way back came to be needed.
+                changed = await _wrapped(visit, new_password, found.header, key, opening.policy(visit))
+                found.header = counted(changed)
             await opening.come_in(visit, key, found, before, "recover", locks)
     return opening.status(visit)
 
@@ -106,11 +111,13 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
             with new.wiped_on_failure():
                 anew = await in_thread(partial(_sealed_anew, visit.store, old, new, opened.trouble is None), tell)
                 if not drop_damaged:
+                    visit.keyring.unread.update(anew.dropped)
                     _check_all_open(anew)
                 bare = opened.header._replace(key_version=new.version, recovery_salt=None, recovery=None)
                 wrapped = await _wrapped(visit, password, bare, new)
                 header = following(new, wrapped, len(anew.rows), anew.total)
                 withheld = [one.id for one in anew.known if one.about.rights_withheld]
+                suspect = set(opened.trouble.damaged) if opened.trouble is not None else set()
                 had_code = opened.header.recovery is not None
 
                 def apply(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
@@ -118,6 +125,7 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
                     store.update(db, anew.rows)
                     store.prune_withheld(db)
                     store.withhold(db, withheld)
+                    _settle(visit, db, changes, now, header, anew, suspect)
                     _forgive(db, changes, now)
 
                 tell(0, 0, "writing")
@@ -131,6 +139,20 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
         recovery_code_void=had_code,
         dropped=anew.dropped,
     )
+
+
+def _settle(
+    visit: Visit, db: apsw.Connection, changes: ChangeLog, now: int, header: Header, anew: _Anew, suspect: set[str]
+) -> None:
+    """Write down of each entry that didn't fit whether it is gone for good, or there with this revision: the next look
+    compares with that."""
+    for row in anew.rows:
+        if row.id in suspect:
+            audit.add(db, now, visit.caller, Note("rotate", row.id, revision=row.revision))
+    for one in sorted(suspect.union(anew.dropped).difference(row.id for row in anew.rows)):
+        if IS_ID.fullmatch(one):  # Else somebody changed it, and nothing was ever stored under it.
+            audit.add(db, now, visit.caller, Note("drop", one, revision=0))
+            record(changes, header.id, one, DeleteSecret.method)
 
 
 class _Anew(NamedTuple):
@@ -173,18 +195,23 @@ def _check_all_open(anew: _Anew) -> None:
 
 
 def _take_up(visit: Visit, opened: Opened, key: DataKey, anew: _Anew) -> None:
-    """Go on with the new key, unless the vault was locked meanwhile."""
+    """Go on with the new key, unless the vault was locked meanwhile. Either way it is whole now."""
+    visit.keyring.trouble = None
+    visit.keyring.unread.clear()
     if visit.keyring.opened is not opened:
         key.wipe()
         return
     opened.key.wipe()
     opened.key, opened.contents, opened.total = key, Contents(anew.known), anew.total
-    opened.trouble = visit.keyring.trouble = None
+    opened.trouble = None
 
 
-async def _wrapped(visit: Visit, password: str, header: Header, key: DataKey) -> Header:
-    """The header with a key wrapped under a password, at the cost that the settings ask for, or the present one."""
-    cost = header.kdf.raised_to(opening.policy(visit))
+async def _wrapped(
+    visit: Visit, password: str, header: Header, key: DataKey, cost: KdfParameters | None = None
+) -> Header:
+    """The header with a key wrapped under a password; without a `cost`, at that of the settings, or the present one
+    where it is higher."""
+    cost = cost or header.kdf.raised_to(opening.policy(visit))
     async with visit.keyring.deriving:
         return await anyio.to_thread.run_sync(partial(opening.wrapped_by, password, header, key.secret, cost))
 

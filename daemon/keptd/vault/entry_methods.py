@@ -1,7 +1,8 @@
 """Handlers that change entries: stored, updated, deleted. What an agent may change is said in `methods`.
 
 Retries: a change with an idempotency key leaves a receipt in its own write, with a keyed hash of the request; the
-answer to a repeated one is the entry as it is by then.
+answer to a repeated one is the entry as it is by then. What a receipt from before a rotation was for can't be told any
+more, so that its key is refused.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ async def update_secret(ctx: ControlCtx, call: UpdateSecret) -> Entry:
         known = _find(opened, call.id)
         rights = (call.agent_readable, call.agent_usable)
         if visit.is_agent and (not known.about.agent_readable or rights != (None, None)):
-            await visit.note(Note("update", known.id, "denied"))
+            await visit.refused(Note("update", known.id, "denied"))
             raise Denied(
                 "an agent changes only what it may read, and not what agents may", hint="Ask a person to do it."
             )
@@ -107,7 +108,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
             return Done(id=done.entry_id)
         known = _find(opened, call.id)
         if visit.is_agent:
-            await visit.note(Note("delete", known.id, "denied"))
+            await visit.refused(Note("delete", known.id, "denied"))
             raise Denied("an agent deletes no secrets, since nothing brings them back", hint="Ask a person to do it.")
         check_version("entry", known.revision, call.if_version)
         total = head.removed(opened.total, known.leaf)
@@ -123,6 +124,7 @@ async def delete_secret(ctx: ControlCtx, call: DeleteSecret) -> Done:
         await visit.change(opened, header, Note("delete", known.id, revision=0), apply, frees_space=True)
         opened.total = total
         opened.contents.remove(known.id)
+        visit.keyring.unread.discard(known.id)
     return Done(id=known.id, label=known.about.name)
 
 
@@ -155,6 +157,7 @@ async def _put(
 
     await visit.change(opened, header, note, apply)
     opened.total = total
+    visit.keyring.unread.discard(row.id)
     if not opened.key.is_wiped:
         opened.contents.put(known)
 
@@ -193,42 +196,33 @@ def _check_name(opened: Opened, name: str, own: Known | None) -> None:
 
 def _present_value(visit: Visit, opened: Opened, known: Known) -> bytearray:
     _, row = store.found(visit.store.inline, known.id)
-    damaged = Conflict(
+    try:
+        if row is not None and head.leaf(opened.key, row) == known.leaf:
+            return entries.open_value(opened.key, row)
+    except Damaged:
+        pass
+    visit.keyring.unread.add(known.id)
+    raise Conflict(
         "the present value is damaged, so it can't be kept", hint="Send a value as well, or restore a backup."
     )
-    if row is None or head.leaf(opened.key, row) != known.leaf:
-        raise damaged
-    try:
-        return entries.open_value(opened.key, row)
-    except Damaged:
-        raise damaged from None
 
 
 def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, key: str) -> Receipt | None:
-    """What was done with this idempotency key. Raises `Conflict` where that was something else."""
+    """What was done with this idempotency key. Raises `Conflict` where that was something else, or can't be told."""
     done = store.receipt(visit.store.inline, key)
-    if done is not None and not _is_its(opened, call, done):
+    if done is not None and done.key_version != opened.key.version:
+        raise Conflict(
+            "the idempotency_key was used before the vault's keys were changed, so what it was for can't be told",
+            hint="Look whether it was done; to do it, use another idempotency_key.",
+            field="idempotency_key",
+        )
+    if done is not None and done.request != _request(opened, call, done.entry_id):
         raise Conflict(
             "the idempotency_key was used for another request within the last day",
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",
             field="idempotency_key",
         )
     return done
-
-
-def _is_its(opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, done: Receipt) -> bool:
-    """Whether a receipt is this request's. One of before a rotation was marked with another key: of that, the entry
-    tells, which must be the one that the request names, or gone where that was to be deleted, with nothing by now that
-    is called so."""
-    if done.key_version == opened.key.version:
-        return done.request == _request(opened, call, done.entry_id)
-    known = opened.contents.get(done.entry_id)
-    if isinstance(call, DeleteSecret):
-        return known is None and opened.contents.find(call.id) is None
-    if known is None:
-        return True
-    named = (call.name,) if isinstance(call, StoreSecret) else (call.id, call.name)
-    return any(name is not None and opened.contents.find(name) is known for name in named)
 
 
 def _request(opened: Opened, call: Any, entry_id: str) -> bytes:

@@ -9,8 +9,13 @@ are keyed and the sum is never shown, so that nobody without the key can find ot
 change of one entry cost one subtraction and one addition, however many there are.
 
 The counter grows with each change; the head is written in the transaction of the change, and compared with all rows
-when the vault is unlocked. What it can't tell: whether the whole database is an older copy, since that was right
-once. `vault.status` shows the counter, for who remembers a larger one.
+when the vault is unlocked. It covers the vault's row and each entry's, but for the order in which entries were made.
+Not under it are the audit list, the count of wrong passwords, whose rights are withheld, and receipts, each of which
+has a keyed hash of its own: who writes to the database can change these unnoticed.
+
+What it can't tell: whether the vault's row and all entries together are an older copy, since that was right once.
+`inside` compares them with the audit list; of a copy that has an audit list of its own time, nothing in the database
+tells. `vault.status` shows the counter, for who remembers a larger one.
 
 Refuses to know how entries are read or written.
 """

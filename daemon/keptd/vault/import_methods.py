@@ -53,7 +53,7 @@ async def import_vault(ctx: ControlCtx, call: ImportVault) -> ImportedVault:
     try:
         found, unread = await anyio.to_thread.run_sync(partial(_read, call))
     except Denied:
-        await visit.note(Note("import", outcome="wrong_password"))
+        await visit.refused(Note("import", outcome="wrong_password"))
         raise
     async with visit.turn() as opened:
         # A lock meanwhile takes nothing from under it: neither the key, nor the number of entries that are there.

@@ -97,6 +97,6 @@ async def _persons(ctx: ControlCtx, method: str, action: str) -> Visit:
     """A visit of somebody who didn't say that it is an agent. Raises `Denied`."""
     visit = Visit.of(ctx, method)
     if visit.is_agent:
-        await visit.note(Note(action, outcome="denied"))
+        await visit.refused(Note(action, outcome="denied"))
         raise Denied("this is not for agents", hint="Ask the person to do it in a terminal.")
     return visit

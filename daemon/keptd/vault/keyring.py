@@ -77,6 +77,8 @@ class Keyring:
         self.opened: Opened | None = None
         self.trouble: Trouble | None = None
         """What the last attempt to unlock found."""
+        self.unread: set[str] = set()
+        """Entries whose values didn't open when they were needed, which no unlock finds: it reads no values."""
         self.wrong = {is_agent: Wrong() for is_agent in (False, True)}
         """Of agents, and of all others."""
         self.locks = 0
@@ -118,6 +120,7 @@ class Keyring:
         """What is stored has been replaced as a whole: neither the keys nor what was found belong to it."""
         self.lock()
         self.trouble = None
+        self.unread.clear()
 
     def close(self) -> None:
         """The daemon ends, but its writer goes on to the end of what it is given."""

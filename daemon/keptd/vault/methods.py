@@ -19,7 +19,7 @@ import structlog
 from msgspec import Raw
 
 from kept.wire import Page
-from kept.wire.errors import Denied, InvalidParams, KeptError, Locked, StorageFailed
+from kept.wire.errors import Denied, InvalidParams, Locked, StorageFailed
 from kept.wire.vault import (
     Access,
     AuditVault,
@@ -149,7 +149,7 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     visit.opened()
     waiting = visit.keyring.asking.find(call.id)
     if visit.is_agent:
-        await visit.note(Note("confirm", waiting.entry_id, "denied"))
+        await visit.refused(Note("confirm", waiting.entry_id, "denied"))
         raise Denied("an agent can't confirm for a person", hint="Confirm it in a terminal: kept vault confirm.")
     with waiting.giving(call.answer):
         await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
@@ -197,24 +197,18 @@ async def _awaited(visit: Visit, ref: str) -> _Read:
         return read
     if known is not None:
         raise await _damaged(visit, known.id)
-    await _looked_in_vain(visit, Note("retrieve", outcome="not_found"))
+    await visit.refused(Note("retrieve", outcome="not_found"))
     raise missing()
 
 
-async def _looked_in_vain(visit: Visit, note: Note) -> None:
-    """Write it down and wait for that; what the disk doesn't take leaves a line in the log, as for any other look."""
-    try:
-        await visit.note(note)
-    except KeptError as fault:
-        log.warning("the vault's audit list misses something", looks=1, reason=fault.type)
-
-
 async def _damaged(visit: Visit, entry_id: str) -> StorageFailed:
-    """What is stored of an entry isn't what was stored; that is written down."""
-    await _looked_in_vain(visit, Note("retrieve", entry_id, "damaged"))
+    """What is stored of an entry isn't what was stored; that is written down, and `vault.status` tells it."""
+    visit.keyring.unread.add(entry_id)
+    await visit.refused(Note("retrieve", entry_id, "damaged"))
     return StorageFailed(
         "what is stored of this entry doesn't open: it is damaged",
-        hint="Lock and unlock the vault: that finds all that is damaged. A backup may have it.",
+        hint="A backup may have it (backup.list); vault.update gives it a new value. vault.rotate, which then changes "
+        "nothing, names all that don't open.",
     )
 
 
@@ -229,6 +223,7 @@ def _told(visit: Visit, read: _Read, call: RetrieveSecret) -> OpenEntry | None:
         value = entries.open_value(read.key, read.row)
     except Damaged:
         return None
+    visit.keyring.unread.discard(read.row.id)
     visit.looked(_ACTIONS[call.purpose], read.row.id)
     found = OpenEntry(**entries.shown(read.row.id, read.row.revision, read.about), value=Raw(bytes(value)))
     wipe(value)
@@ -250,7 +245,7 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret, tell: Tell
         return
     if answer == "locked":
         raise Locked("the vault was locked before anybody confirmed it")
-    await visit.note(Note(_ACTIONS[call.purpose], read.row.id, "denied"))
+    await visit.refused(Note(_ACTIONS[call.purpose], read.row.id, "denied"))
     if answer == "late":
         raise Denied(f"nobody confirmed it within {seconds} s", hint="Ask the person, and try again.")
     if seconds:

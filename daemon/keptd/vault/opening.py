@@ -18,7 +18,7 @@ import apsw
 import structlog
 
 from kept.wire.errors import Busy, Conflict, Denied, StorageFull
-from kept.wire.vault import Kdf, VaultStatus
+from kept.wire.vault import Kdf, LockVault, VaultStatus
 
 from ..clock import SECOND, to_time
 from ..store.changes import ChangeLog
@@ -27,7 +27,7 @@ from . import audit, inside, keys, store, tries
 from .audit import Note
 from .cipher import Damaged, wipe
 from .inside import Inside
-from .keyring import Opened
+from .keyring import Keyring, Opened
 from .keys import DataKey, KdfParameters
 from .search import Contents
 from .store import Header
@@ -153,7 +153,8 @@ async def init(visit: Visit, password: str) -> VaultStatus:
                 raise Conflict("there is a vault already", hint="vault.unlock opens it.")
             store.put_header(db, header)
             store.forgive_all(db)
-            audit.add(db, now, visit.caller, Note("init"))
+            audit.begin_anew(db)
+            audit.add(db, now, visit.caller, Note("init", revision=header.counter))
             changes.add(ENTITY, header.id)
 
         with key.wiped_on_failure():
@@ -190,7 +191,7 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
             except StorageFull:
                 log.warning("the vault is unlocked on a full disk, and its audit list doesn't say so")
                 found.header = stored
-                _open_unless_locked(visit, key, found, locks)
+                _open_unless_locked(visit, key, found, locks, "Repeat it.")
     return status(visit)
 
 
@@ -213,10 +214,7 @@ async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
     trouble = found.trouble
     assert trouble is not None
     visit.keyring.found(trouble.damaged, trouble.problem)
-    try:
-        await visit.note(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
-    except StorageFull:
-        log.warning("the vault is damaged, and its audit list doesn't say so: the disk is full")
+    await visit.refused(Note(action, outcome="damaged"), notice=DAMAGED, about=found.header.id)
     raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
 
 
@@ -225,31 +223,39 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, acti
 
     `before` is the head that was found: a vault that has another one by then, as after a restore, must not get a header
     that opens nothing of it. `locks` is how often it had been locked when this was asked for: a lock since then, as
-    that of a machine which goes to sleep, is the last word. Raises `Conflict` in both cases.
+    that of a machine which goes to sleep, is the last word, and nothing else is stored than that it came too late.
+    Raises `Conflict` in both cases.
     """
-    _check_not_locked_since(visit, locks)
+    is_stored = False
 
     def step(db: apsw.Connection, changes: ChangeLog, now: int) -> None:
+        nonlocal is_stored
         if store.head(db) != before:
             raise Conflict("the vault was replaced meanwhile", hint="Repeat it.")
+        is_stored = visit.keyring.locks == locks
+        if not is_stored:
+            audit.add(db, now, visit.caller, Note(action, outcome="locked"))
+            return
         store.put_header(db, found.header)
         store.forgive(db, visit.is_agent)
-        audit.add(db, now, visit.caller, Note(action, outcome="damaged" if found.trouble else "ok"))
+        # A counter that isn't to be believed is none to compare with.
+        came = Note(action, outcome="damaged") if found.trouble else Note(action, revision=found.header.counter)
+        audit.add(db, now, visit.caller, came)
         changes.add(ENTITY, found.header.id)
 
     with _expected(visit, found.header.head):
         await visit.write(step, frees_space=action == "unlock")
-    _open_unless_locked(visit, key, found, locks)
+    if is_stored and visit.keyring.locks != locks:
+        # The lock fell between the write and this: what was written down of it is no longer so.
+        await visit.refused(Note(action, outcome="locked"), notice=LockVault.method, about=found.header.id)
+    is_new = is_stored and action == "recover"
+    _open_unless_locked(visit, key, found, locks, "Unlock it with the new password." if is_new else "Repeat it.")
 
 
-def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int) -> None:
-    _check_not_locked_since(visit, locks)
-    _open(visit, key, found)
-
-
-def _check_not_locked_since(visit: Visit, locks: int) -> None:
+def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int, hint: str) -> None:
     if visit.keyring.locks != locks:
-        raise Conflict("the vault was locked meanwhile", hint="Unlock it again.")
+        raise Conflict("the vault was locked meanwhile", hint=hint)
+    _open(visit, key, found)
 
 
 @contextmanager
@@ -287,14 +293,16 @@ def status(visit: Visit) -> VaultStatus:
     header = store.header(db)
     visit.lock_if_due()
     keyring = visit.keyring
+    if keyring.opened is not None and not keyring.opened.is_of(header.head if header is not None else None):
+        keyring.replaced()
     if header is None:
         lost = store.count(db)
         problem = (
             f"The vault's own row is lost, and with it the key of {lost} entries. Restore a backup." if lost else None
         )
         return VaultStatus(state="absent", entries=lost, problem=problem)
-    opened = keyring.opened if keyring.opened is not None and keyring.opened.is_of(header.head) else None
-    trouble = keyring.trouble
+    opened = keyring.opened
+    damaged, problem = _wrong_with(keyring)
     state, locks_at, locks_by = "locked", None, None
     if opened is not None:
         state = "read_only" if opened.trouble else "unlocked"
@@ -316,6 +324,22 @@ def status(visit: Visit) -> VaultStatus:
         unlocked_at=to_time(opened.unlocked_at) if opened else None,
         locks_at=locks_at,
         locks_by=locks_by,
-        damaged=trouble.damaged if trouble else (),
-        problem=trouble.problem if trouble else None,
+        damaged=damaged,
+        problem=problem,
+    )
+
+
+def _wrong_with(keyring: Keyring) -> tuple[tuple[str, ...], str | None]:
+    """The ids of what is damaged as far as it is known, and a sentence."""
+    trouble, unread = keyring.trouble, keyring.unread
+    if trouble is not None:
+        return tuple(sorted(unread.union(trouble.damaged))), trouble.problem
+    if not unread:
+        return (), None
+    some = (
+        "The value of 1 entry doesn't open" if len(unread) == 1 else f"The values of {len(unread)} entries don't open"
+    )
+    return tuple(sorted(unread)), (
+        f"{some}. Restore a backup that has what is lost (`kept backup list`), or give new values with `kept vault "
+        "update`. `kept vault rotate` then changes nothing, and names all that don't open."
     )

@@ -65,7 +65,7 @@ def going_on(db: apsw.Connection) -> Carry:
 def recovered(db: apsw.Connection) -> None:
     """Withhold, in a database that was put together again, what is older than it was, and what may have been withheld
     in what was lost."""
-    last = audit.last_revisions(db)
+    last = audit.last(db).revisions
     store.withhold(db, [one.id for one in store.outlines(db) if one.revision < last.get(one.id, 0)])
     came = [one.seq for method in _COMES_BACK for one in changes.recorded(db, method, DATABASE).values()]
     if came:

@@ -47,6 +47,8 @@ ENTRY = "vault_entry"
 IS_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The form of an entry's id, which no name may have."""
 
+_LAST_COUNTER = (1 << 63) - 1
+
 Step = Callable[[apsw.Connection, ChangeLog, int], None]
 """What a write does: its connection, where it records changes, and the time in microseconds since 1970."""
 
@@ -62,8 +64,13 @@ def record(changes: ChangeLog, vault_id: str, entry_id: str | None, notice: str 
 def following(key: DataKey, header: Header, entries: int, total: int) -> Header:
     """A header as it is stored next: with the next counter, and the head over so many entries and their sum. Raises
     `Wiped`."""
-    counted = header._replace(counter=header.counter + 1)
-    return counted._replace(head=head.tag(key, counted, entries, total))
+    next_one = counted(header)
+    return next_one._replace(head=head.tag(key, next_one, entries, total))
+
+
+def counted(header: Header) -> Header:
+    """The header with the next counter. One that somebody set to the last number that fits stays there."""
+    return header._replace(counter=min(header.counter + 1, _LAST_COUNTER))
 
 
 def absent() -> NotFound:
@@ -116,7 +123,9 @@ class Visit:
         keyring = self.keyring
         opened = keyring.opened
         if stored is None:
-            keyring.lock()
+            # Who looks while a vault is being made locks nothing.
+            if opened is not None:
+                keyring.replaced()
             raise absent()
         if opened is None:
             raise Locked("the vault is locked")
@@ -186,7 +195,7 @@ class Visit:
                 raise Conflict("the vault was replaced meanwhile", hint="Nothing was changed. Unlock it, and repeat.")
             apply(db, changes, now)
             store.put_header(db, header)
-            audit.add(db, now, self.caller, note)
+            audit.add(db, now, self.caller, note if note.entry_id else note._replace(revision=header.counter))
             record(changes, header.id, note.entry_id)
 
         opened.coming = header.head
@@ -210,6 +219,16 @@ class Visit:
                 record(changes, about, note.entry_id, notice)
 
         await self.write(step)
+
+    async def refused(self, note: Note, *, notice: str | None = None, about: str = "") -> None:
+        """As `note`, of what is refused: where it can't be written down, there is a line in the log, and the caller is
+        told why it was refused all the same."""
+        try:
+            await self.note(note, notice=notice, about=about)
+        except KeptError as fault:
+            log.warning(
+                "the vault's audit list misses a refusal", action=note.action, outcome=note.outcome, reason=fault.type
+            )
 
     def looked(self, action: str, entry_id: str | None = None) -> None:
         """Write down that somebody was shown something, without waiting for it; that is a use of the vault."""

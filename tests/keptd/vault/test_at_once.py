@@ -18,6 +18,7 @@ from kept.wire.vault import (
     ListRequests,
     ListSecrets,
     LockVault,
+    RecoverVault,
     RetrieveSecret,
     RotateKey,
     StatusOfVault,
@@ -31,7 +32,7 @@ from tests.harness import PATIENCE
 from tests.reachable import reachable
 
 from .room import Gate
-from .strongbox import OTHER, PASSWORD, Strongbox, cheap, furnish, strongbox
+from .strongbox import OTHER, PASSWORD, Strongbox, beside, cheap, furnish, strongbox
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +116,71 @@ async def test_a_lock_while_a_vault_is_made_leaves_no_key(tmp_path: Path, monkey
         assert not keys_left(vault_id_of(box))
 
 
+async def test_who_looks_while_a_vault_is_made_does_not_lock_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch, opening, "wrapped_by")
+    async with strongbox(tmp_path) as box:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(box, InitVault(password=PASSWORD))
+            await gate.reached()
+            with pytest.raises(NotFound):
+                await box(ListSecrets())
+            gate.open()
+        assert (await box(StatusOfVault())).state == "unlocked"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before its write", "after its write"])
+async def test_an_unlock_that_a_lock_overtook_is_not_said_to_have_been_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    """Nothing that was asked for is left open, and neither log says otherwise."""
+    gate = Gate(monkeypatch, *((inside, "look") if before else (store, "forgive")))
+
+    async def unlock(box: Strongbox) -> None:
+        with pytest.raises(Conflict):
+            await box(UnlockVault(password=PASSWORD))
+
+    async with strongbox(tmp_path) as box:
+        await furnish(box, 1)
+        await box(LockVault())
+        told = len(box.told())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(unlock, box)
+            await gate.reached()
+            await box(LockVault())
+            gate.open()
+        made = [] if before else [("unlock", "ok")]
+        assert box.audited()[-len(made) - 1 :] == [*made, ("unlock", "locked")]
+        assert box.told()[told:] == ([] if before else ["vault.unlock", "vault.lock"])
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before its write", "after its write"])
+async def test_a_recovery_that_a_lock_overtook_says_which_password_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    refused: list[Conflict] = []
+
+    async def recover(box: Strongbox, code: str) -> None:
+        with pytest.raises(Conflict) as refusal:
+            await box(RecoverVault(code=code, new_password=OTHER))
+        refused.append(refusal.value)
+
+    async with strongbox(tmp_path) as box:
+        await furnish(box, 1)
+        code = (await box(ExportKey(password=PASSWORD))).code
+        await box(LockVault())
+        gate = Gate(monkeypatch, *((inside, "look") if before else (store, "forgive")))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recover, box, code)
+            await gate.reached()
+            await box(LockVault())
+            gate.open()
+        assert ("new password" in str(refused[0].hint)) == (not before)
+        await box(UnlockVault(password=PASSWORD if before else OTHER))
+        assert await box.value("name 0") == "v"
+
+
 CALLS: dict[str, tuple[Call[Any], Any, str]] = {
     "rotate, sealing": (RotateKey(password=PASSWORD), changing, "_sealed_anew"),
     "rotate, wrapping": (RotateKey(password=PASSWORD), opening, "wrapped_by"),
@@ -160,6 +226,25 @@ async def test_a_lock_while_keys_are_worked_on_leaves_none(
         del result
         await box(UnlockVault(password=OTHER if is_changed else PASSWORD))
         assert await box.value("name 1") == {"n": 1}
+
+
+async def test_a_vault_that_is_locked_while_a_rotation_mends_it_is_said_to_be_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with strongbox(tmp_path) as box:
+        await furnish(box)
+    with beside(tmp_path) as db:
+        db.execute("DELETE FROM vault_entry WHERE seq = 1")
+    async with strongbox(tmp_path) as box:
+        await box(UnlockVault(password=PASSWORD, despite_damage=True))
+        gate = Gate(monkeypatch, changing, "_sealed_anew")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(box, RotateKey(password=PASSWORD, drop_damaged=True))
+            await gate.reached()
+            await box(LockVault())
+            gate.open()
+        status = await box(StatusOfVault())
+        assert (status.state, status.problem, status.damaged) == ("locked", None, ())
 
 
 async def test_a_lock_that_falls_shut_while_an_agent_waits_refuses_it(tmp_path: Path) -> None:

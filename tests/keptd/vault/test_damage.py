@@ -232,10 +232,18 @@ async def test_a_vault_that_does_not_fit_together_says_where_and_opens_to_be_rea
         done = await peer.result("vault.rotate", password=PASSWORD, drop_damaged=True)
         assert (done["dropped"], done["entries"]) == ([ids[1]], 2)
         assert (await peer.result("vault.status"))["state"] == "unlocked"
+        assert await accesses(peer, action="drop") == [("drop", "ok")] * 2
+        events = (await peer.result("event.list", topics=["vault.deleted"]))["items"]
+        assert {event["entity_id"] for event in events} == set(ids[:2])
         await peer.result("vault.store", name="x", value=1)
         await peer.result("vault.lock")
         status = await peer.result("vault.unlock", password=PASSWORD)
         assert (status["state"], status["damaged"], status["problem"]) == ("unlocked", [], None)
+    tampered(home, lambda db: db.execute("DELETE FROM vault_entry WHERE id = ?", (ids[2],)))
+    async with guarded(home, daemon.clock) as daemon:
+        peer = await daemon.connect()
+        reply = await peer.ask("vault.unlock", password=PASSWORD)
+        assert reply["error"]["data"]["damaged"] == ids[2:3], "what was removed by then is not missed any more"
 
 
 @pytest.mark.anyio

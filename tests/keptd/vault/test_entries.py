@@ -79,16 +79,29 @@ async def test_a_change_that_is_repeated_with_its_key_is_made_once(peer: Peer) -
     assert await peer.result("vault.update", id="a", value=2, idempotency_key="k2") == second
     assert second["version"] == 2
 
-    await peer.result("vault.rotate", password=PASSWORD)
     assert await peer.result("vault.store", name="a", value=1, idempotency_key="k1") == second
     gone = await peer.result("vault.delete", id="a", idempotency_key="k3")
     assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
     assert await peer.refusal("vault.store", name="a", value=1, idempotency_key="k1") == (-32002, "conflict")
-    await peer.result("vault.store", name="other", value=1)
+
+
+async def test_a_key_from_before_a_rotation_answers_for_nothing_that_was_not_done(peer: Peer) -> None:
+    await peer.result("vault.store", name="a", value="zero", idempotency_key="k1")
+    await peer.result("vault.update", id="a", value="one", idempotency_key="k2")
+    await peer.result("vault.store", name="b", value=1)
+    await peer.result("vault.delete", id="b", idempotency_key="k3")
     await peer.result("vault.rotate", password=PASSWORD)
-    assert (await peer.result("vault.delete", id="a", idempotency_key="k3"))["id"] == gone["id"]
-    # What was asked for then can't be told any more, but this it was not.
-    assert await peer.refusal("vault.delete", id="other", idempotency_key="k3") == (-32002, "conflict")
+
+    for method, params in (
+        ("vault.update", {"id": "a", "value": "two", "idempotency_key": "k2"}),
+        ("vault.update", {"id": "a", "value": "one", "idempotency_key": "k2"}),
+        ("vault.store", {"name": "a", "value": "zero", "idempotency_key": "k1"}),
+        ("vault.delete", {"id": "b", "idempotency_key": "k3"}),
+    ):
+        reply = await peer.ask(method, **params)
+        assert reply["error"]["data"]["field"] == "idempotency_key"
+    assert (await peer.result("vault.retrieve", id="a"))["value"] == "one"
+    assert (await peer.result("vault.update", id="a", value="two", idempotency_key="k4"))["version"] == 3
 
 
 async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object) -> None:
@@ -252,6 +265,22 @@ async def test_a_full_disk_refuses_what_takes_room_and_lets_secrets_be_read_and_
     assert await accesses(peer, action="store") == [("store", "ok"), ("store", "ok")]
 
 
+async def test_a_refusal_says_why_on_a_full_disk_as_well(daemon: Daemon, peer: Peer) -> None:
+    bot = await agent(daemon)
+    await peer.result("vault.store", name="a", value=1)
+    with disk(daemon, apsw.FullError):
+        assert await peer.refusal("vault.retrieve", id="b") == (-32001, "not_found")
+        for method, params in (
+            ("vault.retrieve", {"id": "a"}),
+            ("vault.update", {"id": "a", "value": 2}),
+            ("vault.delete", {"id": "a"}),
+            ("vault.rotate", {"password": PASSWORD}),
+        ):
+            assert await bot.refusal(method, **params) == (-32004, "denied")
+        tampered(Path(daemon.paths.data_dir), lambda db: db.execute("UPDATE vault_entry SET value = x'00'"))
+        assert await peer.refusal("vault.retrieve", id="a") == (-32009, "storage_failed")
+
+
 async def test_a_disk_that_fails_locks_the_vault_and_the_next_unlock_finds_what_came_of_it(
     daemon: Daemon, peer: Peer
 ) -> None:
@@ -273,6 +302,37 @@ async def test_a_value_that_was_damaged_is_refused_and_written_down(daemon: Daem
     assert await peer.refusal("vault.update", id="a", name="b") == (-32002, "conflict")
     assert ("retrieve", "damaged") in await accesses(peer)
     assert (await peer.result("vault.update", id="a", value="new"))["version"] == 2
+
+
+async def test_a_value_that_does_not_open_is_named_until_it_is_replaced_and_a_rotation_names_all(
+    daemon: Daemon, peer: Peer
+) -> None:
+    ids = [(await peer.result("vault.store", name=name, value="v" * 500))["id"] for name in ("a", "b", "c", "d")]
+    tampered(Path(daemon.paths.data_dir), lambda db: db.execute("UPDATE vault_entry SET value = x'00' WHERE seq < 4"))
+
+    async def damaged() -> list[str]:
+        status = await peer.result("vault.status")
+        assert (status["problem"] is not None) == bool(status["damaged"])
+        return list(status["damaged"])
+
+    assert await damaged() == []
+    reply = await peer.ask("vault.retrieve", id="a")
+    assert "vault.rotate" in reply["error"]["data"]["hint"]
+    assert await damaged() == ids[:1]
+    await peer.result("vault.lock")
+    await peer.result("vault.unlock", password=PASSWORD)
+    assert await damaged() == ids[:1]
+    assert await peer.refusal("vault.update", id="b", name="other") == (-32002, "conflict")
+    assert await damaged() == ids[:2]
+
+    reply = await peer.ask("vault.rotate", password=PASSWORD)
+    assert reply["error"]["data"]["damaged"] == ids[:3]
+    assert await damaged() == ids[:3]
+    await peer.result("vault.update", id="a", value="new")
+    await peer.result("vault.delete", id="b")
+    assert await damaged() == ids[2:3]
+    await peer.result("vault.rotate", password=PASSWORD, drop_damaged=True)
+    assert await damaged() == []
     assert (await peer.result("vault.retrieve", id="a"))["value"] == "new"
 
 

@@ -102,8 +102,16 @@ async def test_a_vault_that_was_put_back_from_outside_is_noticed_by_the_next_cal
     with apsw.Connection(daemon.paths.database, vfs="cksmvfs") as db:
         db.execute("UPDATE vault SET counter = counter + 1, head = zeroblob(32)")
     assert not await is_open(peer)
-    assert await peer.refusal("vault.retrieve", id="a") == (-32003, "locked")
     assert keyring(daemon).opened is None
+    assert await peer.refusal("vault.retrieve", id="a") == (-32003, "locked")
+
+
+async def test_a_vault_that_went_away_is_locked_by_the_next_look(daemon: Daemon, peer: Peer) -> None:
+    opened = keyring(daemon).opened
+    assert opened is not None
+    tampered(Path(daemon.paths.data_dir), lambda db: db.execute("DELETE FROM vault"))
+    assert (await peer.result("vault.status"))["state"] == "absent"
+    assert opened.key.is_wiped
 
 
 async def test_a_change_of_a_vault_that_is_replaced_before_it_is_written_changes_nothing(

@@ -21,7 +21,10 @@ from kept.wire.vault import (
     DeleteSecret,
     ExportKey,
     InitVault,
+    Kdf,
     ListSecrets,
+    LockVault,
+    RecoverVault,
     RetrieveSecret,
     RotateKey,
     StatusOfVault,
@@ -139,6 +142,7 @@ DAMAGING: dict[str, Change] = {
     "the counter lowered": sql("UPDATE vault SET counter = counter - 1"),
     "the counter raised": sql("UPDATE vault SET counter = counter + 1"),
     "no head": sql("UPDATE vault SET head = x''"),
+    "the counter at its end": sql("UPDATE vault SET counter = 9223372036854775807"),
     "the day it was made": sql("UPDATE vault SET created_at = 0"),
     "a recovery code from nowhere": sql("UPDATE vault SET recovery = zeroblob(60), recovery_salt = zeroblob(16)"),
     "a revision raised": sql("UPDATE vault_entry SET revision = revision + 1 WHERE seq = 1"),
@@ -225,6 +229,9 @@ DENYING: dict[str, Change] = {
 }
 
 
+BEYOND_THE_CODE = {"another version", "a version below zero", "another id", "an id that is no text"}
+
+
 @pytest.mark.parametrize("what", DENYING)
 async def test_a_changed_way_from_password_to_key_opens_nothing(tmp_path: Path, what: str) -> None:
     settings = Vault(memory_kib=4 * CHEAP.memory_kib, passes=2, lanes=2)
@@ -240,6 +247,40 @@ async def test_a_changed_way_from_password_to_key_opens_nothing(tmp_path: Path, 
         assert box.audited()[-1] == ("unlock", "wrong_password")
         assert box.told()[-1] == "vault.refused"
         assert (await box(StatusOfVault())).failures == 2
+
+
+@pytest.mark.parametrize("what", sorted(DENYING.keys() - BEYOND_THE_CODE))
+async def test_where_no_password_opens_the_vault_any_more_its_code_does_at_the_cost_of_the_settings(
+    tmp_path: Path, what: str
+) -> None:
+    settings = Vault(memory_kib=4 * CHEAP.memory_kib, passes=2, lanes=2)
+    async with strongbox(tmp_path, settings=settings) as box:
+        await furnish(box, 1)
+        code = (await box(ExportKey(password=PASSWORD))).code
+        counter = (await box(StatusOfVault())).counter
+    with beside(tmp_path) as db:
+        DENYING[what](db)
+    async with strongbox(tmp_path, settings=settings) as box:
+        status = await box(RecoverVault(code=code, new_password=OTHER))
+        # Nothing tells yet whether that was all which was changed.
+        assert (status.state, status.counter) == ("read_only", counter + 1)
+        assert status.kdf == Kdf(memory_kib=4 * CHEAP.memory_kib, passes=2, lanes=2)
+        assert await box.value("name 0") == "v"
+        await box(RotateKey(password=OTHER, drop_damaged=True))
+    async with strongbox(tmp_path, settings=settings) as box:
+        assert (await box(UnlockVault(password=OTHER))).state == "unlocked"
+
+
+@pytest.mark.parametrize("what", sorted(BEYOND_THE_CODE))
+async def test_what_the_code_is_bound_to_as_well_it_opens_nothing_without(tmp_path: Path, what: str) -> None:
+    async with strongbox(tmp_path) as box:
+        await furnish(box, 1)
+        code = (await box(ExportKey(password=PASSWORD))).code
+    with beside(tmp_path) as db:
+        DENYING[what](db)
+    async with strongbox(tmp_path) as box:
+        with pytest.raises(Denied):
+            await box(RecoverVault(code=code, new_password=OTHER))
 
 
 def test_no_parameters_below_the_floor_are_ever_derived_with() -> None:
@@ -291,14 +332,87 @@ async def test_a_value_that_was_changed_is_refused_where_it_is_asked_for(folder:
             await box(RotateKey(password=PASSWORD))
 
 
-async def test_the_whole_vault_from_before_passes_and_its_counter_tells(folder: Path) -> None:
+def vault_put_back(db: apsw.Connection) -> None:
+    header_put_back(db)
+    db.execute("DELETE FROM vault_entry")
+    db.execute("INSERT INTO vault_entry SELECT * FROM old.vault_entry")
+
+
+async def test_a_vault_from_before_beside_a_newer_audit_list_is_refused_until_it_is_sealed_anew(folder: Path) -> None:
+    with beside(folder) as db:
+        vault_put_back(db)
+    async with strongbox(folder) as box:
+        with pytest.raises(Conflict) as refused:
+            await box(UnlockVault(password=PASSWORD))
+        assert "together: 1 are older than what was stored last, 1 had been deleted. " in refused.value.message
+        ids = dict(box.store.inline.execute("SELECT seq, id FROM vault_entry"))
+        assert refused.value.data["damaged"] == sorted((ids[1], ids[5]))
+
+        assert (await box(UnlockVault(password=PASSWORD, despite_damage=True))).state == "read_only"
+        await box(RotateKey(password=PASSWORD, drop_damaged=True))
+        assert box.audited()[-3:] == [("rotate", "ok")] * 3, "one of each entry that is older, and of the vault"
+        await box(LockVault())
+        assert (await box(UnlockVault(password=PASSWORD))).state == "unlocked"
+        assert [await box.value(name) for name in ("gone", "name 1")] == ["was deleted", {"n": 1}]
+
+
+WHOLE = "together: it is older than what the audit list tells of. "
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (StoreSecret(name="new", value=1), "together: 1 are missing. "),
+        (ChangePassword(password=PASSWORD, new_password=OTHER), WHOLE),
+        (RotateKey(password=PASSWORD), WHOLE),
+        (ExportKey(password=PASSWORD), WHOLE),
+    ],
+    ids=["store", "change_password", "rotate", "export_key"],
+)
+async def test_each_change_is_missed_where_the_vault_was_put_back_without_it(
+    folder: Path, call: Call[Any], what: str
+) -> None:
+    shutil.copy(folder / "kept.db", folder / OLD)
+    async with strongbox(folder) as box:
+        await box(UnlockVault(password=PASSWORD))
+        await box(call)
+    with beside(folder) as db:
+        vault_put_back(db)
+    async with strongbox(folder) as box:
+        with pytest.raises(Conflict, match=what):
+            await box(UnlockVault(password=PASSWORD))
+        status = await box(UnlockVault(password=PASSWORD, despite_damage=True))
+        assert status.state == "read_only"
+        await box(RotateKey(password=PASSWORD, drop_damaged=True))
+        await box(LockVault())
+        assert (await box(UnlockVault(password=PASSWORD))).damaged == ()
+
+
+async def test_a_new_vault_is_not_compared_with_one_that_is_lost(folder: Path) -> None:
+    with beside(folder) as db:
+        sql("DELETE FROM vault", "DELETE FROM vault_spare", "DELETE FROM vault_entry")(db)
+    async with strongbox(folder) as box:
+        await box(InitVault(password=OTHER))
+        await box(LockVault())
+        assert (await box(UnlockVault(password=OTHER))).state == "unlocked"
+
+
+async def test_a_line_of_one_list_alone_makes_no_entry_missing(folder: Path) -> None:
+    """As where a recovery could not read the line that tells of its end."""
+    with beside(folder) as db:
+        db.execute("DELETE FROM vault_audit WHERE action = 'delete'")
+    async with strongbox(folder) as box:
+        assert (await box(UnlockVault(password=PASSWORD))).state == "unlocked"
+
+
+async def test_the_whole_vault_with_its_audit_list_from_before_passes_and_its_counter_tells(folder: Path) -> None:
     """What nothing within the file can show."""
     async with strongbox(folder) as box:
         late = (await box(StatusOfVault())).counter
     with beside(folder) as db:
-        header_put_back(db)
-        db.execute("DELETE FROM vault_entry")
-        db.execute("INSERT INTO vault_entry SELECT * FROM old.vault_entry")
+        vault_put_back(db)
+        db.execute("DELETE FROM vault_audit")
+        db.execute("INSERT INTO vault_audit SELECT * FROM old.vault_audit")
     async with strongbox(folder) as box:
         status = await box(UnlockVault(password=PASSWORD))
         assert (status.state, status.entries) == ("unlocked", 5)
