@@ -201,7 +201,7 @@ class Request(Struct, frozen=True, kw_only=True):
     id: RequestId
     entry_id: EntryId
     name: str
-    purpose: Purpose
+    purpose: str
     """`read`: it will see the value. `lend`: it says that it lends it to a command whose output is kept free of it."""
     client: str
     pid: int
