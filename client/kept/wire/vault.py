@@ -294,7 +294,10 @@ class ListSecrets(Control[Page[Entry]], frozen=True, kw_only=True):
 
 
 class SearchSecrets(Control[Page[FoundEntry]], frozen=True, kw_only=True):
-    """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched."""
+    """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched.
+
+    Up to 32 different words; more are refused.
+    """
 
     method = "vault.search"
     is_repeatable = True
