@@ -6,6 +6,7 @@ answer to a repeated one is the entry as it is by then.
 
 from __future__ import annotations
 
+import hmac
 import unicodedata
 from typing import Any
 
@@ -220,7 +221,7 @@ def _is_its(opened: Opened, call: StoreSecret | UpdateSecret | DeleteSecret, don
     """Whether a receipt is this request's. One of before a rotation was marked with another key: of that, the entry
     tells, which must be the one that the request names, or gone where that was to be deleted."""
     if done.key_version == opened.key.version:
-        return done.request == _request(opened, call, done.entry_id)
+        return hmac.compare_digest(done.request, _request(opened, call, done.entry_id))
     known = opened.contents.get(done.entry_id)
     if isinstance(call, DeleteSecret) or known is None:
         return known is None

@@ -7,6 +7,7 @@ audit list tells of. What agents may do with such a vault is withheld (`rights`)
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, replace
 
 import apsw
@@ -56,7 +57,7 @@ def look(db: apsw.Connection, key: DataKey) -> Inside | None:
         else:
             about = rights.counting(about, is_withheld=row.id in withheld)
             found.append(known(row.id, row.revision, about, leaf, len(row.about) + row.value_bytes))
-    if header.head == head.tag(key, header, rows, total) and not bad:
+    if hmac.compare_digest(header.head, head.tag(key, header, rows, total)) and not bad:
         return Inside(header, found, total, None)
     uncertain = [replace(one, about=rights.counting(one.about, is_withheld=True)) for one in found]
     return Inside(header, uncertain, total, _trouble(db, key, bad))
