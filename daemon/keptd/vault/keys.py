@@ -27,7 +27,8 @@ of their own, out of reach; and what keys open, values and passwords, lies all o
 (mlockall) would hold it, with the 64 MiB and more that a password takes, against a limit that is 8 MiB on most systems,
 and make the allocation fail that passes it. So while a vault is unlocked its keys may reach the swap, and stay there
 after they were wiped in memory. Encrypted swap, or none, is the way out. An image of the sleeping machine has no keys
-where the vault was told in time: `sleep` locks it before.
+where the vault was told in time and no change of keys or import takes longer than the machine waits: `sleep` locks it
+before.
 
 Refuses to store anything: `store` does.
 """

@@ -5,6 +5,10 @@ machine waits with sleeping, for some seconds at most, until the vault is locked
 logind, as in a container or under WSL2, nothing happens but a look now and then; the vault's own time runs on while the
 machine sleeps, so that it is locked at the next call at the latest if that has run out.
 
+Threads that are at work when the vault is locked have keys of their own, as during a rotation, and go on to their end.
+The machine waits for them as well, for some seconds: a rotation of a large vault may take longer, and then its keys are
+in the image of a machine that is put to sleep on its disk.
+
 Once it is let go the machine may sleep at any moment, and nothing tells when it does. Who unlocks the vault until then
 finds it locked again at the other signal, when the machine wakes up.
 
@@ -52,6 +56,7 @@ from ..system_bus import (
     call,
     take,
 )
+from .keyring import Keyring
 from .visit import Visit
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
@@ -80,6 +85,9 @@ _LINE_BYTES = 1024
 _UNHEARD = 64
 """Signals of logind and the bus that may come while an answer is waited for; of more, the first are forgotten."""
 
+_SETTLING_SECONDS = 4.0
+"""How long a lock waits for threads that have a key of their own: less than logind gives (InhibitDelayMaxSec, 5 s)."""
+
 _pause = anyio.sleep
 
 logger = structlog.get_logger(__name__)
@@ -94,8 +102,22 @@ async def follow(store: Store, clock: Clock) -> None:
         if not visit.fall_shut():
             # Nothing is open yet: an unlock that is on its way comes too late.
             visit.keyring.lock()
+        await _settled(visit.keyring)
 
     await heed(lock)
+
+
+async def _settled(keyring: Keyring) -> None:
+    """Wait until nobody has a key any more who had one at the lock, or it takes too long.
+
+    Who tries a password, or has got a key by one and a change to make, is in one of the two queues, first in that of
+    passwords and at once in that of turns: whoever is behind them is alone. Who comes later finds the vault locked.
+    """
+    with anyio.move_on_after(_SETTLING_SECONDS):
+        async with keyring.deriving:
+            pass
+        async with keyring.turn:
+            pass
 
 
 async def heed(lock: Callable[[], Awaitable[object]], environ: Mapping[str, str] = os.environ) -> None:
