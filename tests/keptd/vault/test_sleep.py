@@ -334,6 +334,8 @@ FROM_STRANGERS = {
 
 @pytest.mark.parametrize("said", FROM_STRANGERS.values(), ids=FROM_STRANGERS)
 async def test_what_a_stranger_says_neither_locks_nor_ends_anything(home: Path, said: bytes) -> None:
+    all_heard = threading.Event()
+
     def speak(connection: socket.socket) -> None:
         buffer = welcome(connection)
         connection.sendall(said)
@@ -341,12 +343,15 @@ async def test_what_a_stranger_says_neither_locks_nor_ends_anything(home: Path, 
         connection.sendall(said)
         answers(connection, buffer, 1)
         connection.sendall(said * 2 + prepare_for_sleep(9, begins=True, sender=LOGIND))
+        connection.sendall(said + prepare_for_sleep(9, begins=False, sender=LOGIND))
+        while system_bus.take(buffer) is None:  # The inhibitor for the next time.
+            buffer += connection.recv(65536)
+        all_heard.set()
         connection.recv(1)
 
     async with heard(home, speak) as locked:
-        with patience("the lock"):
-            await locked.came.wait()
-        assert locked.times == 1
+        assert await anyio.to_thread.run_sync(all_heard.wait, PATIENCE)
+        assert locked.times == 2, "before the sleep and after it"
 
 
 async def test_a_stranger_s_descriptor_is_closed_and_does_not_delay_the_sleep(home: Path) -> None:
