@@ -66,14 +66,16 @@ def message(kind: int, serial: int, fields: dict[int, tuple[str, str | int]], bo
     return bytes(whole.data) + body
 
 
-def prepare_for_sleep(serial: int, *, begins: bool) -> bytes:
-    """The signal."""
+def prepare_for_sleep(serial: int, *, begins: bool, sender: str | None = None) -> bytes:
+    """The signal; the bus puts the sender in, or who plays the bus."""
     fields: dict[int, tuple[str, str | int]] = {
         PATH: ("o", PLACE),
         INTERFACE: ("s", MANAGER),
         MEMBER: ("s", "PrepareForSleep"),
         SIGNATURE: ("g", "b"),
     }
+    if sender is not None:
+        fields[SENDER] = ("s", sender)
     return message(system_bus.SIGNAL, serial, fields, struct.pack("<I", begins))
 
 
@@ -137,6 +139,7 @@ class Logind:
             if not data:
                 raise ConnectionResetError
             self._buffer += data
+        assert isinstance(received, system_bus.Message)
         return received
 
     def _serve(self) -> None:

@@ -1,8 +1,9 @@
 """D-Bus messages as bytes: as much of the protocol as a client needs that calls with texts and hears signals.
 
 Pure: bytes in, messages out, and back. The format is the D-Bus specification's, "Message Protocol" and "Type System".
-Refuses what is longer than `MESSAGE_BYTES` (the specification allows 128 MiB; nothing that is asked for here comes
-near), and header fields of container types, of which it has none.
+Refuses what is longer than `MESSAGE_BYTES` (nothing that is asked for here comes near), and header fields of container
+types, of which the specification has none. Anybody on the bus can send such a message, so it is skipped: only bytes in
+which no message can be told from the next end a connection.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 MESSAGE_BYTES = 64 * 1024
+
+_MOST_BYTES = 128 * 1024 * 1024
+"""Of any message, by the specification."""
 
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE, UNIX_FDS = range(1, 10)
@@ -31,7 +35,13 @@ _TEXTS = ("s", "o")
 
 
 class BadMessage(Exception):
-    """The bytes are no message, or one that is refused here."""
+    """The bytes are no message, or not the one that was expected."""
+
+
+class Skipped(NamedTuple):
+    """A message that is refused here, of which so many bytes are yet to come."""
+
+    rest: int
 
 
 class Message(NamedTuple):
@@ -43,10 +53,10 @@ class Message(NamedTuple):
     body: bytes
     order: str
 
-    def is_signal(self, path: str, interface: str, member: str) -> bool:
-        """Whether it is this signal, whoever sent it."""
-        return self.kind == SIGNAL and (path, interface, member) == tuple(
-            self.fields.get(code) for code in (PATH, INTERFACE, MEMBER)
+    def is_signal(self, sender: str, path: str, interface: str, member: str) -> bool:
+        """Whether it is this signal, of whom the bus calls so: by a unique name, but for the bus itself."""
+        return self.kind == SIGNAL and (sender, path, interface, member) == tuple(
+            self.fields.get(code) for code in (SENDER, PATH, INTERFACE, MEMBER)
         )
 
     def truth(self) -> bool:
@@ -54,6 +64,13 @@ class Message(NamedTuple):
         if self.fields.get(SIGNATURE) != "b" or len(self.body) != 4:
             raise BadMessage("the body is no BOOLEAN")
         return bool(_Reader(self.body, self.order).number("b"))
+
+    def texts(self, count: int) -> list[str]:
+        """The body, which is so many texts. Raises `BadMessage` for any other."""
+        if self.fields.get(SIGNATURE) != "s" * count:
+            raise BadMessage("the body is other than texts")
+        reader = _Reader(self.body, self.order)
+        return [reader.text() for _ in range(count)]
 
 
 def call(serial: int, destination: str, path: str, interface: str, member: str, *texts: str) -> bytes:
@@ -77,8 +94,9 @@ def call(serial: int, destination: str, path: str, interface: str, member: str, 
     return bytes(whole.data + body.data)
 
 
-def take(buffer: bytearray) -> Message | None:
-    """The first message, out of the buffer; None where not all of it has come. Raises `BadMessage`."""
+def take(buffer: bytearray) -> Message | Skipped | None:
+    """The first message, out of the buffer; None where not all of it has come. Raises `BadMessage` where no message
+    begins: what is behind can't be read either."""
     if len(buffer) < _FIXED:
         return None
     order = {b"l": "<", b"B": ">"}.get(bytes(buffer[:1]))
@@ -86,14 +104,21 @@ def take(buffer: bytearray) -> Message | None:
         raise BadMessage("no byte order")
     kind, version, body_length, serial, fields_length = struct.unpack_from(f"{order}xBxBIII", buffer)
     begin = _FIXED + -(-fields_length // _STRUCT) * _STRUCT
-    if version != _VERSION or begin + body_length > MESSAGE_BYTES:
+    length = begin + body_length
+    if version != _VERSION or length > _MOST_BYTES:
         raise BadMessage("another version, or too long")
-    if len(buffer) < begin + body_length:
+    missing = max(0, length - len(buffer))
+    if missing and length <= MESSAGE_BYTES:
         return None
-    fields = _fields(_Reader(bytes(buffer[: _FIXED + fields_length]), order, _FIXED))
-    body = bytes(buffer[begin : begin + body_length])
-    del buffer[: begin + body_length]
-    return Message(kind, serial, fields, body, order)
+    whole = bytes(buffer[:length])
+    del buffer[:length]
+    if length > MESSAGE_BYTES:
+        return Skipped(missing)
+    try:
+        fields = _fields(_Reader(whole[: _FIXED + fields_length], order, _FIXED))
+    except BadMessage:
+        return Skipped(0)
+    return Message(kind, serial, fields, whole[begin:], order)
 
 
 def address(text: str) -> str:

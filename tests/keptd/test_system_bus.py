@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keptd import system_bus
-from keptd.system_bus import MESSAGE_BYTES, BadMessage, Message, address, call, take
+from keptd.system_bus import MESSAGE_BYTES, BadMessage, Message, Skipped, address, call, take
 
 texts = st.text(max_size=20)
 
@@ -24,16 +24,22 @@ IN_BIG_ENDIAN = (
     b"\1\1o\0" + struct.pack(">I", 23) + b"/org/freedesktop/login1\0",
     b"\2\1s\0" + struct.pack(">I", 30) + b"org.freedesktop.login1.Manager\0",
     b"\3\1s\0" + struct.pack(">I", 15) + b"PrepareForSleep\0",
+    b"\7\1s\0" + struct.pack(">I", 4) + b":1.2\0",
     b"\x08\1g\0\1b\0",
 )
+
+
+def taken(buffer: bytearray) -> Message:
+    message = take(buffer)
+    assert isinstance(message, Message)
+    return message
 
 
 @given(serial=st.integers(1, 2**32 - 1), whom=st.tuples(texts, texts, texts, texts), said=st.lists(texts, max_size=4))
 def test_a_call_is_read_as_it_was_written(serial: int, whom: tuple[str, str, str, str], said: list[str]) -> None:
     buffer = bytearray(call(serial, *whom, *said) + b"l")
-    message = take(buffer)
+    message = taken(buffer)
     assert buffer == b"l"
-    assert message is not None
     destination, path, interface, member = whom
     wanted = {
         system_bus.PATH: path,
@@ -48,8 +54,7 @@ def test_a_call_is_read_as_it_was_written(serial: int, whom: tuple[str, str, str
 
 
 def test_a_message_of_another_program_is_read() -> None:
-    message = take(bytearray(SPOKEN))
-    assert message is not None
+    message = taken(bytearray(SPOKEN))
     assert message.fields == {
         1: "/org/freedesktop/DBus",
         2: "org.freedesktop.DBus",
@@ -66,9 +71,10 @@ def test_a_message_in_the_other_byte_order_is_read() -> None:
         fields += bytes(-len(fields) % 8) + field
     whole = b"B\4\0\1" + struct.pack(">III", 4, 7, len(fields)) + fields
     whole += bytes(-len(whole) % 8) + struct.pack(">I", 1)
-    message = take(bytearray(whole))
-    assert message is not None
-    assert message.is_signal("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PrepareForSleep")
+    message = taken(bytearray(whole))
+    signal = ("/org/freedesktop/login1", "org.freedesktop.login1.Manager", "PrepareForSleep")
+    assert message.is_signal(":1.2", *signal)
+    assert not message.is_signal(":1.3", *signal)
     assert message.truth() is True
 
 
@@ -99,17 +105,41 @@ def is_read_or_refused(buffer: bytearray) -> None:
     before = len(buffer)
     try:
         message = take(buffer)
-        if message is not None:
+        if isinstance(message, Message):
             message.truth()
+            message.texts(3)
     except BadMessage:
         return
     assert message is None or len(buffer) < before
 
 
-def test_what_is_too_long_is_refused_before_it_has_come() -> None:
-    for lengths in ((MESSAGE_BYTES, 0), (0, MESSAGE_BYTES)):
+@pytest.mark.parametrize("lengths", [(MESSAGE_BYTES, 0), (0, MESSAGE_BYTES), (2**27 - 16, 0)])
+@pytest.mark.parametrize("come", [0, 1000, MESSAGE_BYTES])
+def test_what_is_too_long_is_skipped_before_it_has_come(lengths: tuple[int, int], come: int) -> None:
+    buffer = bytearray(b"l\4\0\1" + struct.pack("<III", lengths[0], 1, lengths[1])) + bytes(come)
+    assert take(buffer) == Skipped(sum(lengths) - come)
+    assert buffer == b""
+
+
+def test_what_no_message_may_be_as_long_as_is_none() -> None:
+    for lengths in ((2**27, 0), (0, 2**27)):
         with pytest.raises(BadMessage):
-            take(bytearray(b"l\1\0\1" + struct.pack("<III", lengths[0], 1, lengths[1])))
+            take(bytearray(b"l\4\0\1" + struct.pack("<III", lengths[0], 1, lengths[1])))
+
+
+@pytest.mark.parametrize("field", [b"\x0a\2as\0\0\0\0", b"\x0a\1s\0\1\0\0\0", b"\x0a\1s\0\1\0\0\0\xff\0\0\0\0\0\0\0"])
+def test_a_message_whose_fields_are_not_read_is_skipped_and_the_next_is_read(field: bytes) -> None:
+    buffer = bytearray(b"l\4\0\1" + struct.pack("<III", 3, 1, len(field)) + field) + b"abc" + SPOKEN
+    assert take(buffer) == Skipped(0)
+    assert taken(buffer) == taken(bytearray(SPOKEN))
+
+
+def test_a_body_of_texts_is_read_and_any_other_refused() -> None:
+    message = taken(bytearray(call(1, "a", "/", "b", "c", "some", "texts")))
+    assert message.texts(2) == ["some", "texts"]
+    for count in (1, 3):
+        with pytest.raises(BadMessage):
+            message.texts(count)
 
 
 @pytest.mark.parametrize(

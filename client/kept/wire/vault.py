@@ -316,7 +316,10 @@ class ListSecrets(Control[Page[Entry]], frozen=True, kw_only=True):
 
 class SearchSecrets(Control[Page[FoundEntry]], frozen=True, kw_only=True):
     """Entries whose name, category, tags or metadata fit all of the words, best first. Values are not searched, nor,
-    for an agent, metadata that it isn't told."""
+    for an agent, metadata that it isn't told.
+
+    Up to 32 different words; more are refused.
+    """
 
     method = "vault.search"
     is_repeatable = True

@@ -7,6 +7,7 @@ each change: an older one in the place of a newer doesn't open.
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 
@@ -67,7 +68,7 @@ def open_about(key: DataKey, row: Outline | EntryRow) -> About:
         raise Damaged("it is no entry") from None
     finally:
         wipe(plain)
-    if key.name_hash(about.name) != row.name_hash:
+    if not hmac.compare_digest(key.name_hash(about.name), row.name_hash):
         raise Damaged("it stands under another name")
     return about
 

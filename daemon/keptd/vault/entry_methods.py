@@ -7,6 +7,7 @@ more, so that its key is refused.
 
 from __future__ import annotations
 
+import hmac
 import unicodedata
 from typing import Any
 
@@ -216,7 +217,7 @@ def _receipt(visit: Visit, opened: Opened, call: StoreSecret | UpdateSecret | De
             hint="Look whether it was done; to do it, use another idempotency_key.",
             field="idempotency_key",
         )
-    if done is not None and done.request != _request(opened, call, done.entry_id):
+    if done is not None and not hmac.compare_digest(done.request, _request(opened, call, done.entry_id)):
         raise Conflict(
             "the idempotency_key was used for another request within the last day",
             hint="Give every request a key of its own; repeat a key only to repeat the very same request.",

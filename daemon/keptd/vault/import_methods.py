@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import count
 from typing import NamedTuple
 
 import anyio.to_thread
@@ -102,20 +101,8 @@ def _sealed(
 ) -> _Sealed:
     sealed = _Sealed([], [], [])
     now = visit.clock.now()
-    new: dict[str, tuple[str, bytes]] = {}
     with visit.store.snapshot() as db:
-
-        def present(name: str) -> tuple[str, bytes | None] | None:
-            """The id and the value of what has the name by now, or one that looks like it; no value where it doesn't
-            open, or is none of the caller's."""
-            if one := new.get(as_seen(name)):
-                return one
-            known = contents.find(name) or next(contents.alike(name), None)
-            if known is None:
-                return None
-            is_told = not visit.is_agent or known.about.agent_readable
-            return known.id, _value(db, key, known.id) if is_told else None
-
+        places = _Places(db, key, contents, by_agent=visit.is_agent)
         for done, one in enumerate(found):
             tell(done, len(found), "sealing")
             if IS_ID.fullmatch(one.name):
@@ -123,10 +110,7 @@ def _sealed(
                     ImportedSecret(file=one.file, action="unread", why="its name has the form of an id")
                 )
                 continue
-            names = _names(one.name)
-            name = next(names)
-            while (there := present(name)) is not None and there[1] != one.value and rename:
-                name = next(names)
+            name, there = places.find(one.name, one.value, rename=rename)
             if there is not None:
                 action = "same" if there[1] == one.value else "taken"
                 item = ImportedSecret(file=one.file, action=action, name=name, id=EntryId(there[0]))
@@ -135,7 +119,7 @@ def _sealed(
             created = one.created_at or now
             about = About(name, one.category, one.tags, one.metadata, False, False, created, one.updated_at or created)
             row = entries.seal(key, new_id(), 1, about, one.value)
-            new[as_seen(name)] = row.id, one.value
+            places.take(name, row.id, one.value)
             leaf = head.leaf(key, row.outline)
             sealed.rows.append(row)
             sealed.known.append(search.known(row.id, 1, about, leaf, len(row.about) + len(row.value)))
@@ -151,13 +135,69 @@ def _sealed(
     return sealed
 
 
-def _names(name: str) -> Iterator[str]:
-    """The name, and the numbered ones that may stand for it."""
-    yield name
-    for number in count(2):
-        behind = f" ({number})"
-        # What is cut off may have been what a joiner joined.
-        yield cleaned(name[: _NAME_CHARACTERS - len(behind)]) + behind
+_There = tuple[str, bytes | None]
+"""The id and the value of what has a name; no value where it doesn't open, or isn't told."""
+
+
+class _Places:
+    """Which names are taken by now, and by what.
+
+    Of the names that may stand for one, each is looked at once, and it is remembered where the values are: otherwise
+    the import of many entries with one name would take the square of their number.
+    """
+
+    def __init__(self, db: apsw.Connection, key: DataKey, contents: Contents, *, by_agent: bool) -> None:
+        """Where it is `by_agent`, what it may not read counts as another value, so that it can't guess."""
+        self._by_agent = by_agent
+        self._db = db
+        self._key = key
+        self._contents = contents
+        self._new: dict[str, _There] = {}
+        self._next: dict[str, int] = {}
+        self._by_value: dict[tuple[str, bytes | None], tuple[int, _There]] = {}
+
+    def find(self, name: str, value: bytes, *, rename: bool) -> tuple[str, _There | None]:
+        """The name for an entry, and what has it, if anything does: the very same or, unless it may be renamed,
+        another."""
+        if not rename:
+            return name, self._present(name)
+        seen = as_seen(name)
+        if (seen, value) in self._by_value:
+            number, there = self._by_value[seen, value]
+            return _numbered(name, number), there
+        while True:
+            number = self._next.get(seen, 1)
+            own = _numbered(name, number)
+            taken_by = self._present(own)
+            if taken_by is None:
+                return own, None
+            self._next[seen] = number + 1
+            self._by_value.setdefault((seen, taken_by[1]), (number, taken_by))
+            if taken_by[1] == value:
+                return own, taken_by
+
+    def take(self, name: str, entry_id: str, value: bytes) -> None:
+        """From now on something has this name."""
+        self._new[as_seen(name)] = entry_id, value
+
+    def _present(self, name: str) -> _There | None:
+        """What has this name, or one that looks like it."""
+        if one := self._new.get(as_seen(name)):
+            return one
+        known = self._contents.find(name) or next(self._contents.alike(name), None)
+        if known is None:
+            return None
+        is_told = not self._by_agent or known.about.agent_readable
+        return known.id, _value(self._db, self._key, known.id) if is_told else None
+
+
+def _numbered(name: str, number: int) -> str:
+    """The name, or one that may stand for it."""
+    if number == 1:
+        return name
+    behind = f" ({number})"
+    # What is cut off may have been what a joiner joined.
+    return cleaned(name[: _NAME_CHARACTERS - len(behind)]) + behind
 
 
 def _value(db: apsw.Connection, key: DataKey, entry_id: str) -> bytes | None:

@@ -14,6 +14,7 @@ they were stored, and rows that the audit list contradicts. What agents may do w
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -67,7 +68,8 @@ def look(db: apsw.Connection, key: DataKey) -> Inside | None:
             about = rights.counting(about, is_withheld=row.id in withheld)
             found.append(known(row.id, row.revision, about, leaf, len(row.about) + row.value_bytes))
     put_back = _put_back(db, header, there)
-    if header.head == head.tag(key, header, rows, total) and not bad and not any(put_back):
+    fits = hmac.compare_digest(header.head, head.tag(key, header, rows, total))
+    if fits and not bad and not any(put_back):
         return Inside(header, found, total, None)
     uncertain = [replace(one, about=rights.counting(one.about, is_withheld=True)) for one in found]
     return Inside(header, uncertain, total, _trouble(db, key, bad, there, put_back))

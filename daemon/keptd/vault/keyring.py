@@ -90,6 +90,8 @@ class Keyring:
         """Held while the vault is changed or unlocked, from the first look to the commit."""
         self.deriving = anyio.Lock()
         """Held while a password is tried: one at a time, since each takes much memory."""
+        self.searching = anyio.CapacityLimiter(1)
+        """Of threads that search."""
 
     def open(self, opened: Opened) -> None:
         """From now on it is unlocked, as this."""

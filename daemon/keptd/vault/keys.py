@@ -29,7 +29,7 @@ of their own, out of reach; and what keys open, values and passwords, lies all o
 and make the allocation fail that passes it. The unit of systemd keeps the daemon out of the swap (MemorySwapMax=0), as
 far as the user's manager may limit memory; elsewhere keys of an unlocked vault may reach the swap, and stay there after
 they were wiped in memory: encrypted swap, or none, is the way out. An image of the sleeping machine has no keys where
-the vault was told in time: `sleep` locks it before.
+the vault was told in time and no change of keys or import takes longer than the machine waits: `sleep` locks it before.
 
 Refuses to store anything: `store` does.
 """

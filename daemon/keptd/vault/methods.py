@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import anyio.from_thread
+import anyio.to_thread
 import msgspec
 import structlog
 from msgspec import Raw
 
 from kept.wire import Page
-from kept.wire.errors import Denied, InvalidParams, Locked, StorageFailed
+from kept.wire.errors import DeadlinePassed, Denied, InvalidParams, Locked, StorageFailed
 from kept.wire.vault import (
     Access,
     AuditVault,
@@ -102,22 +104,39 @@ def list_secrets(ctx: ControlCtx, call: ListSecrets) -> Page[Entry]:
 
 
 @serves
-def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntry]:
+async def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntry]:
+    """In a thread, over what there was when it began, and one search at a time: several would keep the interpreter from
+    the loop in turn. A lock meanwhile ends it."""
     visit = Visit.of(ctx, call.method)
     opened = visit.opened()
-    most = call.offset + call.limit
-    hits = opened.contents.search(call.query, call.category, most, by_agent=visit.is_agent)[call.offset :]
+    query = search.Query.of(call.query)
+    contents = tuple(opened.contents)
+    deadline = visit.clock.monotonic() + ctx.config.storage.read_seconds
+
+    def go_on() -> None:
+        if visit.keyring.opened is not opened:
+            raise _locked_meanwhile()
+        if visit.clock.monotonic() > deadline:
+            raise DeadlinePassed("the deadline for this search passed")
+        anyio.from_thread.check_cancelled()
+
+    def shown(hit: tuple[float, Known]) -> FoundEntry:
+        go_on()
+        score, known = hit
+        members = entries.shown(known.id, known.revision, known.about)
+        return FoundEntry(**members, score=score, snippet=search.snippet(known, query))
+
+    def run() -> list[FoundEntry]:
+        go_on()
+        known = map(search.for_agents, contents) if visit.is_agent else contents
+        hits = search.found(known, query, call.category, call.offset + call.limit, go_on)
+        return fit(map(shown, hits[call.offset :]))
+
+    items = await anyio.to_thread.run_sync(run, limiter=visit.keyring.searching)
+    if visit.opened() is not opened:
+        raise _locked_meanwhile()
     visit.looked("search")
-    return Page(
-        items=fit(
-            FoundEntry(
-                **entries.shown(known.id, known.revision, known.about),
-                score=score,
-                snippet=search.snippet(known, call.query),
-            )
-            for score, known in hits
-        )
-    )
+    return Page(items=items)
 
 
 @serves
@@ -154,6 +173,10 @@ async def confirm(ctx: ControlCtx, call: Confirm) -> Request:
     with waiting.giving(call.answer):
         await visit.note(Note("confirm" if call.answer == "allow" else "refuse", waiting.entry_id))
     return waiting.shown()
+
+
+def _locked_meanwhile() -> Locked:
+    return Locked("the vault was locked during the search")
 
 
 def _named(items: Sequence[Access], contents: Contents) -> list[Access]:

@@ -1,22 +1,38 @@
 """What is known of the entries while the vault is unlocked, in memory alone: names, and all but the values.
 
 It finds an entry by its name or id, lists by name, and searches. It is dropped when the vault is locked.
+
+A search looks at all of it, which in a large vault takes too long for the loop. So `found` and `snippet` are plain
+functions of entries that never change, to be run in a thread over those that there were when it began.
 """
 
 from __future__ import annotations
 
+import builtins
 import unicodedata
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nlargest
 
+from kept.wire.errors import InvalidParams
+
 from . import entries, names
-from .entries import About, words_of
+from .entries import METADATA_BYTES, About, words_of
+
+MOST_WORDS = 32
+"""Different words of one query."""
 
 SNIPPET_LENGTH = 120
 _BEFORE = 30
 """Characters of a snippet before what was found."""
+
+_FOLDED_BYTES = 4 * METADATA_BYTES
+"""How much of an entry's folded text is searched. No script takes more, not even Hangul, at three times its size;
+ligatures do that are whole words or sentences (U+FDFA is 18 letters)."""
+
+_PIECE = 256
+"""Characters that are folded at once to find a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +44,37 @@ class Known:
     about: About
     leaf: int
     bytes: int
-    folded: str
-    """Where a search looks."""
+    folded: builtins.bytes
+    """Where a search looks, in UTF-8: there every word is found as in the text, in the least memory."""
+    folded_name: builtins.bytes
 
 
 def known(entry_id: str, revision: int, about: About, leaf: int, size: int) -> Known:
     """An entry as it is remembered."""
-    return Known(entry_id, revision, about, leaf, size, _folded(words_of(about)))
+    folded = _folded(words_of(about)).encode()[:_FOLDED_BYTES]
+    return Known(entry_id, revision, about, leaf, size, folded, _folded(about.name).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for: the different words, in their order, and all of it as a name would be."""
+
+    words: tuple[bytes, ...]
+    name: bytes
+
+    @classmethod
+    def of(cls, text: str) -> Query:
+        """Raises `InvalidParams` for more than `MOST_WORDS`."""
+        words = _folded(text).split()
+        distinct = dict.fromkeys(words)
+        if len(distinct) > MOST_WORDS:
+            raise InvalidParams(
+                f"query has {len(distinct)} different words, and {MOST_WORDS} are allowed",
+                hint="An entry must have all of them: the few that tell most will do.",
+                field="query",
+                limit=MOST_WORDS,
+            )
+        return cls(tuple(word.encode() for word in distinct), " ".join(words).encode())
 
 
 def for_agents(entry: Known) -> Known:
@@ -119,42 +159,55 @@ class Contents:
         if not hidden:
             self._hidden.pop(names.as_seen(name), None)
 
-    def search(
-        self, query: str, category: str | None, limit: int, *, by_agent: bool = False
-    ) -> list[tuple[float, Known]]:
-        """Up to `limit` entries in which every word of the query is found, best first, each with how well it fits:
-        words in the name count more, and whole names most."""
-        said = _folded(query).split()
-        # A word that comes twice would only take twice as long, and hundreds hold everybody up.
-        words = list(dict.fromkeys(said))
-        known = self._by_id.values()
-        found = [
-            (_score(entry, words, " ".join(said)), entry)
-            for entry in (map(for_agents, known) if by_agent else known)
-            if (category is None or entry.about.category == category) and all(word in entry.folded for word in words)
-        ]
-        return nlargest(limit, found, key=_rank)
-
 
 def name_of(entry: Known) -> str:
     """The name by which it is ordered, as `Contents.after` takes it."""
     return _name(entry)
 
 
-def snippet(entry: Known, query: str) -> str:
+def found(
+    entries: Iterable[Known], query: Query, category: str | None, limit: int, go_on: Callable[[], None]
+) -> list[tuple[float, Known]]:
+    """Up to `limit` entries in which every word of the query is found, best first, each with how well it fits: words in
+    the name count more, and whole names most. `go_on` is called before each entry; it raises where nobody wants the
+    answer any more."""
+    hits = []
+    for entry in entries:
+        go_on()
+        if (category is None or entry.about.category == category) and all(word in entry.folded for word in query.words):
+            hits.append((_score(entry, query), entry))
+    return nlargest(limit, hits, key=_rank)
+
+
+def snippet(entry: Known, query: Query) -> str:
     """Where the first word of the query stands in what is known of an entry."""
     text = words_of(entry.about)
-    places = [place for word in _folded(query).split() if (place := _folded(text).find(word)) >= 0]
-    # Folding may change lengths: then the piece begins a little beside the word.
-    start = max(0, min(places, default=0) - _BEFORE)
+    place = entry.folded.find(query.words[0]) if query.words else 0
+    letters = len(entry.folded[: max(0, place)].decode())
+    start = max(0, _unfolded(text, letters) - _BEFORE)
     piece = " ".join(text[start : start + SNIPPET_LENGTH].split())
     return f"{'…' if start else ''}{piece}{'…' if start + SNIPPET_LENGTH < len(text) else ''}"
 
 
-def _score(entry: Known, words: list[str], said: str) -> float:
-    name = _folded(entry.about.name)
-    in_name = sum(word in name for word in words)
-    return 1.0 * len(words) + 2.0 * in_name + (4.0 if name == said else 0.0)
+def _unfolded(text: str, letters: int) -> int:
+    """The place in a text with so many characters of its folded form before it. Folding takes characters one by one, or
+    puts marks in order, so the lengths of its pieces add up."""
+    if text.isascii():
+        return letters
+    begin = 0
+    while begin < len(text) and (size := len(_folded(text[begin : begin + _PIECE]))) <= letters:
+        begin += _PIECE
+        letters -= size
+    for at, letter in enumerate(text[begin : begin + _PIECE], begin):
+        letters -= len(_folded(letter))
+        if letters < 0:
+            return at
+    return len(text)
+
+
+def _score(entry: Known, query: Query) -> float:
+    in_name = sum(word in entry.folded_name for word in query.words)
+    return 1.0 * len(query.words) + 2.0 * in_name + (4.0 if entry.folded_name == query.name else 0.0)
 
 
 def _rank(hit: tuple[float, Known]) -> tuple[float, int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import anyio
 import apsw
 import pytest
 
-from keptd.vault import entries, file_vault, names
+from keptd.vault import entries, file_vault, import_methods, names
 from keptd.vault.store import EntryRow
 from tests.harness import Daemon, Peer
 
@@ -96,6 +97,41 @@ async def test_two_files_with_one_name_do_not_get_into_each_other_s_way(peer: Pe
     parts = [{"name": name, "data": base64.b64encode(data).decode()} for name, data in copy.items()]
     imported = await peer.result("vault.import", password=PASSWORD, files=parts)
     assert told(imported) == [("stored", "ann"), ("same", "ann"), ("taken", "ann")]
+
+
+def as_files(entries: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    """The files of entries whose names may be the same."""
+    return [
+        {"name": f"{place:04}.vault", "data": base64.b64encode(data).decode()}
+        for place, entry in enumerate(entries)
+        for name, data in vault(as_javascript, entry).items()
+        if name.endswith(".vault")
+    ]
+
+
+async def test_many_entries_of_one_name_are_numbered_without_all_numbers_for_each(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ann", "ann (3)"):
+        await peer.result("vault.store", name=name, value="own")
+    made = 0
+
+    def counted(name: str) -> str:
+        nonlocal made
+        made += 1
+        return names.cleaned(name)
+
+    values = ["own", *range(40), *range(40), "own"]
+    files = as_files({"key": "ann", "value": value} for value in values)
+    monkeypatch.setattr(import_methods, "cleaned", counted)
+    imported = await peer.result("vault.import", password=PASSWORD, files=files, on_conflict="rename")
+    assert made <= 2 * len(values)
+    free = [f"ann ({number})" for number in (2, *range(4, 43))]
+    wanted = [("same", "ann"), *(("renamed", name) for name in free), *(("same", name) for name in free)]
+    assert told(imported) == [*wanted, ("same", "ann")]
+    monkeypatch.undo()
+    for name, value in zip(free, range(40), strict=True):
+        assert (await peer.result("vault.retrieve", id=name))["value"] == value
 
 
 async def test_a_name_loses_what_does_not_show_and_that_is_told(peer: Peer) -> None:
@@ -220,12 +256,7 @@ async def test_a_full_disk_leaves_everything_as_it_was(daemon: Daemon, peer: Pee
 async def test_of_two_names_that_may_look_alike_the_second_is_taken_or_numbered(peer: Peer) -> None:
     await peer.result("vault.store", name="\U0001f600", value="own")
     entries = [{"key": name, "value": name} for name in ("\U0001f600\ufe0f", "\u2602\ufe0e", "\u2602")]
-    parts = [
-        {"name": f"{place}.vault", "data": base64.b64encode(data).decode()}
-        for place, entry in enumerate(entries)
-        for name, data in vault(as_javascript, entry).items()
-        if name.endswith(".vault")
-    ]
+    parts = as_files(entries)
     imported = await peer.result("vault.import", password=PASSWORD, files=parts)
     assert [action for action, _ in told(imported)] == ["taken", "stored", "taken"]
     imported = await peer.result("vault.import", password=PASSWORD, files=parts, on_conflict="rename")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import anyio
 import pytest
 
 from keptd import system_bus
-from keptd.system_bus import REPLY_SERIAL
+from keptd.system_bus import REPLY_SERIAL, SENDER
 from keptd.vault import sleep
 from keptd.vault.sleep import heed
-from tests.harness import PATIENCE, Daemon, Peer, patience, request
-from tests.login1 import WHY, Logind, bus, message, prepare_for_sleep
+from tests.harness import PATIENCE, patience
+from tests.login1 import NAME, WHY, Logind, bus, message, prepare_for_sleep
 
-from .room import PASSWORD, accesses, guarded, keyring
+from .room import guarded
 
 pytestmark = pytest.mark.anyio
 
@@ -86,34 +87,6 @@ async def test_a_daemon_locks_its_vault_and_writes_it_down(home: Path, monkeypat
             logind.close()
 
 
-async def lock_of(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[object]]:
-    """What a daemon does before a sleep."""
-    found: list[Callable[[], Awaitable[object]]] = []
-
-    async def heed(lock: Callable[[], Awaitable[object]]) -> None:
-        found.append(lock)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sleep, "heed", heed)
-        await sleep.follow(daemon.supervisor._store, daemon.clock)
-    return found[0]
-
-
-async def test_an_unlock_that_is_on_its_way_when_the_machine_sleeps_comes_too_late(
-    daemon: Daemon, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = await lock_of(daemon, monkeypatch)
-    await peer.result("vault.lock")
-    async with keyring(daemon).turn:
-        await peer.send(request("unlock", "vault.unlock", password=PASSWORD))
-        await daemon.until("it waits for its turn", lambda: keyring(daemon).turn.statistics().tasks_waiting)
-        await lock()
-    assert (await peer.error())[2] == "conflict"
-    assert (await peer.result("vault.status"))["state"] == "locked"
-    told = [("init", "ok"), ("lock", "ok"), ("unlock", "locked")]
-    assert await accesses(peer) == told, "what was locked is not written down once more"
-
-
 async def given(logind: Logind) -> int:
     """The other end of an inhibitor that has been given out."""
     return await anyio.to_thread.run_sync(partial(logind.inhibitors.get, timeout=PATIENCE))
@@ -148,6 +121,7 @@ def scripted(home: Path, speak: Speak) -> Iterator[str]:
         def serve() -> None:
             with suppress(OSError):
                 connection, _ = listener.accept()
+                listener.close()
                 with connection:
                     connection.settimeout(PATIENCE)
                     speak(connection)
@@ -160,12 +134,50 @@ def scripted(home: Path, speak: Speak) -> Iterator[str]:
             thread.join()
 
 
-def answers(connection: socket.socket, buffer: bytearray, count: int, kind: int = system_bus.RETURN) -> None:
-    """Answer so many calls, without a body."""
+BUS = "org.freedesktop.DBus"
+LOGIND, STRANGER = ":1.7", ":1.66"
+BEGINNING = 5
+"""Calls before anything can be heard: Hello, two match rules, who is logind, and the inhibitor."""
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<I", len(value)) + value.encode() + bytes(4 - len(value) % 4)
+
+
+def answers(
+    connection: socket.socket, buffer: bytearray, count: int, kind: int = system_bus.RETURN, descriptor: int = -1
+) -> None:
+    """Answer so many calls: who is logind, and all others without a body, the last one with a descriptor."""
     for number in range(count):
         while (asked := system_bus.take(buffer)) is None:
             buffer += connection.recv(65536)
-        connection.sendall(message(kind, number + 1, {REPLY_SERIAL: ("u", asked.serial)}))
+        assert isinstance(asked, system_bus.Message)
+        is_logind_s = asked.fields[system_bus.DESTINATION] == NAME
+        fields: dict[int, tuple[str, str | int]] = {
+            REPLY_SERIAL: ("u", asked.serial),
+            SENDER: ("s", LOGIND if is_logind_s else BUS),
+        }
+        body = b""
+        if asked.fields[system_bus.MEMBER] == "GetNameOwner":
+            fields[system_bus.SIGNATURE], body = ("g", "s"), text(LOGIND)
+        told = message(kind, number + 1, fields, body)
+        if descriptor >= 0 and number == count - 1:
+            # What comes before it in the same bytes is not what it belongs to.
+            socket.send_fds(connection, [message(system_bus.SIGNAL, 8, {}) + told], [descriptor])
+        else:
+            connection.sendall(told)
+
+
+def owned_by(owner: str) -> bytes:
+    """The bus tells who is logind now."""
+    fields: dict[int, tuple[str, str | int]] = {
+        SENDER: ("s", BUS),
+        system_bus.PATH: ("o", "/org/freedesktop/DBus"),
+        system_bus.INTERFACE: ("s", BUS),
+        system_bus.MEMBER: ("s", "NameOwnerChanged"),
+        system_bus.SIGNATURE: ("g", "sss"),
+    }
+    return message(system_bus.SIGNAL, 9, fields, text(NAME) + text("") + text(owner))
 
 
 def welcome(connection: socket.socket) -> bytearray:
@@ -181,38 +193,171 @@ def welcome(connection: socket.socket) -> bytearray:
     return received.partition(b"BEGIN\r\n")[2]
 
 
-async def test_without_an_inhibitor_the_signal_does(home: Path) -> None:
-    def speak(connection: socket.socket) -> None:
-        buffer = welcome(connection)
-        answers(connection, buffer, 2)
-        answers(connection, buffer, 1, system_bus.ERROR)
-        connection.sendall(message(system_bus.SIGNAL, 8, {}) + prepare_for_sleep(9, begins=True))
-        connection.recv(1)
-
+@asynccontextmanager
+async def heard(home: Path, speak: Speak) -> AsyncIterator[Locked]:
+    """What is locked by a bus that says this, which is listened to meanwhile."""
     locked = Locked()
     with scripted(home, speak) as address:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(heed, locked, {"DBUS_SYSTEM_BUS_ADDRESS": address}))
-            with patience("the lock"):
-                await locked.came.wait()
-            tasks.cancel_scope.cancel()
-    assert locked.times == 1
+            try:
+                yield locked
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+async def test_without_an_inhibitor_the_signal_does(home: Path) -> None:
+    def speak(connection: socket.socket) -> None:
+        buffer = welcome(connection)
+        answers(connection, buffer, BEGINNING - 1)
+        answers(connection, buffer, 1, system_bus.ERROR)
+        connection.sendall(message(system_bus.SIGNAL, 8, {}) + prepare_for_sleep(9, begins=True, sender=LOGIND))
+        connection.recv(1)
+
+    async with heard(home, speak) as locked:
+        with patience("the lock"):
+            await locked.came.wait()
+        assert locked.times == 1
 
 
 async def test_a_signal_that_comes_before_an_answer_is_not_lost(home: Path) -> None:
     def speak(connection: socket.socket) -> None:
         buffer = welcome(connection)
-        connection.sendall(prepare_for_sleep(9, begins=True))
-        answers(connection, buffer, 3)
+        answers(connection, buffer, BEGINNING - 1)
+        connection.sendall(prepare_for_sleep(9, begins=True, sender=LOGIND))
+        connection.sendall(prepare_for_sleep(9, begins=True, sender=STRANGER) * 2 * sleep._UNHEARD)
+        answers(connection, buffer, 1)
         connection.recv(1)
 
+    async with heard(home, speak) as locked:
+        with patience("the lock"):
+            await locked.came.wait()
+
+
+def as_texts(signal: bytes) -> bytes:
+    return signal.replace(b"\1b\0", b"\1u\0")
+
+
+FROM_STRANGERS = {
+    "the very signal": prepare_for_sleep(9, begins=True, sender=STRANGER),
+    "its end": prepare_for_sleep(9, begins=False, sender=STRANGER),
+    "a body that says nothing": as_texts(prepare_for_sleep(9, begins=True, sender=STRANGER)),
+    "without a sender": prepare_for_sleep(9, begins=True),
+    "under the name of logind": prepare_for_sleep(9, begins=True, sender=NAME),
+    "too long": message(system_bus.SIGNAL, 9, {SENDER: ("s", STRANGER)}, bytes(3 * system_bus.MESSAGE_BYTES)),
+    "a field of a container": b"l\4\0\1" + struct.pack("<III", 0, 1, 8) + b"\x0a\2as\0\0\0\0",
+    "an answer that nobody waits for": message(
+        system_bus.RETURN, 9, {SENDER: ("s", STRANGER), REPLY_SERIAL: ("u", BEGINNING)}
+    ),
+    "another owner": owned_by(STRANGER).replace(text(BUS), text(":" + "1" * 19)),
+}
+
+
+@pytest.mark.parametrize("said", FROM_STRANGERS.values(), ids=FROM_STRANGERS)
+async def test_what_a_stranger_says_neither_locks_nor_ends_anything(home: Path, said: bytes) -> None:
+    all_heard = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        buffer = welcome(connection)
+        connection.sendall(said)
+        answers(connection, buffer, BEGINNING - 1)
+        connection.sendall(said)
+        answers(connection, buffer, 1)
+        connection.sendall(said * 2 + prepare_for_sleep(9, begins=True, sender=LOGIND))
+        connection.sendall(said + prepare_for_sleep(9, begins=False, sender=LOGIND))
+        while system_bus.take(buffer) is None:  # The inhibitor for the next time.
+            buffer += connection.recv(65536)
+        all_heard.set()
+        connection.recv(1)
+
+    async with heard(home, speak) as locked:
+        assert await anyio.to_thread.run_sync(all_heard.wait, PATIENCE)
+        assert locked.times == 2, "before the sleep and after it"
+
+
+async def test_a_stranger_s_descriptor_is_closed_and_does_not_delay_the_sleep(home: Path) -> None:
+    (own, given_out), (strange, others) = os.pipe(), os.pipe()
+    skipped = FROM_STRANGERS["too long"]
+    go = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        buffer = welcome(connection)
+        answers(connection, buffer, BEGINNING - 1)
+        for said in FROM_STRANGERS.values():
+            socket.send_fds(connection, [said[:20]], [others])
+            connection.sendall(said[20:] + skipped)
+        answers(connection, buffer, 1, descriptor=given_out)
+        socket.send_fds(connection, [skipped], [others])
+        os.close(given_out)
+        os.close(others)
+        assert go.wait(PATIENCE)
+        connection.sendall(prepare_for_sleep(9, begins=True, sender=LOGIND))
+        connection.recv(1)
+
+    async with heard(home, speak) as locked:
+        try:
+            await let_go(strange)
+            assert (is_held(own), locked.times) == (True, 0)
+        finally:
+            go.set()
+        await let_go(own)
+        assert locked.times == 1
+
+
+async def test_another_logind_is_asked_for_an_inhibitor_and_heard_and_the_former_one_is_not(home: Path) -> None:
+    asked_again = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        buffer = welcome(connection)
+        answers(connection, buffer, BEGINNING)
+        connection.sendall(owned_by("") + prepare_for_sleep(9, begins=True, sender=LOGIND))
+        connection.sendall(owned_by(":1.8") + prepare_for_sleep(9, begins=True, sender=LOGIND))
+        while (asked := system_bus.take(buffer)) is None:
+            buffer += connection.recv(65536)
+        assert isinstance(asked, system_bus.Message)
+        assert asked.fields[system_bus.MEMBER] == "Inhibit"
+        asked_again.set()
+        answer = message(system_bus.RETURN, 9, {REPLY_SERIAL: ("u", asked.serial), SENDER: ("s", ":1.8")})
+        connection.sendall(answer + prepare_for_sleep(9, begins=True, sender=":1.8"))
+        connection.recv(1)
+
+    async with heard(home, speak) as locked:
+        with patience("the lock"):
+            await locked.came.wait()
+        assert locked.times == 1
+    assert asked_again.is_set()
+
+
+class Enough(Exception):
+    pass
+
+
+def pauses(monkeypatch: pytest.MonkeyPatch, count: int) -> list[float]:
+    """How long it waits between attempts, without waiting; `Enough` is raised instead of the last."""
+    seconds: list[float] = []
+
+    async def wait(pause: float) -> None:
+        seconds.append(pause)
+        if len(seconds) == count:
+            raise Enough
+
+    monkeypatch.setattr(sleep, "_pause", wait)
+    return seconds
+
+
+async def test_a_bus_that_goes_locks_the_vault_and_is_soon_looked_for_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = pauses(monkeypatch, 11)
     locked = Locked()
-    with scripted(home, speak) as address:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(heed, locked, {"DBUS_SYSTEM_BUS_ADDRESS": address}))
-            with patience("the lock"):
-                await locked.came.wait()
-            tasks.cancel_scope.cancel()
+
+    def speak(connection: socket.socket) -> None:
+        answers(connection, welcome(connection), BEGINNING)
+
+    with scripted(home, speak) as address, pytest.raises(Enough):
+        await heed(locked, {"DBUS_SYSTEM_BUS_ADDRESS": address})
+    assert seconds == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert locked.times == 1, "there was nothing more to be lost"
 
 
 def rejects(connection: socket.socket) -> None:
@@ -238,35 +383,30 @@ def takes_no_rule(connection: socket.socket) -> None:
     answers(connection, buffer, 1, system_bus.ERROR)
 
 
-def says_no_truth(connection: socket.socket) -> None:
-    answers(connection, welcome(connection), 3)
-    connection.sendall(prepare_for_sleep(9, begins=True).replace(b"\1b\0", b"\1u\0"))
-
-
-@pytest.mark.parametrize(
-    "speak", [rejects, says_nothing_it_should, ends, sends_no_message, takes_no_rule, says_no_truth]
-)
+@pytest.mark.parametrize("speak", [rejects, says_nothing_it_should, ends, sends_no_message, takes_no_rule])
 async def test_a_bus_that_is_none_is_left_for_a_while(
     home: Path, speak: Speak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits = anyio.Event()
-
-    async def wait(seconds: float) -> None:
-        assert seconds == sleep.RETRY_SECONDS
-        waits.set()
-        await anyio.sleep_forever()
-
-    monkeypatch.setattr(sleep, "_pause", wait)
+    seconds = pauses(monkeypatch, 1)
     locked = Locked()
     before = len(os.listdir("/proc/self/fd"))
-    with scripted(home, speak) as address:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(heed, locked, {"DBUS_SYSTEM_BUS_ADDRESS": address}))
-            with patience("the pause"):
-                await waits.wait()
-            tasks.cancel_scope.cancel()
+    with scripted(home, speak) as address, pytest.raises(Enough):
+        await heed(locked, {"DBUS_SYSTEM_BUS_ADDRESS": address})
+    assert seconds == [sleep.RETRY_SECONDS]
     assert locked.times == 0
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_a_logind_that_says_no_truth_locks_the_vault(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def speak(connection: socket.socket) -> None:
+        answers(connection, welcome(connection), BEGINNING)
+        connection.sendall(as_texts(prepare_for_sleep(9, begins=False, sender=LOGIND)))
+
+    pauses(monkeypatch, 1)
+    locked = Locked()
+    with scripted(home, speak) as address, pytest.raises(Enough):
+        await heed(locked, {"DBUS_SYSTEM_BUS_ADDRESS": address})
+    assert locked.times == 1
 
 
 @pytest.mark.parametrize(
@@ -275,18 +415,8 @@ async def test_a_bus_that_is_none_is_left_for_a_while(
 async def test_where_there_is_no_bus_it_is_looked_for_now_and_then(
     address: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Enough(Exception):
-        pass
-
-    looks = 0
-
-    async def wait(_: float) -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            raise Enough
-
-    monkeypatch.setattr(sleep, "_pause", wait)
+    seconds = pauses(monkeypatch, 3)
     monkeypatch.setattr(sleep, "SYSTEM_BUS", f"unix:path={home / 'none'}")
     with pytest.raises(Enough):
         await heed(Locked(), {"DBUS_SYSTEM_BUS_ADDRESS": address})
+    assert seconds == [sleep.RETRY_SECONDS] * 3
