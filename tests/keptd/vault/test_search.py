@@ -196,6 +196,7 @@ def on_the_way(box: Strongbox, act: Callable[[], object]) -> Iterator[list[str]]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_score", meanwhile)
+        patch.setattr(search, "_EVERY", 1)  # There are three entries.
         yield found
 
 
