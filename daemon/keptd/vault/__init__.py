@@ -8,16 +8,16 @@ Where things are:
 
 - `cipher`, `keys`, `recovery_code`, `head`: how bytes are sealed, which keys there are, the code on paper, and the hash
   over everything. They know no table.
-- `schema`, `store`, `audit`: the tables
+- `schema`, `store`, `audit`: the tables; `audit_queue`: looks that are not in the audit list yet
 - `names`: what a new entry may be called
-- `entries`, `inside`: an entry between its two forms; a look at all of them
-- `keyring`, `search`, `asking`: what is in memory while the vault is unlocked: keys, entries, agents that wait
+- `entries`, `inspection`: an entry between its two forms; a look at all of them
+- `keyring`, `search`, `consent`: what is in memory while the vault is unlocked: keys, entries, agents that wait
 - `rights`: what agents may, where a backup comes back, and in a damaged vault
 - `visit`: a request at the vault, and how a change is made
-- `opening`, `tries`, `changing` (`key_methods`): passwords, unlocking, wrong passwords, other keys
-- `methods`, `entry_methods`: entries shown and changed; `jobs`: the lock that falls shut
+- `opening`, `throttle`, `changing` (`key_methods`): passwords, unlocking, wrong passwords, other keys
+- `methods`, `entry_methods`: entries shown and changed; `jobs`: what is done from time to time
 - `file_vault`, `import_methods`: entries out of the files of other vaults
-- `sleep`: locks before the machine sleeps
+- `background`: locks when the time is over; `sleep`: before the machine sleeps
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import apsw
 from ..domain import Carry, Domain
 from ..jobs.declare import collect_jobs
 from ..rpc.methods import collect
-from . import audit, beside, entry_methods, import_methods, jobs, key_methods, methods, rights, store
+from . import audit, background, entry_methods, import_methods, jobs, key_methods, methods, rights, store
 from .schema import LOCAL, MIGRATIONS
 from .visit import ENTRY
 
@@ -55,7 +55,7 @@ DOMAIN = Domain(
     ),
     jobs=collect_jobs(jobs),
     derive=_derive,
-    beside=beside.follow,
+    beside=background.follow,
     endings=frozenset(("vault.delete",)),
     local_tables=LOCAL,
     going_on=_going_on,

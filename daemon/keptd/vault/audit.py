@@ -1,9 +1,9 @@
 """The audit list: who did what to which entry, and how it went. Owns the table `vault_audit`.
 
 It holds ids, never a name or a value, and can be read while the vault is locked. A change, a refusal and an unlock are
-in it when they are answered. The answer to a mere look waits for no commit (`diary`): what a killed daemon leaves out
-is the looks of its last moments. On a full disk looks and refusals go on and leave nothing but a line in the log; so
-does an unlock that not even the room that is held back for a full disk can take.
+in it when they are answered. The answer to a mere look waits for no commit (`audit_queue`): what a killed daemon leaves
+out is the looks of its last moments. On a full disk looks and refusals go on and leave nothing but a line in the log;
+so does an unlock that not even the room that is held back for a full disk can take.
 
 It is bounded for each action by itself: who lists or searches without end pushes out older lists and searches, and
 neither a secret that was told nor a wrong password.

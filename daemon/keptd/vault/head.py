@@ -14,8 +14,8 @@ Not under it are the audit list, the count of wrong passwords, whose rights are 
 has a keyed hash of its own: who writes to the database can change these unnoticed.
 
 What it can't tell: whether the vault's row and all entries together are an older copy, since that was right once.
-`inside` compares them with the audit list; of a copy that has an audit list of its own time, nothing in the database
-tells. `vault.status` shows the counter, for who remembers a larger one.
+`inspection` compares them with the audit list; of a copy that has an audit list of its own time, nothing in the
+database tells. `vault.status` shows the counter, for who remembers a larger one.
 
 Refuses to know how entries are read or written.
 """

@@ -1,6 +1,6 @@
 """What the vault does from time to time: see that it is locked, and forget what its audit list need not tell any more.
 
-It is locked in time whether the job runs or is paused: `beside` waits for that moment.
+It is locked in time whether the job runs or is paused: `background` waits for that moment.
 """
 
 from __future__ import annotations

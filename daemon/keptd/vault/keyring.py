@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from ..config import Vault as Settings
-from .asking import Asking
-from .diary import Diary
+from .audit_queue import AuditQueue
+from .consent import Asking
 from .keys import DataKey
 from .search import Contents
 from .store import Header
@@ -60,7 +60,7 @@ class Opened:
 
 @dataclass(slots=True)
 class Wrong:
-    """What this run knows of wrong passwords beside what is on disk; `tries` counts them."""
+    """What this run knows of wrong passwords beside what is on disk; `throttle` counts them."""
 
     last: float | None = None
     """When, on the boot clock, one last came."""
@@ -84,7 +84,7 @@ class Keyring:
         self.locks = 0
         """How often it was locked, also where it was locked already: whoever unlocks it meanwhile comes too late."""
         self.asking = Asking()
-        self.diary = Diary()
+        self.audit_queue = AuditQueue()
         self._unlocked = anyio.Event()
         self.turn = anyio.Lock()
         """Held while the vault is changed or unlocked, from the first look to the commit."""
@@ -127,7 +127,7 @@ class Keyring:
     def close(self) -> None:
         """The daemon ends, but its writer goes on to the end of what it is given."""
         self.lock()
-        self.diary.hand_over()
+        self.audit_queue.hand_over()
 
     def _drop(self) -> None:
         if self.opened is not None:

@@ -142,7 +142,7 @@ async def search_secrets(ctx: ControlCtx, call: SearchSecrets) -> Page[FoundEntr
 @serves
 async def audit_vault(ctx: ControlCtx, call: AuditVault) -> Page[Access]:
     visit = Visit.of(ctx, call.method)
-    await visit.keyring.diary.settled()
+    await visit.keyring.audit_queue.settled()
     entry_id: str | None = call.id
     if call.id is not None and not IS_ID.fullmatch(call.id):
         known = visit.opened().contents.find(call.id)

@@ -1,7 +1,7 @@
 """Passwords, tried one at a time; making the vault and unlocking it.
 
-A password that must wait, as after wrong ones (`tries`), is refused untried. A full disk keeps nobody from reading: the
-vault is unlocked there as well, with a line in the log where the audit list and the count can't take it.
+A password that must wait, as after wrong ones (`throttle`), is refused untried. A full disk keeps nobody from reading:
+the vault is unlocked there as well, with a line in the log where the audit list and the count can't take it.
 
 An agent that knows the password may unlock: it gets no more then than the vault lets agents have. That an agent is told
 from a person by what it said of itself guards against accidents, not against a hostile program of the same user.
@@ -23,10 +23,10 @@ from kept.wire.vault import Kdf, LockVault, VaultStatus
 from ..clock import SECOND, to_time
 from ..store.changes import ChangeLog
 from ..store.ids import new_id
-from . import audit, inside, keys, store, tries
+from . import audit, inspection, keys, store, throttle
 from .audit import Note
 from .cipher import Damaged, wipe
-from .inside import Inside
+from .inspection import Inspected
 from .keyring import Keyring, Opened
 from .keys import DataKey, KdfParameters
 from .search import Contents
@@ -87,7 +87,7 @@ async def tried(
         header = store.header(visit.store.inline)
         if header is None:
             raise absent()
-        left = tries.seconds_left(visit)
+        left = throttle.seconds_left(visit)
         if left:
             raise _waiting(left)
         # Neither this nor the write is given up with the caller: who hangs up in time has tried as well.
@@ -95,12 +95,12 @@ async def tried(
         if secret is not None:
             visit.keyring.wrong[visit.is_agent].uncounted = 0
             return header, DataKey(header.id, header.key_version, secret)
-        failures = await tries.count(visit, action, header)
+        failures = await throttle.count(visit, action, header)
     raise Denied(
         f"{wrong}, or the vault's header was changed",
-        hint=_after(tries.pause(failures)),
+        hint=_after(throttle.pause(failures)),
         failures=failures,
-        retry_after_ms=tries.pause(failures) * 1000,
+        retry_after_ms=throttle.pause(failures) * 1000,
     )
 
 
@@ -163,7 +163,7 @@ async def init(visit: Visit, password: str) -> VaultStatus:
             header = following(key, wrapped, 0, 0)
             await visit.write(step)
             if visit.keyring.locks == locks:
-                _open(visit, key, Inside(header, [], 0, None))
+                _open(visit, key, Inspected(header, [], 0, None))
             else:
                 key.wipe()
     return status(visit)
@@ -195,13 +195,13 @@ async def unlock(visit: Visit, password: str, *, despite_damage: bool) -> VaultS
     return status(visit)
 
 
-async def examined(visit: Visit, header: Header, key: DataKey) -> Inside:
+async def examined(visit: Visit, header: Header, key: DataKey) -> Inspected:
     """Look at everything with a key that belongs to a header; to be called in turn. Raises `Conflict` where that is no
     longer the vault's."""
 
-    def read() -> Inside | None:
+    def read() -> Inspected | None:
         with visit.store.snapshot() as db:
-            return inside.look(db, key)
+            return inspection.look(db, key)
 
     found = await anyio.to_thread.run_sync(read)
     if found is None or found.header.wrapped != header.wrapped:
@@ -209,7 +209,7 @@ async def examined(visit: Visit, header: Header, key: DataKey) -> Inside:
     return found
 
 
-async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
+async def refuse_damaged(visit: Visit, action: str, found: Inspected) -> None:
     """Write down that it is damaged, and raise the `Conflict` that says so."""
     trouble = found.trouble
     assert trouble is not None
@@ -218,7 +218,7 @@ async def refuse_damaged(visit: Visit, action: str, found: Inside) -> None:
     raise Conflict(trouble.problem, hint="vault.status shows the ids.", damaged=list(trouble.damaged))
 
 
-async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, action: str, locks: int) -> None:
+async def come_in(visit: Visit, key: DataKey, found: Inspected, before: bytes, action: str, locks: int) -> None:
     """Store the header that was found, or made of it, forgive what was wrong, and have it open; to be called in turn.
 
     `before` is the head that was found: a vault that has another one by then, as after a restore, must not get a header
@@ -252,7 +252,7 @@ async def come_in(visit: Visit, key: DataKey, found: Inside, before: bytes, acti
     _open_unless_locked(visit, key, found, locks, "Unlock it with the new password." if is_new else "Repeat it.")
 
 
-def _open_unless_locked(visit: Visit, key: DataKey, found: Inside, locks: int, hint: str) -> None:
+def _open_unless_locked(visit: Visit, key: DataKey, found: Inspected, locks: int, hint: str) -> None:
     if visit.keyring.locks != locks:
         raise Conflict("the vault was locked meanwhile", hint=hint)
     _open(visit, key, found)
@@ -271,7 +271,7 @@ def _expected(visit: Visit, head: bytes) -> Iterator[None]:
             opened.coming = None
 
 
-def _open(visit: Visit, key: DataKey, found: Inside) -> None:
+def _open(visit: Visit, key: DataKey, found: Inspected) -> None:
     boot = visit.clock.boot()
     visit.keyring.open(
         Opened(
@@ -317,9 +317,9 @@ def status(visit: Visit) -> VaultStatus:
         counter=header.counter,
         entries=store.count(db),
         has_recovery_code=header.recovery is not None,
-        failures=tries.failures(visit, of_agents=visit.is_agent),
-        agents_failures=tries.failures(visit, of_agents=True),
-        retry_after_ms=round(tries.seconds_left(visit) * 1000),
+        failures=throttle.failures(visit, of_agents=visit.is_agent),
+        agents_failures=throttle.failures(visit, of_agents=True),
+        retry_after_ms=round(throttle.seconds_left(visit) * 1000),
         rights_withheld=sum(known.about.rights_withheld for known in opened.contents) if opened else 0,
         unlocked_at=to_time(opened.unlocked_at) if opened else None,
         locks_at=locks_at,

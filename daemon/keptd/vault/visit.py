@@ -175,7 +175,7 @@ class Visit:
             step(db, changes, now)
             return Written(b"", changes.last_seq)
 
-        self.keyring.diary.hand_over()
+        self.keyring.audit_queue.hand_over()
         with anyio.CancelScope(shield=True):
             await write(self.store, self.clock, run, frees_space=frees_space)
 
@@ -234,7 +234,7 @@ class Visit:
         """Write down that somebody was shown something, without waiting for it; that is a use of the vault."""
         if self.keyring.opened is not None:
             self.keyring.opened.used = self.clock.boot()
-        self.keyring.diary.add(self.store, self.clock, self.caller, Note(action, entry_id))
+        self.keyring.audit_queue.add(self.store, self.clock, self.caller, Note(action, entry_id))
 
     def _fell_shut(self, vault_id: str) -> None:
         """Write down that it locked itself, without waiting for it."""
@@ -251,6 +251,6 @@ class Visit:
             if isinstance(outcome, KeptError):
                 log.warning("that the vault locked itself is not written down", reason=outcome.type)
 
-        self.keyring.diary.hand_over()
+        self.keyring.audit_queue.hand_over()
         deadline = self.clock.monotonic() + PATIENCE_SECONDS
         self.store.writer.submit(WriteJob(run, done, deadline, size=0, name=LockVault.method))

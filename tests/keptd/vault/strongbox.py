@@ -23,7 +23,7 @@ from keptd.config import Config, Storage, Vault
 from keptd.domain import to_nobody
 from keptd.rpc.control import ControlCtx
 from keptd.store import Store, checksums
-from keptd.vault import entries, inside, opening, store
+from keptd.vault import entries, inspection, opening, store
 from keptd.vault.cipher import Damaged
 from keptd.vault.entries import About
 from keptd.vault.keyring import Keyring
@@ -157,7 +157,7 @@ def look(db: apsw.Connection, password: str = PASSWORD) -> tuple[State, bool] | 
     if key is None:
         return None
     try:
-        found = inside.look(db, key)
+        found = inspection.look(db, key)
         assert found is not None
         shown = {}
         whole = {row.id: row for row in store.whole(db)}

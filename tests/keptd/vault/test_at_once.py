@@ -26,7 +26,7 @@ from kept.wire.vault import (
     UnlockVault,
     UpdateSecret,
 )
-from keptd.vault import changing, inside, keys, opening, store
+from keptd.vault import changing, inspection, keys, opening, store
 from keptd.vault.keys import DataKey
 from tests.harness import PATIENCE
 from tests.reachable import reachable
@@ -135,7 +135,7 @@ async def test_an_unlock_that_a_lock_overtook_is_not_said_to_have_been_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
 ) -> None:
     """Nothing that was asked for is left open, and neither log says otherwise."""
-    gate = Gate(monkeypatch, *((inside, "look") if before else (store, "forgive")))
+    gate = Gate(monkeypatch, *((inspection, "look") if before else (store, "forgive")))
 
     async def unlock(box: Strongbox) -> None:
         with pytest.raises(Conflict):
@@ -170,7 +170,7 @@ async def test_a_recovery_that_a_lock_overtook_says_which_password_opens(
         await furnish(box, 1)
         code = (await box(ExportKey(password=PASSWORD))).code
         await box(LockVault())
-        gate = Gate(monkeypatch, *((inside, "look") if before else (store, "forgive")))
+        gate = Gate(monkeypatch, *((inspection, "look") if before else (store, "forgive")))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(recover, box, code)
             await gate.reached()
@@ -186,7 +186,7 @@ CALLS: dict[str, tuple[Call[Any], Any, str]] = {
     "rotate, wrapping": (RotateKey(password=PASSWORD), opening, "wrapped_by"),
     "change_password": (ChangePassword(password=PASSWORD, new_password=OTHER), opening, "wrapped_by"),
     "unlock": (UnlockVault(password=PASSWORD), opening, "_unwrapped"),
-    "unlock, looking": (UnlockVault(password=PASSWORD), inside, "look"),
+    "unlock, looking": (UnlockVault(password=PASSWORD), inspection, "look"),
     "unlock, writing": (UnlockVault(password=PASSWORD), store, "forgive"),
     "export_key": (ExportKey(password=PASSWORD), keys, "derive_kek"),
 }

@@ -12,7 +12,7 @@ from keptd.store import OWN
 from keptd.store.changes import ChangeLog
 from keptd.store.database import open_writer
 from keptd.store.migrations import migrate
-from keptd.vault import audit, entries, head, inside, keys, opening, store
+from keptd.vault import audit, entries, head, inspection, keys, opening, store
 from keptd.vault.audit import Note
 from keptd.vault.entries import About
 from keptd.vault.keys import FLOOR, DataKey
@@ -93,14 +93,14 @@ BREAK = {
 
 @pytest.mark.parametrize("what", BREAK)
 def test_a_look_at_everything_finds_what_was_changed_and_says_where(db: apsw.Connection, what: str) -> None:
-    sound = inside.look(db, KEY)
+    sound = inspection.look(db, KEY)
     assert sound is not None
     assert (sound.trouble, len(sound.known)) == (None, 3)
 
     sql, bad = BREAK[what]
     db.execute(sql)
 
-    found = inside.look(db, KEY)
+    found = inspection.look(db, KEY)
     assert found is not None
     assert found.trouble is not None
     assert set(found.trouble.damaged) == bad
@@ -112,19 +112,19 @@ def test_a_look_at_everything_finds_what_was_changed_and_says_where(db: apsw.Con
 
 
 def test_a_row_that_was_deleted_and_put_back_is_named(db: apsw.Connection) -> None:
-    found = inside.look(db, KEY)
+    found = inspection.look(db, KEY)
     assert found is not None
     row = next(store.whole(db))
     store.delete(db, ["a"])
     note(db, "vault.delete", "a", 0)
     total = head.removed(found.total, head.leaf(KEY, row.outline))
     store.put_header(db, following(KEY, found.header, 2, total))
-    fits = inside.look(db, KEY)
+    fits = inspection.look(db, KEY)
     assert fits is not None
     assert fits.trouble is None
 
     store.insert(db, row)
-    found = inside.look(db, KEY)
+    found = inspection.look(db, KEY)
     assert found is not None
     assert found.trouble is not None
     assert found.trouble.damaged == ("a",)
@@ -141,7 +141,7 @@ def test_a_recovery_and_the_vault_after_it_say_which_entries_are_lost(house: Hou
     lost = set(IDS) - left
     assert lost
     assert all(one in report.lost for one in lost)
-    found = inside.look(house.rooms.writer, KEY)
+    found = inspection.look(house.rooms.writer, KEY)
     assert found is not None
     assert found.trouble is not None
     assert set(found.trouble.damaged) == lost
@@ -153,7 +153,7 @@ def test_a_page_with_the_vaults_header_is_lost_without_a_loss(house: House, tabl
     fill(house.rooms.writer)
     house.rooms.writer.execute("DROP TABLE aside")
     house.back_up()
-    sound = inside.look(house.rooms.writer, KEY)
+    sound = inspection.look(house.rooms.writer, KEY)
     assert sound is not None
     newer = following(KEY, HEADER._replace(counter=90, wrapped=b"newer"), 3, sound.total)
     store.put_header(house.rooms.writer, newer)
@@ -163,14 +163,14 @@ def test_a_page_with_the_vaults_header_is_lost_without_a_loss(house: House, tabl
 
     for each in ("vault", "vault_spare"):
         assert house.rooms.writer.execute(f"SELECT wrapped FROM {each}").get == b"newer"
-    found = inside.look(house.rooms.writer, KEY)
+    found = inspection.look(house.rooms.writer, KEY)
     assert found is not None
     assert found.trouble is None
 
 
 def test_a_database_without_a_vault_has_nothing_to_look_at(db: apsw.Connection) -> None:
     db.execute("DELETE FROM vault")
-    assert inside.look(db, KEY) is None
+    assert inspection.look(db, KEY) is None
 
 
 def test_a_header_that_was_changed_opens_with_no_password() -> None:

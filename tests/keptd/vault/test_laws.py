@@ -30,7 +30,7 @@ from kept.wire.vault import (
     UpdateSecret,
 )
 from keptd.config import Vault
-from keptd.vault.tries import LONGEST
+from keptd.vault.throttle import LONGEST
 
 from .strongbox import CHEAP, OTHER, PASSWORD, Strongbox, cheap, strongbox
 

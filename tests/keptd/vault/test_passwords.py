@@ -20,7 +20,7 @@ from kept.wire import Call
 from kept.wire.errors import Busy, Denied, KeptError
 from kept.wire.vault import ChangePassword, InitVault, LockVault, RotateKey, StatusOfVault, UnlockVault
 from keptd.store.database import open_reader
-from keptd.vault import keys, store, tries
+from keptd.vault import keys, store, throttle
 from tests.faulty_vfs import Disk, after_cut, restore
 from tests.harness import PATIENCE, Peer, request
 from tests.rooms import FakeClock
@@ -83,7 +83,7 @@ def derivations(monkeypatch: pytest.MonkeyPatch) -> Derivations:
 async def wrong(box: Strongbox, times: int = 1) -> None:
     """So many wrong passwords, each after its wait."""
     for _ in range(times):
-        box.clock.advance(tries.LONGEST)
+        box.clock.advance(throttle.LONGEST)
         with pytest.raises(Denied):
             await box(UnlockVault(password="wrong"))
 
@@ -165,9 +165,9 @@ async def test_many_at_once_get_no_more_tries_than_one_after_another(tmp_path: P
         async with anyio.create_task_group() as tasks:
             for _ in range(50):
                 tasks.start_soon(attempt)
-        assert seen == {"denied": tries.FREE, "busy": 50 - tries.FREE}
-        assert derivations.number == tries.FREE
-        assert (await box(StatusOfVault())).failures == tries.FREE
+        assert seen == {"denied": throttle.FREE, "busy": 50 - throttle.FREE}
+        assert derivations.number == throttle.FREE
+        assert (await box(StatusOfVault())).failures == throttle.FREE
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from keptd.supervisor import Supervisor
-from keptd.vault import inside, opening
+from keptd.vault import inspection, opening
 from keptd.vault.keys import DataKey
 from keptd.vault.visit import Visit
 from tests.harness import PATIENCE, Daemon, Peer, request
@@ -252,7 +252,7 @@ async def test_what_could_not_be_read_twice_is_not_taken_for_an_entry(daemon: Da
     """The key of one vault opens nothing of another."""
     await peer.result("vault.store", name="a", value=1)
     with daemon.supervisor._store.snapshot() as db:
-        found = inside.look(db, DataKey("another", 1))
+        found = inspection.look(db, DataKey("another", 1))
     assert found is not None
     assert found.known == []
     assert found.trouble is not None

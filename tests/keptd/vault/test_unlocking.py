@@ -15,7 +15,7 @@ from kept.wire.vault import InitVault
 from keptd import vault
 from keptd.config import Vault
 from keptd.domain import JobCtx, to_nobody
-from keptd.vault import opening, tries
+from keptd.vault import opening, throttle
 from tests.harness import Daemon, Peer, request
 from tests.rooms import ACTOR
 
@@ -102,7 +102,7 @@ async def test_a_clock_that_is_set_does_not_shorten_the_wait(daemon: Daemon, pee
 
 
 def test_the_wait_doubles_from_a_second_to_a_quarter_of_an_hour() -> None:
-    assert [tries.pause(failures) for failures in (0, 2, 3, 4, 5, 12, 13, 10**9)] == [0, 0, 1, 2, 4, 512, 900, 900]
+    assert [throttle.pause(failures) for failures in (0, 2, 3, 4, 5, 12, 13, 10**9)] == [0, 0, 1, 2, 4, 512, 900, 900]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ MOST = 1000
 """Looks that wait at most: a write of that many takes the writer some milliseconds."""
 
 
-class Diary:
+class AuditQueue:
     """What one daemon still has to write down. Lives on the loop."""
 
     def __init__(self) -> None:

@@ -39,7 +39,7 @@ _WHAT_TO_DO = (
 
 
 @dataclass(slots=True)
-class Inside:
+class Inspected:
     """What was found. `total` is the sum over every row that is there."""
 
     header: Header
@@ -48,7 +48,7 @@ class Inside:
     trouble: Trouble | None
 
 
-def look(db: apsw.Connection, key: DataKey) -> Inside | None:
+def look(db: apsw.Connection, key: DataKey) -> Inspected | None:
     """All of it, in one snapshot; None where there is no vault. Raises `Wiped`."""
     header = store.header(db)
     if header is None:
@@ -70,9 +70,9 @@ def look(db: apsw.Connection, key: DataKey) -> Inside | None:
     put_back = _put_back(db, header, there)
     fits = hmac.compare_digest(header.head, head.tag(key, header, rows, total))
     if fits and not bad and not any(put_back):
-        return Inside(header, found, total, None)
+        return Inspected(header, found, total, None)
     uncertain = [replace(one, about=rights.counting(one.about, is_withheld=True)) for one in found]
-    return Inside(header, uncertain, total, _trouble(db, key, bad, there, put_back))
+    return Inspected(header, uncertain, total, _trouble(db, key, bad, there, put_back))
 
 
 class _PutBack(NamedTuple):

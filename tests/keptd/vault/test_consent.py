@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from keptd.vault import asking
+from keptd.vault import consent
 from tests.harness import Daemon, Peer, request
 
 from .room import accesses, agent, keyring
@@ -90,7 +90,7 @@ async def test_who_hangs_up_waits_no_more(daemon: Daemon, peer: Peer, bot: Peer)
 async def test_too_many_that_wait_are_refused(
     daemon: Daemon, peer: Peer, bot: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "MOST", 1)
+    monkeypatch.setattr(consent, "MOST", 1)
     other = await agent(daemon)
     async with waiting(daemon, peer, bot) as asked:
         assert await other.refusal("vault.retrieve", id="mine", wait_seconds=1) == (-32007, "busy")

@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from keptd.vault.audit import Note
-from keptd.vault.diary import MOST
+from keptd.vault.audit_queue import MOST
 from tests.harness import Daemon, Peer, request
 from tests.rooms import ACTOR
 
@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quick_passwords")]
 
 
 async def test_looks_that_come_one_after_the_other_go_together_and_in_order(daemon: Daemon, peer: Peer) -> None:
-    diary, store = keyring(daemon).diary, daemon.supervisor._store
-    await diary.settled()
+    queue, store = keyring(daemon).audit_queue, daemon.supervisor._store
+    await queue.settled()
     daemon.clock.advance(1)
     before = store.writer.stats.writes
     for number in range(50):
-        diary.add(store, daemon.clock, ACTOR, Note(f"look {number}"))
+        queue.add(store, daemon.clock, ACTOR, Note(f"look {number}"))
     await daemon.until("the first is written", lambda: store.writer.stats.writes == before + 1)
     daemon.clock.advance(1)
     await daemon.until("the others are", lambda: store.writer.stats.writes == before + 2)
@@ -29,11 +29,11 @@ async def test_looks_that_come_one_after_the_other_go_together_and_in_order(daem
 
 
 async def test_no_more_looks_wait_than_one_write_should_have(daemon: Daemon, peer: Peer) -> None:
-    diary, store = keyring(daemon).diary, daemon.supervisor._store
-    await diary.settled()
+    queue, store = keyring(daemon).audit_queue, daemon.supervisor._store
+    await queue.settled()
     before = store.writer.stats.writes
     for _ in range(2 * MOST):
-        diary.add(store, daemon.clock, ACTOR, Note("look"))
+        queue.add(store, daemon.clock, ACTOR, Note("look"))
     await daemon.until("they are written", lambda: store.writer.stats.writes >= before + 2)
 
 
@@ -55,7 +55,7 @@ async def test_a_change_comes_behind_the_looks_before_it(daemon: Daemon, peer: P
 async def test_a_look_that_can_not_be_written_down_is_told_by_the_log(daemon: Daemon, peer: Peer) -> None:
     with disk(daemon, apsw.FullError):
         await peer.result("vault.list")
-        await keyring(daemon).diary.settled()
+        await keyring(daemon).audit_queue.settled()
     assert "the vault's audit list misses something" in daemon.log()
     await peer.result("vault.list")
     assert await accesses(peer, action="list") == [("list", "ok")]

@@ -26,7 +26,7 @@ async def follow(store: Store, clock: Clock, config: Callable[[], Config]) -> No
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sleep.follow, store, clock)
         tasks.start_soon(_lock_in_time, store, clock, config)
-        tasks.start_soon(store.attached.of(Keyring).diary.pace, clock)
+        tasks.start_soon(store.attached.of(Keyring).audit_queue.pace, clock)
 
 
 async def _lock_in_time(store: Store, clock: Clock, config: Callable[[], Config]) -> None:
