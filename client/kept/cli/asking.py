@@ -39,7 +39,7 @@ def secret(asked: Asked, environ: Mapping[str, str]) -> str:
     """The text that was asked for: from its descriptor, where it has one; else from a person, who gives a new password
     twice. Raises `UsageError` where nobody is there, or what is given can't be taken, as its `check` has it."""
     if asked.descriptor is not None:
-        return _text(from_descriptor(asked.descriptor), asked.option)
+        return _text(from_descriptor(asked.descriptor, is_file=asked.is_file), asked.option)
     ask = _person(asked, environ)
     for prompt in (asked.prompt, *[_DIFFERENT + asked.prompt] * (TRIES - 1)):
         first = _text(ask(prompt), asked.option)
@@ -83,8 +83,9 @@ def askpass(environ: Mapping[str, str]) -> tuple[str, bool]:
     return program, require in ("force", "prefer")
 
 
-def from_descriptor(descriptor: int) -> bytearray:
-    """All of it, without one line feed at its end; it is closed afterwards."""
+def from_descriptor(descriptor: int, *, is_file: bool = False) -> bytearray:
+    """All of it, without one line feed at its end; it is closed afterwards. Several lines of what may be a file keep
+    theirs: ssh takes no key without it."""
     try:
         if os.isatty(descriptor):
             raise UsageError(
@@ -96,8 +97,9 @@ def from_descriptor(descriptor: int) -> bytearray:
         raise UsageError(f"descriptor {descriptor} can't be read: {fault.strerror}") from None
     if descriptor > 2:
         os.close(descriptor)
-    if buffer[-1:] == b"\n":
-        del buffer[-1:]
+    last = len(buffer) - 1
+    if buffer[-1:] == b"\n" and not (is_file and buffer.find(b"\n") < last):
+        del buffer[last:]
     return buffer
 
 

@@ -167,7 +167,7 @@ def show_secret(entry: OpenEntry, surface: Surface) -> None:
     if not isinstance(entry.value, str):
         surface.line(as_json(entry.value, 2 if surface.terminal else 0))
     elif surface.terminal:
-        surface.line(clean(entry.value))
+        surface.line(clean(entry.value).removesuffix("\n"))
     else:
         surface.out(entry.value)
 

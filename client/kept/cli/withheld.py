@@ -46,14 +46,15 @@ def asked(field: Field, command: str, descriptor: int | None) -> Asked:
     """The question for it."""
     name = field.name.replace("_", " ").capitalize()
     limits = f", {field.limits}" if field.is_new else ""
-    may_be_empty = field.kind == "any"
+    is_value = field.kind == "any"
     return Asked(
         f"{name} (kept {command}{limits}): ",
         field.option,
         _ways(field),
         is_new=field.is_new,
         descriptor=descriptor,
-        empty=f"--{field.name} - with an empty input gives an empty one on purpose." if may_be_empty else "",
+        empty=f"--{field.name} - with an empty input gives an empty one on purpose." if is_value else "",
+        is_file=is_value,
     )
 
 

@@ -46,6 +46,15 @@ def test_a_descriptor_is_read_to_its_end_without_one_line_feed_and_closed(
             os.fstat(descriptor)
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"one\n", "one"), (b"one", "one"), (b"", ""), (b"\n", ""), (b"two\nlines\n", "two\nlines\n"), (b"a\n\n", "a\n\n")],
+)
+def test_several_lines_of_a_value_are_kept_to_the_byte(tmp_path: Path, content: bytes, text: str) -> None:
+    with holding(content, tmp_path) as descriptor:
+        assert secret(QUESTION._replace(descriptor=descriptor, is_file=True), {}) == text
+
+
 def test_a_descriptor_that_waits_and_gives_a_little_at_a_time_is_read_whole() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
