@@ -45,7 +45,8 @@ class LendTo(Struct, frozen=True, kw_only=True):
     that ended it.
 
     In what the command prints, [vault:NAME] takes the place of the secret's value: also of its forms in base64, URLs,
-    JSON, hexadecimal digits and UTF-16. Where input and output are a terminal, the command gets one of its own.
+    JSON, HTML, a shell's quotes, hexadecimal digits and UTF-16. Where input and output are a terminal, the command gets
+    one of its own.
 
     This guards against accidents: a secret in a transcript, a log, a history. It does not hold back a command that
     wants the secret to get out, and who may run the command may read the secret. Programs of the same user can see a

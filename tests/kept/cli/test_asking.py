@@ -48,7 +48,14 @@ def test_a_descriptor_is_read_to_its_end_without_one_line_feed_and_closed(
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(b"one\n", "one"), (b"one", "one"), (b"", ""), (b"\n", ""), (b"two\nlines\n", "two\nlines\n"), (b"a\n\n", "a\n\n")],
+    [
+        (b"one\n", "one"),
+        (b"one", "one"),
+        (b"", ""),
+        (b"\n", ""),
+        (b"two\nlines\n", "two\nlines\n"),
+        (b"a\n\n", "a\n\n"),
+    ],
 )
 def test_several_lines_of_a_value_are_kept_to_the_byte(tmp_path: Path, content: bytes, text: str) -> None:
     with holding(content, tmp_path) as descriptor:

@@ -54,6 +54,19 @@ def test_an_output_that_goes_nowhere_is_told_where_the_command_cant_notice(end: 
     )
 
 
+@pytest.mark.parametrize("of", ["sh", "bash"])
+def test_a_secret_is_not_in_a_shells_trace(of: str) -> None:
+    if not shutil.which(of):
+        pytest.skip(f"needs {of}")
+    odd = """it's-a "q" & <b> $x\\y z!"""
+    more = 'declare -p TOKEN; printf "%q\\n" "$TOKEN"; ' if of == "bash" else ""
+    done = lent(of, "-xc", f': "$TOKEN"; {more}export -p; set', added={"TOKEN": odd}, hidden={"n": odd})
+    assert done.stderr.startswith(b"+ : ")
+    assert done.returncode == 0
+    assert b"s-a" not in done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count(b"[vault:n]") >= 3
+
+
 def test_everything_else_gets_through_byte_by_byte() -> None:
     blob = bytes(range(256)) * 3000
     done = lent("cat", stdin=blob)
