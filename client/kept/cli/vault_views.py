@@ -81,7 +81,8 @@ def show_status(status: VaultStatus, surface: Surface) -> None:
     if status.problem:
         paragraph(clean(status.problem), surface)
     if status.failures:
-        wait = f"; the next one has to wait {duration(status.retry_after_ms / 1000)}" if status.retry_after_ms else ""
+        seconds = max(1.0, status.retry_after_ms / 1000)
+        wait = f"; the next one has to wait {duration(seconds)}" if status.retry_after_ms else ""
         paragraph(f"{counted(status.failures, 'wrong password')} since the last right one{wait}.", surface)
     if status.agents_failures:
         tried = counted(status.agents_failures, "wrong password")
