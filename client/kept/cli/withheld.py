@@ -37,9 +37,15 @@ def refusal(field: Field) -> UsageError:
 def _ways(field: Field) -> str:
     """How it is given."""
     return (
-        f"At a terminal kept asks for it; {field.option} N reads it from a descriptor, - from standard input, and "
-        "KEPT_ASKPASS names a program that asks."
+        f"At a terminal kept asks for it; {field.option} N reads it from a descriptor, "
+        f"{field.option.removesuffix('-fd')} - from standard input, and KEPT_ASKPASS names a program that asks."
     )
+
+
+def homeless(fields: Iterable[Field]) -> UsageError:
+    """The refusal of a `-` that could stand for several secrets, or for none any more."""
+    options = " or ".join(field.option.removesuffix("-fd") for field in fields)
+    return UsageError("it isn't clear which secret - stands for", f"{options} - says so, once for each command.")
 
 
 def asked(field: Field, command: str, descriptor: int | None) -> Asked:
