@@ -37,8 +37,9 @@ _BY_KERNEL = 0x80
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
-_OUT_OF_THE_WAY = 1000
-"""Descriptors are made from this number on, if the limit allows, so that none is in the place of another."""
+_OUT_OF_THE_WAY = (1000, 200, 100)
+"""Descriptors are made from the first of these numbers on that the limit allows, so that none is in the place of
+another."""
 
 
 class NotStarted(Exception):
@@ -232,10 +233,9 @@ def _sealed(content: bytes) -> int:
 
 def out_of_the_way(descriptor: int) -> int:
     """The same under a high number, where none of the command's own is put; the given one is closed."""
-    try:
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
-    except OSError:
-        # The limit is lower than that.
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
-    os.close(descriptor)
-    return moved
+    for least in _OUT_OF_THE_WAY:
+        with suppress(OSError):
+            moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
+            os.close(descriptor)
+            return moved
+    raise NotStarted("too few descriptors may be open here; ulimit -n 1024 allows enough", NOT_RUN)

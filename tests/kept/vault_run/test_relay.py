@@ -114,6 +114,19 @@ def test_a_command_that_is_not_there_or_cannot_run_has_the_code_of_a_shell(tmp_p
     assert lent(str(tmp_path / "nothing")).returncode == 127
 
 
+def test_a_limit_that_leaves_no_room_for_descriptors_is_told_with_the_way_out() -> None:
+    script = f'ulimit -n 64; exec "{sys.executable}" "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *words("echo", "x")],
+        env=environ(),
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (126, b"")
+    assert done.stderr == b"too few descriptors may be open here; ulimit -n 1024 allows enough\n"
+
+
 def test_output_and_errors_that_go_to_one_place_keep_their_order() -> None:
     script = 'for i in 1 2 3 4 5 6 7 8 9; do echo "out $i"; echo "err $i $TOKEN" >&2; done'
     done = subprocess.run(
