@@ -169,8 +169,8 @@ def started(
 def stop_here(*, all_of_us: bool) -> None:
     """Stop this process, as whoever sent SIGTSTP wants, until it is continued; with `all_of_us` its group, as a
     terminal does: a script that waits for this process would keep the shell from going on. Where nobody could continue
-    it, since its group has lost its shell, the kernel doesn't stop it. To be called by the main thread, which the kernel
-    prefers to the one that listens, and by which `started` was called."""
+    it, since its group has lost its shell, the kernel doesn't stop it. To be called by the main thread, by which
+    `started` was called: the kernel prefers it to the one that listens."""
     before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
     if all_of_us:
         os.killpg(0, signal.SIGTSTP)
