@@ -195,6 +195,15 @@ def test_nothing_is_no_answer_of_a_person_but_may_stand_in_a_descriptor(tmp_path
         assert secret(question._replace(descriptor=descriptor), environ) == ""
 
 
+@pytest.mark.parametrize("content", [b"a password\r\n", b"two\nlines\n", b"with\0nul", b"with\ttab", b"with\x7fdelete"])
+def test_a_new_password_that_nobody_could_type_is_refused_but_an_old_one_is_not(tmp_path: Path, content: bytes) -> None:
+    with holding(content, tmp_path) as descriptor, pytest.raises(UsageError, match="nobody can type") as refused:
+        secret(QUESTION._replace(descriptor=descriptor, is_new=True), {})
+    assert content.decode().strip() not in str(refused.value)
+    with holding(content, tmp_path) as descriptor:
+        assert secret(QUESTION._replace(descriptor=descriptor), {}) == content.decode().removesuffix("\n")
+
+
 def test_a_new_password_is_asked_for_twice(tmp_path: Path) -> None:
     environ = {**os.environ, "SSH_ASKPASS_REQUIRE": "force", "KEPT_ASKPASS": program(tmp_path, "echo same")}
     assert secret(QUESTION._replace(is_new=True), environ) == "same"
