@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import select
 import subprocess
 import time
@@ -31,6 +32,9 @@ ASKPASS_SECONDS = 300.0
 TRIES = 3
 """How often a new password may be typed differently the second time."""
 
+_UNTYPED = re.compile(r"[\x00-\x1f\x7f]")
+"""What a terminal takes for a key, or for the end of what is typed."""
+
 _AGAIN = "The same once more: "
 _DIFFERENT = "That was not the same. "
 
@@ -39,7 +43,13 @@ def secret(asked: Asked, environ: Mapping[str, str]) -> str:
     """The text that was asked for: from its descriptor, where it has one; else from a person, who gives a new password
     twice. Raises `UsageError` where nobody is there, or what is given can't be taken, as its `check` has it."""
     if asked.descriptor is not None:
-        return _text(from_descriptor(asked.descriptor), asked.option)
+        text = _text(from_descriptor(asked.descriptor, is_file=asked.is_file), asked.option)
+        if asked.is_new and _UNTYPED.search(text):
+            raise UsageError(
+                "the new password has a line end in its midst, or another control character, which nobody can type",
+                "Give it one line without them. A file of Windows ends its lines with one more character than others.",
+            )
+        return text
     ask = _person(asked, environ)
     for prompt in (asked.prompt, *[_DIFFERENT + asked.prompt] * (TRIES - 1)):
         first = _text(ask(prompt), asked.option)
@@ -83,8 +93,9 @@ def askpass(environ: Mapping[str, str]) -> tuple[str, bool]:
     return program, require in ("force", "prefer")
 
 
-def from_descriptor(descriptor: int) -> bytearray:
-    """All of it, without one line feed at its end; it is closed afterwards."""
+def from_descriptor(descriptor: int, *, is_file: bool = False) -> bytearray:
+    """All of it, without one line feed at its end; it is closed afterwards. Several lines of what may be a file keep
+    theirs: ssh takes no key without it."""
     try:
         if os.isatty(descriptor):
             raise UsageError(
@@ -96,8 +107,9 @@ def from_descriptor(descriptor: int) -> bytearray:
         raise UsageError(f"descriptor {descriptor} can't be read: {fault.strerror}") from None
     if descriptor > 2:
         os.close(descriptor)
-    if buffer[-1:] == b"\n":
-        del buffer[-1:]
+    last = len(buffer) - 1
+    if buffer[-1:] == b"\n" and not (is_file and buffer.find(b"\n") < last):
+        del buffer[last:]
     return buffer
 
 

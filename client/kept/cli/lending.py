@@ -33,6 +33,7 @@ VARIABLE_BYTES = 128 * 1024 - 1
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_WITH_HANDLE = re.compile(rf"(|--[A-Za-z0-9][A-Za-z0-9_.-]*=){HANDLE}(.*)", re.ASCII | re.DOTALL)
 _ODD = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -40,12 +41,13 @@ class LendTo(Struct, frozen=True, kw_only=True):
     """Run a command that needs secrets, and keep them out of what it prints.
 
     --secret puts a secret into the command's environment, and --secret-fd into a file in memory that it reads through a
-    descriptor. A handle among its arguments, such as vault:deploy.token, becomes the path of such a file. No secret is
-    ever in a command line. No shell is in between; the exit code is the command's, or 128 and the number of the signal
-    that ended it.
+    descriptor. A handle among its arguments, as vault:deploy.token or --option=vault:deploy.token, becomes the path of
+    such a file. No secret is ever in a command line. No shell is in between; the exit code is the command's, or 128 and
+    the number of the signal that ended it.
 
     In what the command prints, [vault:NAME] takes the place of the secret's value: also of its forms in base64, URLs,
-    JSON, hexadecimal digits and UTF-16. Where input and output are a terminal, the command gets one of its own.
+    JSON, HTML, a shell's quotes, hexadecimal digits and UTF-16. Where input and output are a terminal, the command gets
+    one of its own.
 
     This guards against accidents: a secret in a transcript, a log, a history. It does not hold back a command that
     wants the secret to get out, and who may run the command may read the secret. Programs of the same user can see a
@@ -118,7 +120,8 @@ def _lent(name: str, wanted: LendTo, call: Caller, surface: Surface) -> Any:
         request = RetrieveSecret(id=name, purpose="lend")
         return retrieve(request, call, surface, wait_seconds=wanted.wait_seconds, may_ask=wanted.input).value
     except (NotFound, Denied) as refusal:
-        raise type(refusal)(f"{one_line(name)}: {refusal.message}", hint=refusal.hint, **refusal.data) from None
+        hint = _BEHIND if isinstance(refusal, NotFound) and "=" in name else refusal.hint
+        raise type(refusal)(f"{one_line(name)}: {refusal.message}", hint=hint, **refusal.data) from None
 
 
 def _of_variables(wanted: LendTo) -> Iterator[_Loan]:
@@ -150,8 +153,9 @@ def _of_descriptors(wanted: LendTo) -> Iterator[tuple[str, int]]:
             raise UsageError("--secret-fd names a secret twice")
         given[name] = int(number) if number else None
     for word in wanted.command[1:]:
-        if word.startswith(HANDLE):
-            given.setdefault(_named(word.removeprefix(HANDLE), "a handle"), None)
+        _, meant = _parts(word)
+        if meant is not None:
+            given.setdefault(_named(meant, "a handle"), None)
     taken = {number for number in given.values() if number is not None}
     free = (number for number in range(FIRST_DESCRIPTOR, LAST_DESCRIPTOR + 1) if number not in taken)
     for name, chosen in given.items():
@@ -166,7 +170,14 @@ def _with_paths(command: tuple[str, ...], files: dict[str, int]) -> Iterator[str
     program, *arguments = command
     yield program
     for word in arguments:
-        yield f"/dev/fd/{files[word.removeprefix(HANDLE)]}" if word.startswith(HANDLE) else word
+        option, name = _parts(word)
+        yield word if name is None else f"{option}/dev/fd/{files[name]}"
+
+
+def _parts(word: str) -> tuple[str, str | None]:
+    """What stands before a handle in an argument (`--option=`, or nothing), and the name in it; None without one."""
+    found = _WITH_HANDLE.fullmatch(word)
+    return (found[1], found[2]) if found else (word, None)
 
 
 def _refuse_doubles(loans: list[_Loan]) -> None:
@@ -203,6 +214,10 @@ def _fitting(loan: _Loan, text: str) -> str:
     return text
 
 
+_BEHIND = (
+    "Behind = stands a variable's name (letters, digits and _, no digit first), or with --secret-fd a number; anything "
+    "else is taken as part of the secret's name."
+)
 _OTHERWISE = "--secret-fd lends it as a file."
 
 LEND = Command(

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from .fields import Field, fields_of
 from .surface import Caller, Here, NeedsCaller, Surface, UsageError, the_caller
-from .withheld import STAND_IN, asked, by_name, descriptor_of, refusal
+from .withheld import STAND_IN, asked, by_name, descriptor_of, homeless, refusal
 
 Runner = Callable[[Any, Caller, Surface], int]
 
@@ -257,6 +257,8 @@ class _Reading:
         ]
         if len(self.arguments) > len(slots) and not (slots and slots[-1].many):
             withheld = [field for field in self.command.fields if field.secret]
+            if withheld and set(self.arguments[len(slots) :]) == {"-"}:
+                raise homeless(withheld)
             if withheld:
                 raise refusal(withheld[0])
             takes = " ".join(field.label for field in self.command.positional) or "no arguments"

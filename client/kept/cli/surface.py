@@ -45,7 +45,8 @@ class Caller(Protocol):
 class Asked(NamedTuple):
     """A secret that a command needs: the question, the option that names a descriptor for it, the sentence that tells
     how else it is given, whether it is a new password, which is typed twice, the descriptor that was named, what raises
-    `UsageError` for a text that can't be taken, and how an empty one is given where there may be one."""
+    `UsageError` for a text that can't be taken, how an empty one is given where there may be one, and whether it may be
+    a file, whose lines all end in a line feed."""
 
     prompt: str
     option: str
@@ -54,6 +55,7 @@ class Asked(NamedTuple):
     descriptor: int | None = None
     check: Callable[[str], object] | None = None
     empty: str = ""
+    is_file: bool = False
 
 
 class Here(Protocol):

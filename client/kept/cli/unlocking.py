@@ -10,6 +10,7 @@ from ..wire.vault import OpenEntry, RetrieveSecret, UnlockVault
 from .fields import fields_of
 from .surface import Caller, Surface, the_caller
 from .text import one_line
+from .vault_ahead import may_try
 from .withheld import asked
 
 
@@ -22,6 +23,7 @@ def retrieve(request: RetrieveSecret, call: Caller, surface: Surface, *, wait_se
         here = the_caller(surface)
         if not may_ask or surface.json or not here.attended():
             raise
+    may_try(request, call)
     surface.err("the vault is locked\n")
     (password,) = (field for field in fields_of(UnlockVault) if field.secret)
     call(UnlockVault(password=here.secret(asked(password, "vault unlock", None))))

@@ -53,7 +53,8 @@ class Retrieve(RetrieveSecret, frozen=True, kw_only=True):
 class Store(StoreSecret, frozen=True, kw_only=True):
     """Keep a secret under a name that is free. The value is text, unless --json-value says that it is JSON.
 
-    Several lines, or a file: `kept vault store NAME - <FILE`. One line feed at the end is not taken as part of it.
+    A file: `kept vault store NAME - <FILE`. Several lines are kept to the byte, as keys need it; of a single one the
+    line feed at its end is no part.
     """
 
     json_value: JsonValue = False

@@ -10,22 +10,41 @@ from contextlib import suppress
 from typing import Any
 
 from ..wire import Call
-from ..wire.errors import Conflict, Locked, NotFound
-from ..wire.vault import InitVault, ListRequests, ListSecrets, StoreSecret
+from ..wire.errors import Busy, Conflict, Locked, NotFound
+from ..wire.vault import InitVault, ListRequests, ListSecrets, StatusOfVault, StoreSecret, UnlockVault
 from .parse import Ahead
 from .surface import Caller
+from .text import duration
+
+TYPING_MS = 3000
+"""How long nobody is told to wait for, since typing a password takes as long."""
 
 
 def ahead_of(request: type[Call[Any]]) -> Ahead:
     """What is asked before the secrets of a call."""
     if request is InitVault:
         return _absent
+    if request is UnlockVault:
+        return may_try
     return unlocked if Locked in request.errors else _there
 
 
 def unlocked(_: object, call: Caller) -> None:
     """Raises `NotFound` where there is no vault, and `Locked`."""
     call(ListRequests())
+
+
+def may_try(_: object, call: Caller) -> None:
+    """Raises `NotFound` where there is no vault, and `Busy` where a password would come too early after wrong ones."""
+    status = call(StatusOfVault())
+    if status.state == "absent":
+        raise NotFound("there is no vault yet", hint="vault.init makes one, with a password that you choose.")
+    if status.retry_after_ms > TYPING_MS:
+        raise Busy(
+            "after so many wrong passwords the next one has to wait",
+            hint=f"Try again in {duration(status.retry_after_ms / 1000)}.",
+            retry_after_ms=status.retry_after_ms,
+        )
 
 
 def _there(_: object, call: Caller) -> None:

@@ -3,6 +3,7 @@ into one message, and opens nothing but what such a vault has."""
 
 from __future__ import annotations
 
+import errno
 import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -41,7 +42,8 @@ def _read(folder: str, names: list[str], note: Callable[[str], object]) -> Itera
             note(f"left out: {one_line(name)}: its name is not UTF-8")
             continue
         except OSError as fault:
-            note(f"left out: {one_line(name)}: {fault.strerror}")
+            why = "it is a link, and links are not followed" if fault.errno == errno.ELOOP else fault.strerror
+            note(f"left out: {one_line(name)}: {why}")
             continue
         left -= len(data)
         if left < 0:

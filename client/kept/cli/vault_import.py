@@ -17,7 +17,7 @@ from .parse import Command
 from .render import show_json
 from .surface import FINE, Caller, Here, Surface, the_caller
 from .text import clean, one_line
-from .vault_ahead import unlocked
+from .vault_ahead import may_try, unlocked
 from .withheld import asked
 
 _SHOWN = 50
@@ -53,6 +53,7 @@ def run(wanted: ImportFolder, call: Caller, surface: Surface) -> int:
     except Locked:
         if surface.json or not here.attended():
             raise
+        may_try(wanted, call)
         surface.err("kept's own vault is locked\n")
         call(UnlockVault(password=_ask(UnlockVault, "vault unlock", here)))
     password = wanted.password

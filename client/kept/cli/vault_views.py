@@ -82,7 +82,8 @@ def show_status(status: VaultStatus, surface: Surface) -> None:
     if status.problem:
         paragraph(clean(status.problem), surface)
     if status.failures:
-        wait = f"; the next one has to wait {duration(status.retry_after_ms / 1000)}" if status.retry_after_ms else ""
+        seconds = max(1.0, status.retry_after_ms / 1000)
+        wait = f"; the next one has to wait {duration(seconds)}" if status.retry_after_ms else ""
         paragraph(f"{counted(status.failures, 'wrong password')} since the last right one{wait}.", surface)
     if status.agents_failures:
         tried = counted(status.agents_failures, "wrong password")
@@ -168,7 +169,7 @@ def show_secret(entry: OpenEntry, surface: Surface) -> None:
     if not isinstance(entry.value, str):
         surface.line(as_json(entry.value, 2 if surface.terminal else 0))
     elif surface.terminal:
-        surface.line(clean(entry.value))
+        surface.line(clean(entry.value).removesuffix("\n"))
     else:
         surface.out(entry.value)
 

@@ -37,23 +37,30 @@ def refusal(field: Field) -> UsageError:
 def _ways(field: Field) -> str:
     """How it is given."""
     return (
-        f"At a terminal kept asks for it; {field.option} N reads it from a descriptor, - from standard input, and "
-        "KEPT_ASKPASS names a program that asks."
+        f"At a terminal kept asks for it; {field.option} N reads it from a descriptor, "
+        f"{field.option.removesuffix('-fd')} - from standard input, and KEPT_ASKPASS names a program that asks."
     )
+
+
+def homeless(fields: Iterable[Field]) -> UsageError:
+    """The refusal of a `-` that could stand for several secrets, or for none any more."""
+    options = " or ".join(field.option.removesuffix("-fd") for field in fields)
+    return UsageError("it isn't clear which secret - stands for", f"{options} - says so, once for each command.")
 
 
 def asked(field: Field, command: str, descriptor: int | None) -> Asked:
     """The question for it."""
     name = field.name.replace("_", " ").capitalize()
     limits = f", {field.limits}" if field.is_new else ""
-    may_be_empty = field.kind == "any"
+    is_value = field.kind == "any"
     return Asked(
         f"{name} (kept {command}{limits}): ",
         field.option,
         _ways(field),
         is_new=field.is_new,
         descriptor=descriptor,
-        empty=f"--{field.name} - with an empty input gives an empty one on purpose." if may_be_empty else "",
+        empty=f"--{field.name} - with an empty input gives an empty one on purpose." if is_value else "",
+        is_file=is_value,
     )
 
 

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from . import Launch
 
@@ -37,8 +38,9 @@ _BY_KERNEL = 0x80
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
-_OUT_OF_THE_WAY = 1000
-"""Descriptors are made from this number on, if the limit allows, so that none is in the place of another."""
+_OUT_OF_THE_WAY = (1000, 200, 100)
+"""Descriptors are made from the first of these numbers on that the limit allows, so that none is in the place of
+another."""
 
 
 class NotStarted(Exception):
@@ -88,6 +90,21 @@ class Child:
             self._await_stop()
             self._halted.insert(0, front)
             self._tell(front, signal.SIGSTOP)
+
+    def stays(self, front: int | None) -> bool:
+        """Whether it runs on although the key that stops it was pressed, and it neither catches nor ignores that: where
+        its own group is in front, which the kernel leaves alone (`halt`)."""
+        if front != self._pid:
+            return False
+        with self._lock:
+            if self.code is not None:
+                return False
+            try:
+                told = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+            except OSError:
+                return False  # Another user's, which it has become, and such are hidden (proc(5), hidepid).
+        masks = [int(line.split()[1], 16) for line in told if line.startswith(("SigIgn:", "SigCgt:"))]
+        return not any(mask >> (signal.SIGTSTP - 1) & 1 for mask in masks)
 
     def go_on(self) -> None:
         """Have go on what was stopped."""
@@ -149,11 +166,16 @@ def started(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def stop_here() -> None:
-    """Stop this process, as whoever sent SIGTSTP wants, until it is continued. Where nobody could do that, since its
-    group has lost its shell, the kernel doesn't stop it. To be called by the thread that `started` was called by."""
+def stop_here(*, all_of_us: bool) -> None:
+    """Stop this process, as whoever sent SIGTSTP wants, until it is continued; with `all_of_us` its group, as a
+    terminal does: a script that waits for this process would keep the shell from going on. Where nobody could continue
+    it, since its group has lost its shell, the kernel doesn't stop it. To be called by the main thread, by which
+    `started` was called: the kernel prefers it to the one that listens."""
     before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
-    signal.raise_signal(signal.SIGTSTP)
+    if all_of_us:
+        os.killpg(0, signal.SIGTSTP)
+    else:
+        signal.raise_signal(signal.SIGTSTP)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -232,10 +254,9 @@ def _sealed(content: bytes) -> int:
 
 def out_of_the_way(descriptor: int) -> int:
     """The same under a high number, where none of the command's own is put; the given one is closed."""
-    try:
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
-    except OSError:
-        # The limit is lower than that.
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
-    os.close(descriptor)
-    return moved
+    for least in _OUT_OF_THE_WAY:
+        with suppress(OSError):
+            moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
+            os.close(descriptor)
+            return moved
+    raise NotStarted("too few descriptors may be open here; ulimit -n 1024 allows enough", NOT_RUN)

@@ -1,5 +1,5 @@
-"""How a secret's value may look in an output: as it is, in UTF-16, and as programs write it into URLs, JSON,
-headers and dumps.
+"""How a secret's value may look in an output: as it is, in UTF-16, and as programs write it into URLs, JSON, HTML,
+headers, dumps, and the words of a shell.
 
 Pure. Owns the list of encodings. What is not here gets through: other encodings, a value that a program has cut in
 pieces, changed or compressed.
@@ -7,7 +7,9 @@ pieces, changed or compressed.
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +31,14 @@ _HEX_COLUMNS = 60
 
 _UNRESERVED = ("", "/", "!~*'()")
 """What programs leave as it is besides letters, digits and `_.-~`: RFC 3986, paths, JavaScript's encodeURIComponent."""
+
+
+_IN_DOUBLE_QUOTES = re.compile(r'["$`\\]')
+_OF_A_SHELL = re.compile(r"""[\t !"$&'()*,;<>?\[\\\]^`{|}]""")
+"""Before which bash puts a backslash."""
+
+_GO = {ord(letter): f"\\u{ord(letter):04x}" for letter in "&<>"}
+"""How Go's encoder writes what would be markup in HTML, as in what kubectl prints."""
 
 
 def text_of(value: Any) -> str:
@@ -75,11 +85,14 @@ def _of_text(text: str) -> Iterator[bytes]:
     yield raw
     # A terminal puts a carriage return before each line feed.
     yield text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    # None of these is shorter than the text.
+    yield from (quoted.encode() for quoted in _quoted(text))
     if len(raw) < ENCODED_LEAST:
         return
     for escaped in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
         yield escaped[1:-1].encode()
         yield escaped[1:-1].replace("/", "\\/").encode()
+        yield escaped[1:-1].translate(_GO).encode()
     for safe in _UNRESERVED:
         yield from _either_case(quote(text, safe=safe))
     yield from _either_case(quote_plus(text))
@@ -91,6 +104,22 @@ def _of_text(text: str) -> Iterator[bytes]:
     yield text.encode("utf-16-be")
     # As PowerShell takes a command (-EncodedCommand).
     yield from _base64(wide)
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """As it stands in the quotes of a shell, which traces its commands so (`set -x`), of Python, and of HTML."""
+    yield text.replace("'", "'\\''")
+    # dash, and Python's shlex.
+    yield text.replace("'", "'\"'\"'")
+    # bash: declare -p, printf %q.
+    yield _IN_DOUBLE_QUOTES.sub(r"\\\g<0>", text)
+    yield _OF_A_SHELL.sub(r"\\\g<0>", text)
+    yield repr(text)[1:-1]
+    yield ascii(text)[1:-1]
+    yield repr(text.encode())[2:-1]
+    yield html.escape(text, quote=False)
+    for apostrophe in ("&#x27;", "&#39;", "&apos;"):
+        yield html.escape(text).replace("&#x27;", apostrophe)
 
 
 def _either_case(encoded: str) -> Iterator[bytes]:

@@ -165,8 +165,8 @@ class _Relay:
                 self._follow(self._child.look())
             elif descriptor in sources:
                 sources[descriptor].take()
-            elif self._stage:
-                self._stage.type()
+            elif self._stage and self._stage.type() and self._child.stays(self._stage.front()):
+                self._stop(self._stage, all_of_us=True)
         if free and self._stage:
             self._stage.press()
         now = time.monotonic()
@@ -180,14 +180,22 @@ class _Relay:
             return
         stops = signal.SIGTSTP in told and told.rindex(signal.SIGTSTP) > told.rfind(signal.SIGCONT)
         if stops:
-            self._stage.give_back()
-            self._child.halt(self._stage.front())
-            stop_here()
-        if stops or signal.SIGCONT in told:
-            self._stage.take()
-            self._child.go_on()
+            self._stop(self._stage, all_of_us=False)
+        elif signal.SIGCONT in told:
+            self._go_on(self._stage)
         elif signal.SIGWINCH in told:
             self._stage.resize()
+
+    def _stop(self, stage: Stage, *, all_of_us: bool) -> None:
+        """Stop the command, and this process, until it is continued."""
+        stage.give_back()
+        self._child.halt(stage.front())
+        stop_here(all_of_us=all_of_us)
+        self._go_on(stage)
+
+    def _go_on(self, stage: Stage) -> None:
+        stage.take()
+        self._child.go_on()
 
     def _patience(self) -> float | None:
         due = [stream.due for stream in self._streams if stream.due is not None]

@@ -57,7 +57,7 @@ class Scrubber:
         half is given at most, and no more than `SHOWN_BYTES`; when the rest comes after all, a mark takes its place."""
         bounds = [at for at, form in self._begun(0) if len(self._held) - at > min(len(form) // 2, SHOWN_BYTES)]
         # One that is whole waits to be told from a longer one.
-        whole, form = self._next({form: self._held.find(form) for form in self._forms}, 0)
+        whole, form = self._next(self._found(), 0)
         end = min([*bounds, whole if form else len(self._held), len(self._held)])
         given = self._held[self._shown : end]
         self._shown = max(self._shown, end)
@@ -74,11 +74,13 @@ class Scrubber:
 
     def _decided(self, *, final: bool) -> Iterator[bytes]:
         """What is given, of what is held, up to where a form has begun that may still become whole."""
-        nearest = {form: self._held.find(form) for form in self._forms}
+        nearest = self._found()
         at = 0
+        end = self._open(0, final=final)
         while True:
-            begun = () if final else self._begun(at)
-            end = min((place for place, _ in begun), default=len(self._held))
+            if end < at:
+                # What had begun there was the end of a form.
+                end = self._open(at, final=final)
             place, form = self._next(nearest, at)
             if not form or place >= end:
                 break
@@ -89,16 +91,29 @@ class Scrubber:
         self._shown = max(0, self._shown - end)
         self._held = self._held[end:]
 
+    def _found(self) -> dict[bytes, int]:
+        """The first place of each form that is in what is held, the longest first."""
+        found = ((form, self._held.find(form)) for form in self._forms)
+        return {form: place for form, place in found if place >= 0}
+
     def _next(self, nearest: dict[bytes, int], at: int) -> tuple[int, bytes]:
         """The first place from `at` on where a form stands, and the longest there; no form where there is none.
-        `nearest` has a place for each form, -1 for none, and is brought up to date."""
+        `nearest` is what was `_found`, and is brought up to date."""
         best, longest = len(self._held), b""
-        for form in self._forms:
-            if 0 <= nearest[form] < at:
-                nearest[form] = self._held.find(form, at)
-            if 0 <= nearest[form] < best:
-                best, longest = nearest[form], form
+        for form, known in tuple(nearest.items()):
+            place = known if known >= at else self._held.find(form, at)
+            if place < 0:
+                del nearest[form]
+                continue
+            nearest[form] = place
+            if place < best:
+                best, longest = place, form
         return best, longest
+
+    def _open(self, at: int, *, final: bool) -> int:
+        """The first place from `at` on where something has begun that may still become a form; the end where nothing
+        has, or where nothing more comes."""
+        return min((place for place, _ in (() if final else self._begun(at))), default=len(self._held))
 
     def _begun(self, at: int) -> Iterator[tuple[int, bytes]]:
         """For each form that the end of what is held could be the beginning of: the first such place from `at` on."""

@@ -82,8 +82,8 @@ class Stage:
         """The command's terminal, while something was typed that it hasn't taken."""
         return [self.master] if self._typed else []
 
-    def type(self) -> None:
-        """Take in what was typed."""
+    def type(self) -> bool:
+        """Take in what was typed; whether the key that stops a command is in it, and means that in there."""
         try:
             typed = os.read(0, _KEY_BYTES)
         except OSError:
@@ -91,6 +91,9 @@ class Stage:
         self._has_keys = bool(typed)
         self._typed += typed
         self.press()
+        modes: list[Any] = termios.tcgetattr(self._slave)
+        key = modes[6][termios.VSUSP]
+        return bool(modes[3] & termios.ISIG) and key != b"\0" and key in typed
 
     def press(self) -> None:
         """Let the command have it."""

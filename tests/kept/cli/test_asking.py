@@ -46,6 +46,22 @@ def test_a_descriptor_is_read_to_its_end_without_one_line_feed_and_closed(
             os.fstat(descriptor)
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"one\n", "one"),
+        (b"one", "one"),
+        (b"", ""),
+        (b"\n", ""),
+        (b"two\nlines\n", "two\nlines\n"),
+        (b"a\n\n", "a\n\n"),
+    ],
+)
+def test_several_lines_of_a_value_are_kept_to_the_byte(tmp_path: Path, content: bytes, text: str) -> None:
+    with holding(content, tmp_path) as descriptor:
+        assert secret(QUESTION._replace(descriptor=descriptor, is_file=True), {}) == text
+
+
 def test_a_descriptor_that_waits_and_gives_a_little_at_a_time_is_read_whole() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -177,6 +193,15 @@ def test_nothing_is_no_answer_of_a_person_but_may_stand_in_a_descriptor(tmp_path
     assert refused.value.hint == "--value-fd N gives it"
     with holding(b"\n", tmp_path) as descriptor:
         assert secret(question._replace(descriptor=descriptor), environ) == ""
+
+
+@pytest.mark.parametrize("content", [b"a password\r\n", b"two\nlines\n", b"with\0nul", b"with\ttab", b"with\x7fdelete"])
+def test_a_new_password_that_nobody_could_type_is_refused_but_an_old_one_is_not(tmp_path: Path, content: bytes) -> None:
+    with holding(content, tmp_path) as descriptor, pytest.raises(UsageError, match="nobody can type") as refused:
+        secret(QUESTION._replace(descriptor=descriptor, is_new=True), {})
+    assert content.decode().strip() not in str(refused.value)
+    with holding(content, tmp_path) as descriptor:
+        assert secret(QUESTION._replace(descriptor=descriptor), {}) == content.decode().removesuffix("\n")
 
 
 def test_a_new_password_is_asked_for_twice(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from kept.vault_run import Launch
 from kept.vault_run.forms import forms
 from kept.wire import Call
 from kept.wire.errors import Denied, Locked, NotFound
-from kept.wire.vault import EntryId, OpenEntry, RetrieveSecret, UnlockVault
+from kept.wire.vault import EntryId, OpenEntry, RetrieveSecret, StatusOfVault, UnlockVault, VaultStatus
 
 from .test_local import Played
 from .typing_at import Printed, Recorder, type_in
@@ -44,12 +44,15 @@ class Vault(Recorder):
         self.values = values
         self.locked = False
         self.denied = False
+        self.retry_after_ms = 0
 
     def __call__(self, call: Call[Any], /) -> Any:
         self.calls.append(call)
         if isinstance(call, UnlockVault):
             self.locked = False
             return None
+        if isinstance(call, StatusOfVault):
+            return VaultStatus(state="locked", retry_after_ms=self.retry_after_ms)
         assert isinstance(call, RetrieveSecret)
         if self.locked:
             raise Locked("the vault is locked")
@@ -100,6 +103,13 @@ def test_a_handle_among_the_arguments_becomes_a_path_and_never_the_value(vault: 
     assert "tok-1234" not in str((launch.command, launch.added))
 
 
+def test_a_handle_may_be_the_value_of_an_option_and_is_text_anywhere_else(vault: Vault) -> None:
+    _, (launch,) = run("-- cmd --key-file=vault:x=y vault:x=y -kvault:x=y ---=vault:x=y 'to vault:x=y'", vault)
+    assert launch.command[1:3] == ("--key-file=/dev/fd/10", "/dev/fd/10")
+    assert launch.command[3:] == ("-kvault:x=y", "---=vault:x=y", "to vault:x=y")
+    assert dict(launch.files) == {10: b"odd-name"}
+
+
 def test_each_secret_is_retrieved_once(vault: Vault) -> None:
     run("--secret deploy.token --secret-fd deploy.token --env A=vault:deploy.token -- cmd vault:deploy.token", vault)
     assert vault.calls == [RetrieveSecret(id="deploy.token", purpose="lend")]
@@ -109,6 +119,7 @@ def test_a_refusal_says_which_of_the_secrets_it_is_about(vault: Vault) -> None:
     printed, launched = run("--secret deploy.token --secret deploy.token=2X -- cmd", vault)
     assert (printed.code, launched) == (1, [])
     assert "deploy.token=2X: no such entry" in printed.err
+    assert "Behind = stands a variable's name (letters, digits and _, no digit first)" in printed.err
     vault.denied = True
     printed, _ = run("--secret 2nd --wait-seconds 0 -- cmd", vault)
     assert "2nd: not for agents" in printed.err
@@ -130,6 +141,7 @@ def test_a_refusal_says_which_of_the_secrets_it_is_about(vault: Vault) -> None:
         "--env 1=vault:2nd -- cmd",
         "--env A=vault: -- cmd",
         "-- cmd vault:",
+        "-- cmd --file=vault:",
         "--secret deploy.token cmd --option",
     ],
 )
@@ -174,6 +186,15 @@ def test_a_person_is_asked_to_unlock_and_a_program_is_told(vault: Vault) -> None
     printed, launched = run("--secret deploy.token -- cmd", vault, person)
     assert (printed.code, len(launched), printed.err) == (3, 1, "the vault is locked\n")
     assert vault.calls[-2] == UnlockVault(password="hunter2")
+
+
+def test_nobody_is_asked_for_a_password_that_comes_too_early(vault: Vault) -> None:
+    vault.locked, vault.retry_after_ms = True, 31_000
+    person = Played(answer="somebody")
+    for words in ("vault run --secret deploy.token -- cmd", "vault retrieve deploy.token"):
+        printed = type_in(words, vault, here=person)
+        assert (printed.code, person.wanted) == (1, [])
+        assert "Try again in 31 s." in printed.err
 
 
 def test_an_agent_waits_for_a_persons_consent(vault: Vault) -> None:

@@ -18,9 +18,11 @@ from kept.wire.vault import (
     RecoverVault,
     Requests,
     RotateKey,
+    StatusOfVault,
     StoreSecret,
     UnlockVault,
     UpdateSecret,
+    VaultStatus,
 )
 
 from .test_local import Played
@@ -34,7 +36,9 @@ OPEN = Requests(items=())
 
 def typed(words: str, state: Any, *secrets: str, **answers: Any) -> tuple[Printed, Recorder, Played]:
     entries = state if isinstance(state, Exception) else Page(items=answers.pop("entries", []))
-    recorder, here = Recorder({ListRequests: state, ListSecrets: entries}), Played()
+    how = "absent" if state is NO_VAULT else "locked" if state is LOCKED else "unlocked"
+    status = VaultStatus(state=how, retry_after_ms=answers.pop("retry_after_ms", 0))
+    recorder, here = Recorder({ListRequests: state, ListSecrets: entries, StatusOfVault: status}), Played()
     here.secrets = list(secrets)
     return type_in(f"{words} --json", recorder, here=here), recorder, here
 
@@ -92,6 +96,16 @@ def test_one_call_finds_that_out_and_the_next_one_does_it(words: str, state: Any
     _, recorder, here = typed(words, state, "password one", "password two")
     assert here.wanted
     assert [type(call) for call in recorder.calls[1:]] == [request_]
+
+
+def test_nobody_types_a_password_that_comes_too_early() -> None:
+    printed, recorder, here = typed("vault unlock", LOCKED, retry_after_ms=31_000)
+    assert (printed.code, here.wanted, len(recorder.calls)) == (1, [], 1)
+    assert '"retry_after_ms":31000' in printed.err
+    assert "Try again in 31 s." in printed.err
+    # Typing takes as long as that.
+    _, recorder, here = typed("vault unlock", LOCKED, "password", retry_after_ms=2000)
+    assert len(here.wanted) == 1
 
 
 def test_a_name_that_is_taken_is_told_before_its_value_is_asked_for() -> None:

@@ -73,6 +73,18 @@ def test_a_secret_comes_back_as_it_was_given(home: Path) -> None:
     assert SECRET not in kept_(home, "vault", "list").stdout
 
 
+@pytest.mark.skipif(not shutil.which("ssh-add"), reason="needs ssh-add: apt-get install openssh-client")
+def test_a_key_that_was_stored_from_its_file_is_one_that_ssh_takes(home: Path, tmp_path: Path) -> None:
+    key = tmp_path / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=SECONDS)
+    stored = kept_(home, "vault", "store", "ssh.key", "-", stdin=key.read_text())
+    assert stored.returncode == 0, stored.stderr
+    assert kept_(home, "vault", "retrieve", "ssh.key").stdout == key.read_text()
+    added = kept_(home, "vault", "run", "--", "ssh-agent", "ssh-add", "vault:ssh.key")
+    assert added.returncode == 0, added.stderr
+    assert kept_(home, "vault", "delete", "ssh.key", "--yes").returncode == 0
+
+
 def test_an_agent_lends_a_secret_to_a_command_and_reads_nothing_of_it(home: Path) -> None:
     assert kept_(home, "vault", "store", "ci.token", "-", "--agent-usable", stdin=SECRET).returncode == 0
     command = ("vault", "run", "--secret", "ci.token=T", "--", "sh", "-c", 'test "${#T}" = 17 && echo "$T"')

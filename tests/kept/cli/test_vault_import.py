@@ -12,7 +12,7 @@ import pytest
 
 from kept.cli import vault_folder
 from kept.wire.errors import Denied, Locked, NotFound
-from kept.wire.vault import EntryId, ListRequests, Requests, UnlockVault
+from kept.wire.vault import EntryId, ListRequests, Requests, StatusOfVault, UnlockVault, VaultStatus
 from kept.wire.vault_import import INDEX, ImportedSecret, ImportedVault, ImportVault
 
 from .test_local import Played
@@ -45,7 +45,8 @@ LOCKED = Locked("the vault is locked")
 
 
 def answers(requests: Any = OPEN, imported: Any = IMPORTED) -> Recorder:
-    return Recorder({ListRequests: requests, ImportVault: imported})
+    status = VaultStatus(state="locked" if requests is LOCKED else "unlocked")
+    return Recorder({ListRequests: requests, ImportVault: imported, StatusOfVault: status})
 
 
 def typed(words: list[str], recorder: Recorder, *secrets: str, attended: bool = True) -> tuple[Printed, Played]:
@@ -118,6 +119,7 @@ def test_links_and_pipes_are_left_out_and_told(folder: Path) -> None:
     printed, _ = typed([str(folder)], recorder, "x")
     assert {file.name for file in recorder.last.files} == {INDEX, "a.vault"}
     assert printed.err.count("left out: ") == 2
+    assert "left out: link.vault: it is a link, and links are not followed" in printed.err
 
 
 def test_where_nothing_can_be_read_nothing_is_asked(folder: Path) -> None:

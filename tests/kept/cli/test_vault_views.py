@@ -64,6 +64,7 @@ def shown(words: str, answers: dict[type[Any], Any], *, secret: str = "", **more
             VaultStatus(state="locked", failures=4, retry_after_ms=5000),
             ["kept vault unlock", "4 wrong passwords", "5 s"],
         ),
+        (VaultStatus(state="locked", failures=3, retry_after_ms=40), ["the next one has to wait 1 s."]),
         (
             VaultStatus(
                 state="unlocked", entries=1, locks_at=NOW + timedelta(minutes=9), locks_by=NOW + timedelta(minutes=119)

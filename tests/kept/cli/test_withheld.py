@@ -70,11 +70,23 @@ def test_a_secret_among_the_words_is_refused_and_not_told_again(command: Command
         assert (recorder.calls, here.wanted) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["vault change-password -", "vault recover -", "vault store n - --value-fd 3", "vault unlock - -"],
+)
+def test_a_dash_that_stands_for_no_one_secret_is_no_secret_in_the_command_line(words: str) -> None:
+    here = Played()
+    printed = type_in(words, Recorder(), here=here)
+    assert (printed.code, here.wanted) == (2, [])
+    assert "it isn't clear which secret - stands for" in printed.err
+    assert "history" not in printed.err
+
+
 @pytest.mark.parametrize(("command", "field"), SECRETS, ids=lambda value: value.name)
 def test_the_refusal_names_the_ways(command: Command, field: Field) -> None:
     for words in ([f"--{field.name.replace('_', '-')}", CANARY], [CANARY]):
         told = type_in([*command.words, *in_place(command), *words], Recorder(), here=Played()).err
-        for way in ("-fd N", "KEPT_ASKPASS", "standard input", "terminal"):
+        for way in ("-fd N", "KEPT_ASKPASS", " - from standard input", "terminal"):
             assert way in told
 
 

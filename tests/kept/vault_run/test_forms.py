@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from base64 import b64encode, encodebytes, urlsafe_b64encode
@@ -27,6 +28,8 @@ def scrubbed(value: Any, output: bytes) -> bytes:
     return scrubber.feed(output) + scrubber.close()
 
 
+GO = {ord("&"): "\\u0026", ord("<"): "\\u003c", ord(">"): "\\u003e"}
+
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "plain": lambda text: text.encode(),
     "base64": lambda text: b64encode(text.encode()),
@@ -43,6 +46,15 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "UTF-16": lambda text: text.encode("utf-16-le"),
     "UTF-16 from the other end": lambda text: text.encode("utf-16-be"),
     "PowerShell": lambda text: b64encode(text.encode("utf-16-le")),
+    "JSON of Go": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].translate(GO).encode(),
+    "a shell's trace": lambda text: text.replace("'", "'\\''").encode(),
+    "shlex": lambda text: text.replace("'", "'\"'\"'").encode(),
+    "Python": lambda text: repr(text)[1:-1].encode(),
+    "Python in ASCII": lambda text: ascii(text)[1:-1].encode(),
+    "bytes of Python": lambda text: repr(text.encode())[2:-1].encode(),
+    "HTML": lambda text: html.escape(text).encode(),
+    "HTML between tags": lambda text: html.escape(text, quote=False).encode(),
+    "XML": lambda text: html.escape(text).replace("&#x27;", "&apos;").encode(),
     "terminal": lambda text: text.replace("\r\n", "\n").replace("\n", "\r\n").encode(),
 }
 

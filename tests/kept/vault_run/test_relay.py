@@ -54,6 +54,19 @@ def test_an_output_that_goes_nowhere_is_told_where_the_command_cant_notice(end: 
     )
 
 
+@pytest.mark.parametrize("of", ["sh", "bash"])
+def test_a_secret_is_not_in_a_shells_trace(of: str) -> None:
+    if not shutil.which(of):
+        pytest.skip(f"needs {of}")
+    odd = """it's-a "q" & <b> $x\\y z!"""
+    more = 'declare -p TOKEN; printf "%q\\n" "$TOKEN"; ' if of == "bash" else ""
+    done = lent(of, "-xc", f': "$TOKEN"; {more}export -p; set', added={"TOKEN": odd}, hidden={"n": odd})
+    assert done.stderr.startswith(b"+ : ")
+    assert done.returncode == 0
+    assert b"s-a" not in done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count(b"[vault:n]") >= 3
+
+
 def test_everything_else_gets_through_byte_by_byte() -> None:
     blob = bytes(range(256)) * 3000
     done = lent("cat", stdin=blob)
@@ -99,6 +112,19 @@ def test_a_command_that_is_not_there_or_cannot_run_has_the_code_of_a_shell(tmp_p
     (tmp_path / "file").write_text("")
     assert lent(str(tmp_path / "file")).returncode == 126
     assert lent(str(tmp_path / "nothing")).returncode == 127
+
+
+def test_a_limit_that_leaves_no_room_for_descriptors_is_told_with_the_way_out() -> None:
+    script = f'ulimit -n 64; exec "{sys.executable}" "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *words("echo", "x")],
+        env=environ(),
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (126, b"")
+    assert done.stderr == b"too few descriptors may be open here; ulimit -n 1024 allows enough\n"
 
 
 def test_output_and_errors_that_go_to_one_place_keep_their_order() -> None:

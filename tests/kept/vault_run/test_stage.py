@@ -8,6 +8,8 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
+
 from tests.kept.cli.terminal import Picture, Terminal
 
 from .lent import environ, words
@@ -135,6 +137,67 @@ def test_a_stop_from_outside_gives_the_terminal_back_and_stops_the_command_until
         terminal.type(b"\x04")
         assert terminal.tells("code") == 0
         assert terminal.settings() == terminal.before
+
+
+def test_ctrl_z_stops_the_command_and_gives_the_terminal_back() -> None:
+    with Terminal(words(sys.executable, "-c", STOPPED), environ()) as terminal:
+        command = ready(terminal)
+        terminal.type(b"\x1a")
+        assert terminal.tells("stopped")
+        assert terminal.settings() == terminal.before
+        awaited(terminal, command, "T")
+        terminal.go_on()
+        awaited(terminal, command, "SR")
+        terminal.type(b"again\r")
+        wait(terminal, "got again")
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
+
+
+AS_A_SCRIPT = """
+import subprocess, sys
+sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)
+"""
+
+
+def test_ctrl_z_stops_the_script_that_waits_for_it_too() -> None:
+    with Terminal(["-c", AS_A_SCRIPT, *words(sys.executable, "-c", STOPPED)], environ()) as terminal:
+        command = ready(terminal)
+        for time in ("first", "second"):
+            terminal.type(b"\x1a")
+            assert terminal.tells("stopped")
+            assert terminal.settings() == terminal.before
+            awaited(terminal, command, "T")
+            terminal.go_on()
+            awaited(terminal, command, "SR")
+            terminal.type(time.encode() + b"\r")
+            wait(terminal, f"got {time}")
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
+
+
+@pytest.mark.parametrize("does", ["signal.SIG_IGN", "lambda *_: os.write(1, b'caught\\n')"])
+def test_a_command_that_wants_ctrl_z_for_itself_is_not_stopped_by_it(does: str) -> None:
+    script = f"import os, signal; signal.signal(signal.SIGTSTP, {does})\n{STOPPED}"
+    with Terminal(words(sys.executable, "-c", script), environ()) as terminal:
+        ready(terminal)
+        terminal.type(b"\x1a")
+        wait(terminal, "caught" if "caught" in does else "^Z")
+        terminal.type(b"still here\r")
+        wait(terminal, "got still here")
+        terminal.type(b"\x04")
+        assert terminal.tells("code") == 0
+
+
+def test_ctrl_z_in_a_shell_in_there_is_the_shells() -> None:
+    with Terminal(words("bash", "--norc", "-i"), {**environ(), "PS1": "sh> ", "INPUTRC": "/dev/null"}) as terminal:
+        wait(terminal, "sh>")
+        terminal.type(f"bind 'set enable-bracketed-paste off'; {sys.executable} -c '{STOPPED}'\r".encode())
+        ready(terminal)
+        terminal.type(b"\x1a")
+        wait(terminal, "Stopped")
+        terminal.type(b"exit 0; exit 0\r")
+        assert terminal.tells("code") == 0
 
 
 def test_what_runs_in_front_of_a_shell_in_there_is_stopped_with_it() -> None:
