@@ -54,7 +54,7 @@ LAYERS = (
 CLIENT_ONLY = (
     *("kept.cli.process", "kept.cli.streams", "kept.cli.tour", "kept.cli.moments"),
     *("kept.cli.transfer", "kept.cli.session_files"),
-    *("kept.cli.pager", "kept.cli.logs", "kept.cli.asking", "kept.cli.unseen", "kept.cli.vault_folder"),
+    *("kept.cli.pager", "kept.cli.logs", "kept.cli.secret_input", "kept.cli.no_echo", "kept.cli.vault_folder"),
     "kept.cli.guarded",
     *("kept.cli.live", "kept.cli.screen", "kept.cli.dashboard", "kept.cli.grid", "kept.cli.samples"),
 )

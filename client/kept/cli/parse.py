@@ -24,8 +24,8 @@ import msgspec
 from msgspec import Struct
 
 from .fields import Field, fields_of
+from .secret_params import STAND_IN, asked, by_name, descriptor_of, homeless, refusal
 from .surface import Caller, Here, NeedsCaller, Surface, UsageError, the_caller
-from .withheld import STAND_IN, asked, by_name, descriptor_of, homeless, refusal
 
 Runner = Callable[[Any, Caller, Surface], int]
 

@@ -290,7 +290,7 @@ class Process:
 
     def secret(self, asked: Asked) -> str:
         """As `Here` has it."""
-        from .asking import secret  # noqa: PLC0415 - only for what is secret
+        from .secret_input import secret  # noqa: PLC0415 - only for what is secret
 
         return secret(asked, self._environ)
 

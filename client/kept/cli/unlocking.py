@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from ..wire.errors import Denied, Locked
 from ..wire.vault import OpenEntry, RetrieveSecret, UnlockVault
 from .fields import fields_of
+from .secret_params import asked
 from .surface import Caller, Surface, the_caller
 from .text import one_line
 from .vault_ahead import may_try
-from .withheld import asked
 
 
 def retrieve(request: RetrieveSecret, call: Caller, surface: Surface, *, wait_seconds: int, may_ask: bool) -> OpenEntry:

@@ -24,12 +24,12 @@ from .lending import LEND
 from .methods import run_at_home
 from .parse import Command
 from .render import render, show_json
+from .secret_params import asked
 from .surface import FINE, Caller, Surface, UsageError, the_caller
 from .text import clean, one_line
 from .unlocking import retrieve as retrieve_entry
 from .vault_ahead import name_is_free, unlocked
 from .vault_views import readers, show_secret
-from .withheld import asked
 
 JsonValue = Annotated[bool, Meta(description="The value is JSON, and not text.")]
 Yes = Annotated[bool, Meta(description="Don't ask whether you mean it.")]

@@ -15,10 +15,10 @@ from ..wire.vault_import import FilePassword, ImportedSecret, ImportedVault, Imp
 from .fields import fields_of
 from .parse import Command
 from .render import show_json
+from .secret_params import asked
 from .surface import FINE, Caller, Here, Surface, the_caller
 from .text import clean, one_line
 from .vault_ahead import may_try, unlocked
-from .withheld import asked
 
 _SHOWN = 50
 """Files that are told one by one."""

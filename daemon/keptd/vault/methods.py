@@ -275,6 +275,6 @@ async def _confirmed(visit: Visit, read: _Read, call: RetrieveSecret, tell: Tell
         raise Denied("a person said no", hint="Go on without the secret, or ask them why.")
     raise Denied(
         f"an agent may not {call.purpose} this entry",
-        hint="Ask with wait_seconds, and the person answers with `kept vault confirm`. What is agent_usable can be "
-        "lent to a command unread, with `kept vault run`.",
+        hint="Ask with wait_seconds, and the person answers with `kept vault confirm`. What a person marked "
+        "for agents to use can be lent to a command unread, with `kept vault run`.",
     )

@@ -16,7 +16,7 @@ from .terminal import Picture, Terminal
 
 ASK = """
 import os, sys
-from kept.cli.asking import secret
+from kept.cli.secret_input import secret
 from kept.cli.surface import Asked, UsageError
 null = os.open(os.devnull, os.O_RDWR)
 os.dup2(null, 0)

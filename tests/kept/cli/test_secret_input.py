@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kept.cli.asking import SECRET_BYTES, askpass, from_descriptor, from_program, secret
+from kept.cli.secret_input import SECRET_BYTES, askpass, from_descriptor, from_program, secret
 from kept.cli.surface import Asked, UsageError
 
 CANARY = b"canary-Zx81Qm47Lp"
@@ -152,7 +152,7 @@ def test_a_program_that_gives_no_answer_is_a_usage_error(tmp_path: Path, script:
 
 
 def test_a_program_that_never_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kept.cli.asking.ASKPASS_SECONDS", 0.05)
+    monkeypatch.setattr("kept.cli.secret_input.ASKPASS_SECONDS", 0.05)
     with pytest.raises(UsageError, match="gave no answer"):
         from_program(program(tmp_path, "exec sleep 1000"), "", os.environ)
     with pytest.raises(UsageError, match="gave no answer"):

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from ..wire import VALUE_BYTES
+from .no_echo import LINE_BYTES, at_terminal, open_terminal, wipe
 from .surface import Asked, UsageError
-from .unseen import LINE_BYTES, at_terminal, open_terminal, wipe
 
 SECRET_BYTES = VALUE_BYTES + 1
 """The most that is read: the longest value, and the line feed behind it."""
