@@ -9,7 +9,7 @@ Where things are:
 - `cipher`, `keys`, `recovery_code`, `head`: how bytes are sealed, which keys there are, the code on paper, and the hash
   over everything. They know no table.
 - `schema`, `store`, `audit`: the tables; `audit_queue`: looks that are not in the audit list yet
-- `names`: what a new entry may be called
+- `names`, `quota`: what a new entry may be called, and how many there may be
 - `entries`, `inspection`: an entry between its two forms; a look at all of them
 - `keyring`, `search`, `consent`: what is in memory while the vault is unlocked: keys, entries, agents that wait
 - `rights`: what agents may, where a backup comes back, and in a damaged vault

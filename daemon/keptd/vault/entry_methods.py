@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from kept.wire import Done
-from kept.wire.errors import Conflict, Denied, InvalidParams, QuotaExceeded
+from kept.wire.errors import Conflict, Denied, InvalidParams
 from kept.wire.vault import DeleteSecret, Entry, StoreSecret, UpdateSecret
 
 from ..rpc.control import ControlCtx
@@ -25,7 +25,7 @@ from ..store.changes import ChangeLog
 from ..store.ids import new_id
 from ..store.values import encode_value
 from ..store.versions import check_version
-from . import entries, head, names, search, store
+from . import entries, head, names, quota, search, store
 from .audit import Note
 from .cipher import Damaged, wipe
 from .entries import METADATA_BYTES, About
@@ -142,7 +142,7 @@ async def _put(
     outline = row.outline
     leaf = head.leaf(opened.key, outline)
     known = search.known(row.id, row.revision, about, leaf, len(row.about) + len(row.value))
-    _check_room(visit, opened, known, former)
+    quota.check(visit.settings, opened.contents, int(former is None), known.bytes - (former.bytes if former else 0))
     total = head.added(opened.total if former is None else head.removed(opened.total, former.leaf), leaf)
     header = following(opened.key, opened.header, len(opened.contents) + (former is None), total)
     receipt = Receipt(_request(opened, call, row.id), row.key_version, row.id)
@@ -161,21 +161,6 @@ async def _put(
     visit.keyring.unread.discard(row.id)
     if not opened.key.is_wiped:
         opened.contents.put(known)
-
-
-def _check_room(visit: Visit, opened: Opened, known: Known, former: Known | None) -> None:
-    if former is None and len(opened.contents) >= visit.settings.max_entries:
-        limit = visit.settings.max_entries
-        raise QuotaExceeded(
-            f"the vault has {limit} entries", hint="Delete some, or raise vault.max_entries.", limit=limit
-        )
-    limit = visit.settings.max_bytes
-    if opened.contents.bytes + known.bytes - (former.bytes if former else 0) > limit:
-        raise QuotaExceeded(
-            f"the vault's entries would take more than {limit} bytes",
-            hint="Delete some, or raise vault.max_bytes.",
-            limit=limit,
-        )
 
 
 def _check_name(opened: Opened, name: str, own: Known | None) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import anyio.to_thread
 import apsw
 
-from kept.wire.errors import Denied, InvalidParams, QuotaExceeded
+from kept.wire.errors import Denied, InvalidParams
 from kept.wire.vault import EntryId, StoreSecret
 from kept.wire.vault_import import ImportedSecret, ImportedVault, ImportVault
 
@@ -27,7 +27,7 @@ from ..rpc.control import ControlCtx
 from ..rpc.methods import serves
 from ..store.changes import ChangeLog
 from ..store.ids import new_id
-from . import audit, entries, file_vault, head, search, store
+from . import audit, entries, file_vault, head, quota, search, store
 from .audit import Note
 from .cipher import Damaged
 from .entries import About
@@ -210,7 +210,7 @@ def _value(db: apsw.Connection, key: DataKey, entry_id: str) -> bytes | None:
 
 async def _put(visit: Visit, opened: Opened, contents: Contents, key: DataKey, sealed: _Sealed) -> None:
     """Store them, and remember them unless the vault was locked meanwhile."""
-    _check_room(visit, contents, sealed)
+    quota.check(visit.settings, contents, len(sealed.rows), sum(one.bytes for one in sealed.known))
     total = head.added(opened.total, *(one.leaf for one in sealed.known))
     header = following(key, opened.header, len(contents) + len(sealed.rows), total)
 
@@ -225,16 +225,3 @@ async def _put(visit: Visit, opened: Opened, contents: Contents, key: DataKey, s
     if visit.keyring.opened is opened:
         for one in sealed.known:
             contents.put(one)
-
-
-def _check_room(visit: Visit, contents: Contents, sealed: _Sealed) -> None:
-    for there, more, limit, what, setting in (
-        (len(contents), len(sealed.rows), visit.settings.max_entries, "entries", "max_entries"),
-        (contents.bytes, sum(one.bytes for one in sealed.known), visit.settings.max_bytes, "bytes", "max_bytes"),
-    ):
-        if there + more > limit:
-            raise QuotaExceeded(
-                f"the vault may have {limit:,} {what}, has {there:,}, and {more:,} more would come",
-                hint=f"Nothing was imported. Raise vault.{setting}, or import a part of the files.",
-                limit=limit,
-            )

@@ -120,6 +120,15 @@ async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object)
         assert (await peer.result("vault.list"))["items"][0]["version"] == 1
 
 
+async def test_what_is_more_than_may_be_kept_by_now_may_become_less(daemon: Daemon, peer: Peer) -> None:
+    for name in ("a", "b"):
+        await peer.result("vault.store", name=name, value="v" * 900_000)
+    daemon.reconfigure(vault__max_bytes=str(1 << 20), vault__max_entries="1")
+    await peer.result("vault.update", id="b", value="v" * 800_000)
+    assert await peer.refusal("vault.update", id="a", value="v" * 950_000) == (-32005, "quota_exceeded")
+    await peer.result("vault.delete", id="b")
+
+
 async def test_nothing_is_told_or_changed_without_a_vault_or_while_it_is_locked(daemon: Daemon) -> None:
     requests: dict[str, dict[str, Any]] = {
         "vault.store": {"name": "a", "value": 1},
