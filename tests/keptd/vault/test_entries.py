@@ -121,10 +121,11 @@ async def test_there_is_a_limit_to_everything(home: Path, anyio_backend: object)
 
 
 async def test_what_is_more_than_may_be_kept_by_now_may_become_less(daemon: Daemon, peer: Peer) -> None:
-    for name in ("a", "b"):
-        await peer.result("vault.store", name=name, value="v" * 900_000)
+    for name in ("a", "b", "c"):
+        await peer.result("vault.store", name=name, value="v" * 500_000)
     daemon.reconfigure(vault__max_bytes=str(1 << 20), vault__max_entries="1")
-    await peer.result("vault.update", id="b", value="v" * 800_000)
+    await peer.result("daemon.reload")
+    await peer.result("vault.update", id="b", value="v" * 300_000)
     assert await peer.refusal("vault.update", id="a", value="v" * 950_000) == (-32005, "quota_exceeded")
     await peer.result("vault.delete", id="b")
 
