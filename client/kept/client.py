@@ -76,18 +76,21 @@ class Client:
         if how.is_keyed:
             call = with_key(call)
         refusal: KeptError | None = None
+        is_sent = False
         with self._lock:
             link = self._link
             if link is not None and how.repeatable and progress is None:
                 try:
                     result: R = link.exchange(call, how)
-                except Broken:
+                except Broken as lost:
                     self._drop()
+                    is_sent = lost.sent
                 except (Busy, StorageFailed) as momentary:
                     refusal = momentary
                 except KeptError:
                     raise
-                except BaseException:
+                except BaseException as fault:
+                    _tell(fault, may_be_done=how.is_keyed)
                     # A reply may still come: on this connection it would be taken for that to the next call.
                     self._drop()
                     raise
@@ -95,6 +98,7 @@ class Client:
                     self._held.note(call)
                     return result
             pending = Ticket(call, how, follow=progress, held=self._held)
+            pending.sent = is_sent
             if refusal is not None:
                 pending.settle(refusal)
             self._settle([pending])
@@ -150,14 +154,17 @@ class Client:
                 _give_up_unrepeatable(waiting)
                 pause = patience.pause()
                 if pause is None:
-                    raise NoDaemon(f"the connection to the daemon was lost again and again: {lost}") from None
+                    nobody = NoDaemon(f"the connection to the daemon was lost again and again: {lost}")
+                    _tell(nobody, may_be_done=_may_be_done(waiting))
+                    raise nobody from None
                 time.sleep(pause)
             except Busy as refusal:
                 # Of the connection, not of one call: too many are open.
                 self._drop()
                 _wait(patience.after(refusal), refusal)
-            except BaseException:
+            except BaseException as fault:
                 self._drop()
+                _tell(fault, may_be_done=_may_be_done(waiting))
                 raise
 
     def _attempt(self, waiting: list[Ticket], patience: Patience) -> None:
@@ -249,6 +256,16 @@ def _give_up_unrepeatable(calls: list[Ticket]) -> None:
             one.settle(
                 ConnectionLost(f"the connection ended before the reply to {one.call.method}; it may have been done")
             )
+
+
+def _may_be_done(calls: list[Ticket]) -> bool:
+    """Whether one of them is a change that was sent and never answered."""
+    return any(one.sent and not one.done and one.plan.is_keyed for one in calls)
+
+
+def _tell(fault: BaseException, *, may_be_done: bool) -> None:
+    if isinstance(fault, Fault):
+        fault.may_be_done = may_be_done
 
 
 def _reopen(calls: list[Ticket], patience: Patience) -> None:

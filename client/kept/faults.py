@@ -8,6 +8,10 @@ Imports nothing: every kind of client raises these.
 class Fault(Exception):
     """No answer was had. Base of this module's classes."""
 
+    may_be_done = False
+    """Whether a change had been sent by then, so that it may have been carried out: look before it is asked for anew,
+    with a key of its own. The blocking client tells; of `ConnectionLost` it goes without saying."""
+
 
 class NoDaemon(Fault):
     """Nobody answers at the socket, and none was started or none became ready in time."""

@@ -144,13 +144,13 @@ class Link:
                 raise BadReply(f"what came is no reply to {call.method}")
 
     def send(self, line: bytes) -> None:
-        """Send all of a request. Raises `Broken` or `NoReply`."""
+        """Send all of a request; one that could not be sent whole is not carried out. Raises `Broken` or `NoReply`."""
         try:
             self._sendall(line)
         except BlockingIOError:
             raise NoReply("the daemon takes no more requests") from None
         except OSError as fault:
-            raise Broken(fault.strerror) from None
+            raise Broken(fault.strerror, sent=False) from None
 
     def receive(self) -> bytes:
         """At least one whole line, with its end. Raises `Broken`, `NoReply`, or `BadReply` for more than 64 MiB."""

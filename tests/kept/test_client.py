@@ -15,6 +15,7 @@ import kept
 from kept.client import Client
 from kept.faults import BadReply, ConnectionLost, NoDaemon, NoReply, OtherProtocol
 from kept.patience import STORAGE_TRIES
+from kept.wire import Call
 from kept.wire.daemon import Ping, Status, Stop
 from kept.wire.errors import Busy, KeptError, MethodNotFound, NotFound, StorageFailed, StorageFull, TooLarge
 from kept.wire.memory import GetMemory, Memory, SetMemory
@@ -156,6 +157,22 @@ def test_a_daemon_that_stays_away_ends_the_patience(tmp_path: Path) -> None:
 def test_a_daemon_that_ends_every_connection_ends_the_patience(tmp_path: Path) -> None:
     with serving(tmp_path, lambda _: [CUT]), client(tmp_path, patience=0.05) as kept_client, pytest.raises(NoDaemon):
         kept_client.call(GetMemory(key="a"))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["call", "batch"])
+def test_a_fault_says_whether_a_change_had_been_sent_by_then(tmp_path: Path, together: bool) -> None:
+    def ask(kept_client: Client, call: Call[Any]) -> bool:
+        with pytest.raises(NoDaemon) as caught:
+            kept_client.batch([call]) if together else kept_client.call(call)
+        return caught.value.may_be_done
+
+    with serving(tmp_path) as server, client(tmp_path, patience=0.05) as kept_client:
+        server.stop()
+        assert not ask(kept_client, GetMemory(key="a"))
+        assert not ask(kept_client, SetMemory(key="a", value=1)), "nobody was there to send it to"
+    with serving(tmp_path, lambda _: [CUT]), client(tmp_path, patience=0.05) as kept_client:
+        assert not ask(kept_client, GetMemory(key="a")), "to look changes nothing"
+        assert ask(kept_client, SetMemory(key="a", value=1))
 
 
 def test_a_control_call_is_not_repeated_once_it_was_sent(tmp_path: Path) -> None:

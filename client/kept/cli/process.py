@@ -90,7 +90,7 @@ def main(argv: Sequence[str], key: str | None = None) -> int:
         return refusal.code
     except (Fault, Untrusted) as fault:
         step = _step(fault, process)
-        if key is not None:
+        if key is not None or (isinstance(fault, Fault) and fault.may_be_done):
             step = " ".join(filter(None, (step, f"{UNKNOWN.capitalize()}.")))
         tell(surface, str(fault), step, {"type": "no_daemon"})
         return NO_DAEMON

@@ -111,7 +111,8 @@ def last(db: apsw.Connection) -> Last:
 
 
 def begin_anew(db: apsw.Connection) -> None:
-    """There is another vault: what the list tells of revisions was about one that is lost."""
+    """There is another vault, or one that was made to fit again: what the list tells of revisions and counters was
+    about one that is lost."""
     db.execute("UPDATE vault_audit SET revision = NULL WHERE revision IS NOT NULL")
 
 

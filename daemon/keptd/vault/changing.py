@@ -125,6 +125,8 @@ async def rotate(visit: Visit, password: str, tell: Tell, *, drop_damaged: bool)
                     store.update(db, anew.rows)
                     store.prune_withheld(db)
                     store.withhold(db, withheld)
+                    if opened.trouble is not None:
+                        audit.begin_anew(db)
                     _settle(visit, db, changes, now, header, anew, suspect)
                     _forgive(db, changes, now)
 
@@ -145,7 +147,7 @@ def _settle(
     visit: Visit, db: apsw.Connection, changes: ChangeLog, now: int, header: Header, anew: _Anew, suspect: set[str]
 ) -> None:
     """Write down of each entry that didn't fit whether it is gone for good, or there with this revision: the next look
-    compares with that."""
+    compares with that, and no line from before counts, which could outlive these."""
     for row in anew.rows:
         if row.id in suspect:
             audit.add(db, now, visit.caller, Note("rotate", row.id, revision=row.revision))

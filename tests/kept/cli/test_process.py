@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kept.cli import main
+from tests.kept.scripted import CUT, serving
 
 SECONDS = 60
 
@@ -108,6 +109,17 @@ def test_mistakes_start_no_daemon(nowhere: Path, capsys: pytest.CaptureFixture[s
 def test_no_daemon_is_told_as_json_where_json_was_asked_for(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--no-start", "--json"]) == 69
     assert json.loads(capsys.readouterr().err)["error"]["data"]["type"] == "no_daemon"
+
+
+def test_a_change_that_was_sent_and_never_answered_is_told_to_be_looked_for(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kept.cli.process.PATIENCE_SECONDS", 0.05)
+    with serving(nowhere, lambda _: [CUT]):
+        assert main(["--no-start", "memory", "get", "a"]) == 69
+        assert "look before you repeat it" not in capsys.readouterr().err
+        assert main(["--no-start", "memory", "set", "a", "1"]) == 69
+        assert "may have been carried out, so look before you repeat it" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_used_is_a_usage_error(

@@ -247,6 +247,30 @@ async def test_a_vault_that_does_not_fit_together_says_where_and_opens_to_be_rea
 
 
 @pytest.mark.anyio
+async def test_damage_that_was_settled_is_not_told_again_when_the_audit_list_forgets_how(
+    home: Path, anyio_backend: object
+) -> None:
+    async with guarded(home) as daemon:
+        peer = await made(daemon)
+        await peer.result("vault.store", name="a", value=1)
+        tampered(home, lambda db: db.execute("CREATE TABLE aside AS SELECT * FROM vault_entry"))
+        await peer.result("vault.update", id="a", value=2)
+    tampered(home, lambda db: db.execute("INSERT OR REPLACE INTO vault_entry SELECT * FROM aside"))
+    tampered(home, lambda db: db.execute("DROP TABLE aside"))
+    async with guarded(home, daemon.clock, vault__audit_rows="100") as daemon:
+        peer = await daemon.connect()
+        await peer.result("vault.unlock", password=PASSWORD, despite_damage=True)
+        await peer.result("vault.rotate", password=PASSWORD, drop_damaged=True)
+        for _ in range(100):
+            await peer.result("vault.rotate", password=PASSWORD)
+        await peer.result("job.run", name="vault.tidy")
+        await peer.result("vault.lock")
+        status = await peer.result("vault.unlock", password=PASSWORD)
+        assert (status["state"], status["problem"]) == ("unlocked", None)
+        assert (await peer.result("vault.retrieve", id="a"))["value"] == 1
+
+
+@pytest.mark.anyio
 async def test_a_rotation_of_a_sound_vault_refuses_to_leave_anything_out(daemon: Daemon, peer: Peer) -> None:
     await peer.result("vault.store", name="a", value=1)
     with apsw.Connection(daemon.paths.database, vfs="cksmvfs") as db:
