@@ -59,7 +59,7 @@ MIGRATIONS = (
         ) STRICT;
 
         CREATE TABLE vault_guard (
-            of_agents INTEGER PRIMARY KEY CHECK (of_agents IN (0, 1)),
+            only INTEGER PRIMARY KEY CHECK (only = 1),
             failures INTEGER NOT NULL,
             failed_at INTEGER NOT NULL
         ) STRICT;
@@ -72,10 +72,6 @@ MIGRATIONS = (
             at INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX vault_receipt_by_age ON vault_receipt (at);
-
-        CREATE TABLE vault_withheld (
-            entry_id TEXT PRIMARY KEY
-        ) STRICT;
 
         CREATE TABLE vault_audit (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,6 +87,23 @@ MIGRATIONS = (
         ) STRICT;
         CREATE INDEX vault_audit_by_entry ON vault_audit (entry_id, seq) WHERE entry_id IS NOT NULL;
         CREATE INDEX vault_audit_by_action ON vault_audit (action, seq);
+        """,
+    ),
+    Migration(
+        "002_agents",
+        """
+        CREATE TABLE vault_withheld (
+            entry_id TEXT PRIMARY KEY
+        ) STRICT;
+
+        ALTER TABLE vault_guard RENAME TO vault_guard_of_all;
+        CREATE TABLE vault_guard (
+            of_agents INTEGER PRIMARY KEY CHECK (of_agents IN (0, 1)),
+            failures INTEGER NOT NULL,
+            failed_at INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO vault_guard SELECT 0, failures, failed_at FROM vault_guard_of_all;
+        DROP TABLE vault_guard_of_all;
         """,
     ),
 )
