@@ -26,16 +26,17 @@ METADATA_BYTES = 64 * 1024
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All of an entry but its value. Times are in microseconds since 1970."""
+    """All of an entry but its value. Times are in microseconds since 1970. What is added here needs a default: what was
+    sealed before must open."""
 
     name: str
     category: str
     tags: tuple[str, ...]
     metadata: dict[str, Any]
     agent_readable: bool
-    agent_usable: bool
     created_at: int
     updated_at: int
+    agent_usable: bool = False
     rights_withheld: bool = False
     """In memory alone: it is sealed with rights that don't count (`rights`)."""
 

@@ -117,7 +117,7 @@ def _sealed(
                 sealed.items.append(item)
                 continue
             created = one.created_at or now
-            about = About(name, one.category, one.tags, one.metadata, False, False, created, one.updated_at or created)
+            about = About(name, one.category, one.tags, one.metadata, False, created, one.updated_at or created)
             row = entries.seal(key, new_id(), 1, about, one.value)
             places.take(name, row.id, one.value)
             leaf = head.leaf(key, row.outline)

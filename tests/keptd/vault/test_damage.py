@@ -46,7 +46,7 @@ def fill(db: apsw.Connection) -> None:
     """A vault with three entries, of which the second was changed; its former row aside."""
     total = 0
     for number, one in enumerate(IDS):
-        about = About(one, "general", (), {}, False, False, 0, 0)
+        about = About(one, "general", (), {}, False, 0, 0)
         row = entries.seal(KEY, one, 1, about, b"%d" % number)
         store.insert(db, row)
         note(db, "vault.store", one, 1)

@@ -141,7 +141,7 @@ def test_no_nonce_is_used_twice_under_one_key() -> None:
 
 
 def test_an_entry_that_is_sealed_again_shares_no_nonce_with_itself() -> None:
-    about = About("n", "c", (), {}, False, False, 0, 0)
+    about = About("n", "c", (), {}, False, 0, 0)
     data_key = DataKey("vault", 1)
     rows = [entries.seal(data_key, "entry", 1, about, b"1") for _ in range(100)]
     nonces = {sealed[: cipher.NONCE_BYTES] for row in rows for sealed in (row.about, row.value_mark)}

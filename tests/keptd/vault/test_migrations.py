@@ -5,7 +5,9 @@ from __future__ import annotations
 import apsw
 
 from keptd.store.migrations import migrate
-from keptd.vault import store
+from keptd.vault import cipher, entries, store
+from keptd.vault.entries import About
+from keptd.vault.keys import DataKey
 from keptd.vault.schema import MIGRATIONS
 
 
@@ -20,3 +22,11 @@ def test_wrong_passwords_of_before_they_were_counted_apart_go_on_as_peoples() ->
     assert store.failures(db, False) == (5, 7)
     assert store.failures(db, True) == (0, 0)
     assert store.withheld(db) == set()
+
+
+def test_what_was_sealed_before_an_agent_could_be_lent_it_still_opens() -> None:
+    key = DataKey("vault", 1)
+    row = entries.seal(key, "entry", 1, About("n", "c", (), {}, True, 2, 3), b"1")
+    plain = b'{"name":"n","category":"c","tags":[],"metadata":{},"agent_readable":true,"created_at":2,"updated_at":3}'
+    sealed = cipher.seal(key.entries, cipher.pad(plain), cipher.aad("vault", "entry", "about", 1, 1))
+    assert entries.open_about(key, row._replace(about=sealed)) == About("n", "c", (), {}, True, 2, 3, False)

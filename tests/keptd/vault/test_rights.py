@@ -203,7 +203,7 @@ def test_a_recovery_withholds_what_it_only_finds_older(house: House) -> None:
 
 
 def about(name: str) -> About:
-    return About(name, "general", (), {}, True, True, 0, 0)
+    return About(name, "general", (), {}, True, 0, 0, True)
 
 
 def add(db: apsw.Connection, entry_id: str, revision: int) -> None:

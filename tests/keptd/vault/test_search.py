@@ -37,7 +37,7 @@ def entry(
     size: int = 1,
     metadata: dict[str, Any] | None = None,
 ) -> Known:
-    about = About(name, "general", tags, metadata or {}, False, False, 0, number)
+    about = About(name, "general", tags, metadata or {}, False, 0, number)
     return search.known(f"id{number}", 1, about, 0, size)
 
 
